@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Runtime for tests and simulation: time moves only when nothing is ready to run, random numbers come from a seed,
+// blocking work runs on the one thread. Same seed, same run.
+
+#include <map>
+#include <memory>
+
+#include "runtime/runtime.hpp"
+
+namespace atelier {
+
+class VirtualRuntime final : public Runtime {
+ public:
+  explicit VirtualRuntime(std::uint64_t seed = 1);
+  ~VirtualRuntime() override;
+
+  Executor executor() override { return context_.get_executor(); }
+  Instant now() const override { return now_; }
+  WallTime wall() const override { return {1'800'000'000'000 + now_.ms}; }
+  std::uint64_t random() override;
+  std::unique_ptr<Timer> make_timer() override;
+  BlockingPool& file_pool() override { return *pool_; }
+  BlockingPool& compute_pool() override { return *pool_; }
+
+  /// Runs everything that is ready at this instant.
+  void run_ready();
+  /// Runs what is ready, then jumps from timer to timer until `duration` has passed.
+  void advance(milliseconds duration);
+  /// Jumps to the next timer and runs what it makes ready; false if no timer is set.
+  bool step();
+
+ private:
+  class VirtualTimer;
+  friend class VirtualTimer;
+  using Order = std::pair<Instant, std::uint64_t>;  // equal instants fire in the order in which they were set
+
+  asio::io_context context_{1};
+  Instant now_{1'000'000};
+  std::uint64_t state_;
+  std::uint64_t timer_counter_ = 0;
+  std::map<Order, VirtualTimer*> timers_;
+  std::unique_ptr<BlockingPool> pool_;
+};
+
+}  // namespace atelier
