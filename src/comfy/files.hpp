@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// ComfyUI's words for a participant's files: folder types, annotations in names, kinds of content.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace atelier::comfy {
+
+enum class FileType : std::uint8_t { input, output, temp };
+[[nodiscard]] std::string_view to_string(FileType type);
+[[nodiscard]] std::optional<FileType> parse_file_type(std::string_view text);
+
+/// What the front end's upload combos tell apart.
+enum class ContentKind : std::uint8_t { image, video, audio, model3d, other };
+[[nodiscard]] std::string_view to_string(ContentKind kind);
+
+/// By the extension's registered media type, any case, as ComfyUI filters its lists.
+[[nodiscard]] ContentKind content_kind_of(std::string_view file_name);
+
+/// A name as prompts write it: "sub/x.png [output]".
+struct AnnotatedName {
+  std::string name;                 // without the annotation
+  std::optional<FileType> type;     // what the annotation said
+  [[nodiscard]] FileType type_or(FileType fallback) const { return type.value_or(fallback); }
+};
+/// ComfyUI 0.21 (folder_paths): a name ending in "[output]", "[input]" or "[temp]" loses that and the one character
+/// before it, whatever it is.
+[[nodiscard]] AnnotatedName split_annotation(std::string_view text);
+
+/// Python's os.path.normpath for POSIX paths: "a//b/./c/.." -> "a/b", "" -> ".".
+[[nodiscard]] std::string normal_path(std::string_view path);
+/// True for a relative path whose normal form stays inside its folder ("." counts as inside).
+[[nodiscard]] bool stays_inside(std::string_view path);
+
+/// Does the participant have this file? `name` is relative to the folder of that type, without annotation.
+using FileLookup = std::function<bool(FileType type, std::string_view name)>;
+
+}  // namespace atelier::comfy

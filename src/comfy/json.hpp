@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// One JSON value behind a pointer, so that headers need only json/fwd.hpp, and a parser with limits.
+// Values are plain data: use one from one thread at a time; const use from several is fine.
+
+#include <boost/json/fwd.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace atelier::comfy {
+
+struct JsonLimits {
+  std::size_t bytes_max = 8u << 20;
+  std::size_t depth_max = 64;  // nesting of arrays and objects
+};
+
+/// Owns one JSON value (null at first). Deep copies; a moved-from Json is null.
+class Json {
+ public:
+  Json();
+  explicit Json(boost::json::value value);
+  explicit Json(boost::json::object object);
+  explicit Json(boost::json::array array);
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
+
+  /// Strict JSON (RFC 8259, UTF-8). Of equal keys the last one counts, as in Python.
+  /// Errors: too_large above a limit; bad_request for anything that is not JSON (also NaN, lone surrogates, a BOM).
+  [[nodiscard]] static Result<Json> parse(std::string_view text, const JsonLimits& limits = {});
+
+  [[nodiscard]] boost::json::value& value();
+  [[nodiscard]] const boost::json::value& value() const;
+  /// The object or array inside; a null value first becomes an empty one. Our mistake to call it on anything else.
+  [[nodiscard]] boost::json::object& object();
+  [[nodiscard]] boost::json::array& array();
+  /// The object or array inside, or an empty one if this holds something else.
+  [[nodiscard]] const boost::json::object& object() const;
+  [[nodiscard]] const boost::json::array& array() const;
+  [[nodiscard]] bool is_null() const;
+  [[nodiscard]] bool is_object() const;
+
+  /// Compact JSON text. A double always keeps a fraction or an exponent that reads back as a double.
+  [[nodiscard]] std::string print() const;
+
+  friend bool operator==(const Json& a, const Json& b);
+
+ private:
+  std::unique_ptr<boost::json::value> value_;  // null pointer = JSON null
+};
+
+/// Compact JSON text of a value or of one string (with quotes), without a Json around it.
+[[nodiscard]] std::string print_json(const boost::json::value& value);
+[[nodiscard]] std::string quote_json(std::string_view text);
+/// `["a","b"]`.
+[[nodiscard]] std::string quote_json_list(const std::vector<std::string>& texts);
+
+}  // namespace atelier::comfy

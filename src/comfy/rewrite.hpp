@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the agent changes in a prompt before it posts it to its ComfyUI, and nothing else (design.md 5.7, core.md 6).
+
+#include <boost/json/fwd.hpp>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "base/ids.hpp"
+#include "comfy/files.hpp"
+#include "comfy/object_info.hpp"
+
+namespace atelier::comfy {
+
+/// One place in a prompt that names a file of the participant.
+struct InputFile {
+  std::string node, input;
+  std::string pointer;  // JSON pointer inside the value; "" = the value itself
+  std::string value;    // as written: "3d/cup.glb [output]"
+  std::string name;     // "3d/cup.glb"
+  FileType type = FileType::input;
+  auto operator<=>(const InputFile&) const = default;
+};
+
+/// Every place that names a file: inputs with an upload flag, and annotated names ("x.png [input]") anywhere in the
+/// literal values of other declared inputs. With `exists`, also combo and STRING values with a media extension for
+/// which it says yes in the input folder. Order: the prompt's.
+[[nodiscard]] std::vector<InputFile> input_files_of(const boost::json::object& prompt, const ObjectInfo& info,
+                                                    const FileLookup& exists = {});
+
+/// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb".
+[[nodiscard]] std::string worker_input_name(std::string_view name, const Digest& digest);
+
+/// (type, name without annotation) -> name in the worker's input folder.
+using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
+
+/// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a file
+/// that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch.
+void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job, Epoch epoch);
+
+/// "atelier/<job>-<epoch>": the folder below the worker's output folder in which a job's files land.
+[[nodiscard]] std::string job_folder(JobId job, Epoch epoch);
+/// `prefix` inside job_folder, or unchanged if it is absolute, empty (normal form ".") or leaves the folder: ComfyUI
+/// shall raise its own error.
+[[nodiscard]] std::string worker_prefix(std::string_view prefix, JobId job, Epoch epoch);
+
+}  // namespace atelier::comfy
