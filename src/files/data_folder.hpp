@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// DATA_DIR: its layout (design.md 8), the lock against a second server, the worker token. Opened once at
+// start, before anything is bound; afterwards the handles are copied around.
+
+#include <cstdint>
+#include <string>
+
+#include "base/ids.hpp"
+#include "files/directory.hpp"
+
+namespace atelier::files {
+
+struct DataFolderOptions {
+  std::string data_dir;  // DATA_DIR; made if missing (mode 0750)
+  std::string
+      inputs_path;  // INPUTS_PATH: PATH/7 is participant 7's input folder; "" = DATA_DIR/participants/7/input
+  std::string outputs_path;    // OUTPUTS_PATH, in the same way
+  std::string workflows_path;  // WORKFLOWS_PATH: PATH/7 is participant 7's userdata folder
+  std::string
+      models_path;  // MODELS_PATH: the library's root; "" = DATA_DIR/library; may be on another file system
+};
+
+struct FreeSpace {
+  std::uint64_t
+      bytes = 0,
+      files = 0;  // what this user may still write; files = inodes, or a large number where there are none
+};
+
+enum class Tree { input, output, temp, userdata };
+
+class DataFolder {
+ public:
+  /// Makes what is missing, takes the lock, tries a write. Removes what earlier runs left in staging/tmp.
+  /// Error config with one sentence: not a folder, not writable, in use by another server, parts on different
+  /// file systems, kernel without openat2. Error disk_full when not even a test file fits.
+  [[nodiscard]] static Result<DataFolder> open(const DataFolderOptions& options);
+
+  [[nodiscard]] const std::string& path() const { return path_; }  // absolute
+  [[nodiscard]] const Directory& root() const { return root_; }
+  [[nodiscard]] const Directory& blobs() const { return blobs_; }
+  [[nodiscard]] const Directory& library() const { return library_; }
+  [[nodiscard]] const Directory& staging() const { return staging_; }
+  [[nodiscard]] const Directory& temp() const { return temp_; }  // staging/tmp
+  [[nodiscard]] const Directory& catalog() const { return catalog_; }
+  /// One of the four folders of a participant, made on first use.
+  [[nodiscard]] Result<Directory> tree(ParticipantId participant, Tree tree) const;
+  /// The absolute path of the journal's database: DATA_DIR/atelier.db.
+  [[nodiscard]] std::string database_path() const { return path_ + "/atelier.db"; }
+
+  /// What statvfs says of DATA_DIR. Cheap enough for the loop's thread on a local disk.
+  [[nodiscard]] Result<FreeSpace> free_space() const;
+  /// The token of DATA_DIR/worker.token; if there is none, `fresh_token` (64 hex digits, random) is written
+  /// with mode 0600. A file that others could read gets mode 0600. Error config if what stands there is not
+  /// 64 hex digits.
+  [[nodiscard]] Result<std::string> worker_token(const std::string& fresh_token) const;
+
+ private:
+  DataFolder() = default;
+  Result<void> open_trees(const DataFolderOptions& options);
+
+  std::string path_;
+  Directory root_, blobs_, library_, staging_, temp_, catalog_, participants_, inputs_, outputs_, workflows_;
+  std::shared_ptr<const FileDescriptor> lock_;  // flock; gone with the last copy
+};
+
+}  // namespace atelier::files

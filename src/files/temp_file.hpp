@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A file that nobody sees until it is whole: written in the temp folder with a running SHA-256, synced, then
+// moved to its name. Goes away with the object unless it was published; leftovers of a crash are swept at the
+// next start. Blocks; one thread at a time.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/hash.hpp"
+#include "files/directory.hpp"
+
+namespace atelier::files {
+
+/// Who may write to the published file: blobs, outputs and uploads are read-only (0444), user data is 0644.
+enum class FileMode { read_only, writable, secret };  // secret: 0600
+
+class TempFile {
+ public:
+  /// `bytes_max` bounds what write() takes. Errors: disk_full, io.
+  [[nodiscard]] static Result<TempFile> create(const Directory& temp_folder, std::uint64_t bytes_max);
+  /// A copy of `source` that shares its blocks (FICLONE). Error unsupported where the file system cannot.
+  /// The digest is of what was read back.
+  [[nodiscard]] static Result<TempFile> clone(const Directory& temp_folder, const File& source);
+  TempFile(TempFile&& other) noexcept;
+  TempFile& operator=(TempFile&& other) noexcept;
+  ~TempFile();
+
+  /// Appends. Errors: too_large (above bytes_max), disk_full, io; after an error only destruction makes
+  /// sense.
+  [[nodiscard]] Result<void> write(std::string_view bytes);
+  /// Sets the mode and syncs; the digest is final then. Once.
+  [[nodiscard]] Result<void> finish(FileMode mode);
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// Of all bytes; after finish().
+  [[nodiscard]] const Digest& digest() const { return digest_; }
+  /// After finish(): opened anew for reading.
+  [[nodiscard]] Result<File> open() const;
+
+  /// Gives the file its name and syncs the folder. On success the object is empty. Error conflict when the
+  /// name is taken and Replace::no (or by a folder): the object keeps the file, so another name may be tried.
+  [[nodiscard]] Result<void> publish(const Directory& target, std::string_view name, Replace replace);
+
+ private:
+  TempFile(Directory folder, std::string name, FileDescriptor fd, std::uint64_t bytes_max);
+  void discard();
+
+  Directory folder_;
+  std::string name_;  // empty: nothing to remove
+  FileDescriptor fd_;
+  Hasher hasher_;
+  Digest digest_;
+  std::uint64_t size_ = 0, bytes_max_ = 0;
+  bool finished_ = false;
+};
+
+/// Writes `bytes` whole or not at all.
+[[nodiscard]] Result<void> write_atomically(const Directory& temp_folder, const Directory& target,
+                                            std::string_view name, std::string_view bytes, FileMode mode,
+                                            Replace replace);
+
+}  // namespace atelier::files
