@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Sourced by ./run, ./test and the scripts in tools/: the place of the clone, and how to speak to the person in front.
+
+ATELIER_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ATELIER_ROOT
+
+say() { printf '%s\n' "$*" >&2; }
+
+# One sentence that says what is wrong and what to do, then the end.
+die() {
+  say "$1"
+  exit "${2:-1}"
+}
+
+# Runs a command as root: as it is for root, through sudo for others.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+# may_become_root: 0 if as_root can work (sudo may ask for a password only where somebody can type one).
+may_become_root() {
+  [ "$(id -u)" = 0 ] && return 0
+  command -v sudo >/dev/null || return 1
+  sudo -n true 2>/dev/null && return 0
+  [ -t 0 ] && [ -t 2 ]
+}
+
+# The processors this process may use.
+processors() { nproc; }
+
+# unchanged STAMP TEXT: 0 if the file STAMP holds exactly TEXT.
+unchanged() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+# sum FILE...: one SHA-256 over the contents of these files, in this order, wherever the clone lies.
+sum() { sha256sum -- "$@" | cut -d' ' -f1 | sha256sum | cut -d' ' -f1; }
+
+# The vendored Node and its npm (tools/vendor/fetch brings them).
+node() { "$ATELIER_ROOT/vendor/node/bin/node" "$@"; }
+npm() { node "$ATELIER_ROOT/vendor/node/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
