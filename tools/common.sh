@@ -42,3 +42,19 @@ sum() { sha256sum -- "$@" | cut -d' ' -f1 | sha256sum | cut -d' ' -f1; }
 # The vendored Node and its npm (tools/vendor/fetch brings them).
 node() { "$ATELIER_ROOT/vendor/node/bin/node" "$@"; }
 npm() { node "$ATELIER_ROOT/vendor/node/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
+
+# npm_install FOLDER: makes FOLDER/node_modules what its package-lock.json says; nothing, and no network, if it is.
+npm_install() {
+  local stamp log
+  stamp=$(sum "$1/package-lock.json")
+  unchanged "$1/node_modules/.atelier-stamp" "$stamp" && return 0
+  say "fetching the web tools of ${1#"$ATELIER_ROOT"/}"
+  log=$(mktemp)
+  if ! (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
+    tail -n 5 "$log" | cut -c1-300 | sed 's/^/  /' >&2
+    rm -f "$log"
+    die "The npm registry cannot be reached (needed once, for ${1#"$ATELIER_ROOT"/}): connect this machine to the network and run this again."
+  fi
+  rm -f "$log"
+  printf '%s' "$stamp" >"$1/node_modules/.atelier-stamp"
+}
