@@ -42,6 +42,8 @@ struct LaneCounts {
 
 class Core {
  public:
+  struct State;  // defined inside core (state.hpp); nobody else needs it
+
   explicit Core(Limits limits = {});
   ~Core();
   Core(Core&&) noexcept;
@@ -83,10 +85,6 @@ class Core {
   void finish_import();
 
  private:
-  struct State;
-  struct Index;
-  friend class Application;
-  friend class Policy;
   std::unique_ptr<State> state_;
 };
 

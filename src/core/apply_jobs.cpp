@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "core/application.hpp"
+
+namespace atelier::core {
+
+JobFacts* Application::holder(JobId job, Epoch epoch) {
+  JobFacts* found = state_.find(job);
+  if (found == nullptr) {
+    refuse(NoEffect::unknown_job);
+    return nullptr;
+  }
+  // Waiting again after an expiry a job still has the ghost's epoch: only a lease counts (style.md 7).
+  if (!found->lease || found->lease->epoch != epoch) {
+    refuse(NoEffect::stale_epoch);
+    return nullptr;
+  }
+  return found;
+}
+
+JobFacts* Application::waiting_job(JobId job) {
+  JobFacts* found = state_.find(job);
+  if (found == nullptr) {
+    refuse(NoEffect::unknown_job);
+    return nullptr;
+  }
+  if (found->lease) {
+    refuse(NoEffect::job_not_queued);
+    return nullptr;
+  }
+  return found;
+}
+
+void Application::on(const Submitted& event) {
+  const auto owner = state_.owners.find(event.participant);
+  if (owner != state_.owners.end()) {
+    const auto rival = owner->second.by_prompt_id.find(event.prompt_id);
+    if (rival != owner->second.by_prompt_id.end()) return refuse(NoEffect::live_rival, rival->second);
+  }
+  if (state_.jobs.size() >= state_.limits.jobs_max) return refuse(NoEffect::container_full);
+  if (!state_.participants.contains(event.participant) && state_.participants.size() >= state_.limits.participants_max) {
+    return refuse(NoEffect::container_full);
+  }
+  const JobId id{++state_.workshop.last_job};
+  ParticipantFacts& participant = state_.participant(event.participant);
+  const bool lane_was_empty =
+      owner == state_.owners.end() || (owner->second.waiting.empty() && owner->second.granted.empty());
+  // Absence earns nothing, and being passed costs nothing (core.md 2).
+  if (lane_was_empty) participant.floor = state_.workshop.virtual_time;
+
+  JobFacts& job = state_.jobs[id];
+  job.job = id;
+  job.submitted = event;
+  const auto own_number = static_cast<double>(id.value);
+  job.number = event.numbered ? event.number : event.front ? -own_number : own_number;
+  job.submitted_at = job.queued_since = entry_.time;
+  job.submitted_wall = entry_.wall;
+  state_.index(job);
+  accept({.origin = entry_.origin, .job = id, .link = {}, .worker = {}, .gateway = {}});
+  effect(JobQueued{id, event.participant, QueueCause::submitted});
+}
+
+void Application::close_passed_stretches(const std::vector<JobId>& passed) {
+  for (JobId id : passed) {
+    JobFacts* job = state_.find(id);
+    if (job == nullptr || job->lease) continue;
+    ++job->passed_places;
+    if (!job->passed_since) job->passed_since = entry_.time;
+  }
+}
+
+void Application::on(const Leased& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (job->state != JobState::queued || job->cancel_requested) return refuse(NoEffect::job_not_queued);
+  if (event.epoch.value != job->epoch.value + 1) return refuse(NoEffect::stale_epoch);
+  WorkerFacts* worker = linked_worker(event.slot.worker, event.link);
+  if (worker == nullptr) return;
+  SlotFacts* slot = state_.find(event.slot);
+  if (slot == nullptr) return refuse(NoEffect::unknown_slot);
+  if (slot->state != SlotState::idle) return refuse(NoEffect::slot_taken);
+
+  state_.unindex(*job);
+  std::erase(state_.workshop.moved, job->job);
+  job->state = JobState::leased;
+  job->epoch = event.epoch;
+  if (job->passed_since) job->passed_ms += static_cast<std::uint64_t>((entry_.time - *job->passed_since).count());
+  job->passed_since.reset();
+  LeaseFacts lease;
+  lease.slot = event.slot;
+  lease.link = event.link;
+  lease.epoch = event.epoch;
+  lease.since = entry_.time;
+  lease.charge_ms = event.charge_ms;
+  lease.start_tag = event.start_tag;
+  lease.loads = event.loads;
+  job->lease = lease;
+  state_.index(*job);
+
+  slot->state = SlotState::busy;
+  slot->job = job->job;
+  slot->epoch = event.epoch;
+  ParticipantFacts& participant = state_.participant(job->submitted.participant);
+  state_.workshop.virtual_time = std::max(state_.workshop.virtual_time, event.start_tag);
+  participant.tag = event.start_tag + event.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
+  close_passed_stretches(event.passed);
+  accept();
+  effect(LeaseMoved{job->job, event.epoch, event.link});
+  effect(JobLeased{job->job, job->submitted.participant, event.slot, event.link, event.epoch});
+}
+
+void Application::on(const Started& event) {
+  JobFacts* job = holder(event.job, event.epoch);
+  if (job == nullptr) return;
+  if (job->lease->started) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->state = JobState::running;
+  job->lease->started = true;
+  job->lease->started_at = entry_.time;
+  job->lease->started_wall = entry_.wall;
+  state_.index(*job);
+  accept();
+  effect(JobStarted{job->job, job->submitted.participant, event.epoch});
+}
+
+void Application::remember_run(const JobFacts& job, const SlotFacts& slot, std::uint64_t gpu_ms) {
+  const std::uint64_t signature = job.submitted.signature;
+  auto found = state_.runs.find(signature);
+  if (found == state_.runs.end()) {
+    if (state_.runs.size() >= state_.limits.run_histories_max) {
+      const auto oldest = state_.runs_by_age.begin();
+      state_.runs.erase(oldest->second);
+      state_.runs_by_age.erase(oldest);
+    }
+    found = state_.runs.emplace(signature, RunHistory{}).first;
+    found->second.signature = signature;
+  } else {
+    state_.runs_by_age.erase({found->second.used, signature});
+  }
+  RunHistory& history = found->second;
+  history.used = entry_.sequence;
+  state_.runs_by_age.insert({history.used, signature});
+  if (history.runs.size() >= state_.limits.runs_per_history_max) history.runs.erase(history.runs.begin());
+  history.runs.push_back(RunSample{slot.kind, job.lease->loads, gpu_ms});
+}
+
+void Application::make_slot_idle(SlotFacts& slot) {
+  slot.state = SlotState::idle;
+  slot.job = {};
+  slot.epoch = {};
+  slot.idle_since = entry_.time;
+}
+
+void Application::on(const Computed& event) {
+  JobFacts* job = holder(event.job, event.epoch);
+  if (job == nullptr) return;
+  if (job->lease->computed) return refuse(NoEffect::nothing_to_change);
+  LeaseFacts& lease = *job->lease;
+  const auto since_leased = static_cast<std::uint64_t>(std::max<std::int64_t>((entry_.time - lease.since).count(), 0));
+  const std::uint64_t gpu_ms = std::min(event.gpu_ms, since_leased);
+  state_.unindex(*job);
+  lease.computed = true;
+  state_.index(*job);
+  if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && slot->job == job->job && slot->epoch == event.epoch) {
+    remember_run(*job, *slot, gpu_ms);
+    for (const std::string& model : job->submitted.models) {
+      std::erase(slot->holds, model);
+      slot->holds.push_back(model);
+    }
+    if (slot->holds.size() > state_.limits.holds_max) {
+      slot->holds.erase(slot->holds.begin(), slot->holds.end() - static_cast<std::ptrdiff_t>(state_.limits.holds_max));
+    }
+    if (slot->state == SlotState::busy) make_slot_idle(*slot);
+  }
+  ParticipantFacts& participant = state_.participant(job->submitted.participant);
+  participant.used_ms += gpu_ms;
+  // The tag moves by (gpu_ms - charge) x 1000 / weight and never below 0.
+  const auto weight = static_cast<std::int64_t>(std::max<std::uint32_t>(participant.weight_milli, 1));
+  if (lease.charge_ms > 0) {
+    const std::int64_t difference =
+        (static_cast<std::int64_t>(gpu_ms) - static_cast<std::int64_t>(lease.charge_ms)) * 1000 / weight;
+    participant.tag = static_cast<std::uint64_t>(std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
+  }
+  accept();
+  effect(JobComputed{job->job, job->submitted.participant, lease.slot, event.epoch});
+}
+
+void Application::drop_lease(JobFacts& job, bool give_back) {
+  if (!job.lease) return;
+  const LeaseFacts lease = *job.lease;
+  if (give_back && !lease.computed && lease.charge_ms > 0) {
+    ParticipantFacts& participant = state_.participant(job.submitted.participant);
+    const std::uint64_t charged = lease.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
+    participant.tag = participant.tag > charged ? participant.tag - charged : 0;
+  }
+  if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && slot->job == job.job && slot->epoch == lease.epoch) {
+    // It gets nothing until its agent says that it is idle (core.md 5).
+    if (slot->state == SlotState::busy) slot->state = SlotState::stopping;
+  }
+  job.lease.reset();
+  effect(LeaseDropped{job.job, lease.epoch});
+}
+
+void Application::requeue(JobFacts& job, QueueCause cause) {
+  job.state = job.held || job.cancel_at ? JobState::held : JobState::queued;
+  job.at_head = true;
+  job.queued_since = entry_.time;
+  job.passed_since.reset();
+  state_.index(job);
+  effect(JobQueued{job.job, job.submitted.participant, cause});
+}
+
+void Application::on(const Ended& event) {
+  JobFacts* job = state_.find(event.job);
+  if (job == nullptr) return refuse(NoEffect::already_ended);
+  if (event.epoch && (!job->lease || job->lease->epoch != event.epoch)) return refuse(NoEffect::stale_epoch);
+  state_.unindex(*job);
+  std::erase(state_.workshop.moved, job->job);
+  JobEnded ended;
+  ended.facts = *job;  // with its lease: what ran, and where
+  const std::optional<LeaseFacts> lease = job->lease;
+  // Ended by the workshop while an agent holds it: the agent is told. An agent's own end without `computed` leaves
+  // the slot stopping until its slot_idle; a computed one is idle already.
+  const bool stop = lease && !event.epoch;
+  drop_lease(*job, event.outcome != Outcome::cancelled);
+  accept();
+  if (stop) {
+    const WorkerFacts& worker = state_.workers.at(lease->slot.worker);
+    effect(StopWanted{job->job, lease->epoch, lease->slot, worker.link, std::string(to_string(event.reason))});
+  }
+  switch (event.outcome) {
+    case Outcome::succeeded: ++state_.workshop.succeeded; break;
+    case Outcome::failed: ++state_.workshop.failed; break;
+    case Outcome::cancelled: ++state_.workshop.cancelled; break;
+  }
+  ended.outcome = event.outcome;
+  ended.reason = event.reason;
+  ended.sentence = event.sentence;
+  ended.report = event.report;
+  ended.wall = entry_.wall;
+  ended.time = entry_.time;
+  state_.jobs.erase(event.job);
+  effect(std::move(ended));
+}
+
+void Application::on(const Returned& event) {
+  JobFacts* job = holder(event.job, event.epoch);
+  if (job == nullptr) return;
+  state_.unindex(*job);
+  ++job->losses;
+  drop_lease(*job, true);
+  accept();
+  requeue(*job, QueueCause::returned);
+}
+
+void Application::on(const LeaseExpired& event) {
+  JobFacts* job = holder(event.job, event.epoch);
+  if (job == nullptr) return;
+  // The lease moved to another link when the worker dialled in again: the old link's deadline is void.
+  if (event.link && job->lease->link != event.link) return refuse(NoEffect::stale_link);
+  state_.unindex(*job);
+  const LeaseFacts lease = *job->lease;
+  const WorkerFacts& worker = state_.workers.at(lease.slot.worker);
+  // A death counts only after `started`, when the engine died or the boot changed (core.md 5).
+  const bool died = event.reason == LossReason::restarted || event.reason == LossReason::engine_died;
+  if (died && lease.started && !lease.computed) {
+    ++job->deaths;
+  } else {
+    ++job->losses;
+  }
+  drop_lease(*job, true);
+  accept();
+  if (!died) {
+    effect(StopWanted{job->job, lease.epoch, lease.slot, worker.link, std::string(to_string(event.reason))});
+  }
+  requeue(*job, QueueCause::lease_lost);
+}
+
+void Application::on(const CancelRequested& event) {
+  JobFacts* job = state_.find(event.job);
+  if (job == nullptr) return refuse(NoEffect::unknown_job);
+  if (job->cancel_requested) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->cancel_requested = entry_.time;
+  state_.index(*job);
+  accept();
+  if (job->lease) {
+    const WorkerFacts& worker = state_.workers.at(job->lease->slot.worker);
+    effect(StopWanted{job->job, job->lease->epoch, job->lease->slot, worker.link, "cancelled"});
+  }
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const CancelScheduled& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (job->cancel_at || job->cancel_requested) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->cancel_at = event.at;
+  job->state = JobState::held;
+  state_.index(*job);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const CancelUndone& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (!job->cancel_at) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->cancel_at.reset();
+  if (!job->held) job->state = JobState::queued;
+  state_.index(*job);
+  accept();
+  effect(JobQueued{job->job, job->submitted.participant, QueueCause::released});
+}
+
+void Application::on(const Moved& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  std::vector<JobId>& moved = state_.workshop.moved;
+  auto place = moved.end();
+  if (event.place == MovePlace::before || event.place == MovePlace::after) {
+    if (event.anchor == event.job) return refuse(NoEffect::bad_value);
+    if (std::ranges::find(moved, event.anchor) == moved.end()) return refuse(NoEffect::unknown_job);
+  }
+  const bool fresh = std::ranges::find(moved, event.job) == moved.end();
+  if (fresh && moved.size() >= state_.limits.moved_max) return refuse(NoEffect::container_full);
+  std::erase(moved, event.job);
+  switch (event.place) {
+    case MovePlace::first: place = moved.begin(); break;
+    case MovePlace::last: place = moved.end(); break;
+    case MovePlace::before: place = std::ranges::find(moved, event.anchor); break;
+    case MovePlace::after: place = std::ranges::find(moved, event.anchor) + 1; break;
+  }
+  moved.insert(place, event.job);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const MoveUndone& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (std::erase(state_.workshop.moved, event.job) == 0) return refuse(NoEffect::nothing_to_change);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const JobHeld& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (job->held) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->held = true;
+  job->state = JobState::held;
+  state_.index(*job);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const JobReleased& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (!job->held) return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->held = false;
+  if (!job->cancel_at) job->state = JobState::queued;
+  state_.index(*job);
+  state_.participant(job->submitted.participant).floor = state_.workshop.virtual_time;
+  accept();
+  effect(JobQueued{job->job, job->submitted.participant, QueueCause::released});
+}
+
+void Application::on(const JobChanged& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  state_.unindex(*job);
+  job->submitted.priority = event.priority;
+  job->submitted.pinned_worker = event.pinned_worker;
+  job->submitted.tags = event.tags;
+  state_.index(*job);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+}  // namespace atelier::core

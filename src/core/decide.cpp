@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "core/policy.hpp"
+
+namespace atelier::core {
+namespace {
+
+bool subset(const std::vector<std::string>& wanted, const std::vector<std::string>& offered) {
+  return std::ranges::includes(offered, wanted);  // both sorted
+}
+
+}  // namespace
+
+bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& slot, const Needs& needs) {
+  if (!needs.pinned_worker.empty() && needs.pinned_worker != worker.name) return false;
+  if (!subset(needs.tags, worker.tags)) return false;
+  const auto found = state.capabilities.find(slot.capability);
+  if (found == state.capabilities.end()) return false;
+  return subset(needs.classes, found->second.capability.classes) && subset(needs.models, found->second.capability.models);
+}
+
+Decision Policy::run() {
+  end_what_is_over();
+  if (!state_.workshop.paused && (state_.waiting.size() > 0)) {
+    find_free_slots();
+    grant_moved();
+    grant_instructor();
+    grant_in_common_order();
+  }
+  return std::move(decision_);
+}
+
+void Policy::end_what_is_over() {
+  for (JobId id : state_.to_end) {
+    const JobFacts& job = state_.jobs.at(id);
+    Ended ended;
+    ended.job = id;
+    if (job.cancel_requested) {
+      ended.outcome = Outcome::cancelled;
+      ended.reason = EndReason::cancelled_waiting;
+    } else {
+      ended.outcome = Outcome::failed;
+      ended.reason = job.deaths >= kDeathsMax ? EndReason::too_many_deaths : EndReason::too_many_returns;
+      ended.sentence = job.deaths >= kDeathsMax
+                           ? "Set aside: 3 workers went down while running this job; the instructor sees it."
+                           : "Set aside: this job was given back 10 times without a result; the instructor sees it.";
+    }
+    decision_.proposals.emplace_back(std::move(ended));
+  }
+  for (const auto& [at, id] : state_.cancels) {
+    if (at > now_) {
+      decision_.next_at = at;
+      break;
+    }
+    const JobFacts& job = state_.jobs.at(id);
+    if (state_.to_end.contains(id)) continue;
+    Ended ended;
+    ended.job = id;
+    ended.outcome = Outcome::cancelled;
+    ended.reason = job.lease ? EndReason::cancel_unanswered : EndReason::cancelled_waiting;
+    decision_.proposals.emplace_back(std::move(ended));
+  }
+}
+
+void Policy::find_free_slots() {
+  for (const auto& [id, worker] : state_.workers) {
+    if (!worker.link || worker.draining || worker.paused) continue;
+    for (const SlotFacts& slot : worker.slots) {
+      if (slot.state == SlotState::idle) free_.push_back({&worker, &slot});
+    }
+  }
+}
+
+bool Policy::may_start(ParticipantId owner) const {
+  const auto participant = state_.participants.find(owner);
+  if (participant == state_.participants.end()) return true;
+  const ParticipantFacts& facts = participant->second;
+  if (facts.held) return false;
+  if (facts.allowance_ms > 0 && facts.used_ms >= facts.allowance_ms) return false;
+  if (facts.running_max == 0) return true;
+  const auto index = state_.owners.find(owner);
+  const std::uint32_t occupying = index == state_.owners.end() ? 0 : index->second.occupying;
+  const auto taken = taken_.find(owner);
+  return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < facts.running_max;
+}
+
+std::ptrdiff_t Policy::slot_for(KindId kind) {
+  if (hopeless_.contains(kind)) return -1;
+  const Needs& needs = state_.waiting.needs(kind);
+  for (std::size_t i = 0; i < free_.size(); ++i) {
+    if (able(state_, *free_[i].worker, *free_[i].slot, needs)) return static_cast<std::ptrdiff_t>(i);
+  }
+  hopeless_.insert(kind);  // slots only get fewer within one call
+  return -1;
+}
+
+void Policy::grant(const JobFacts& job, std::ptrdiff_t slot) {
+  const FreeSlot& chosen = free_[static_cast<std::size_t>(slot)];
+  Leased leased;
+  leased.job = job.job;
+  leased.slot = SlotId{chosen.worker->worker, chosen.slot->index};
+  leased.link = chosen.worker->link;
+  leased.epoch = Epoch{job.epoch.value + 1};
+  decision_.proposals.emplace_back(std::move(leased));
+  Taken& taken = taken_[job.submitted.participant];
+  taken.jobs.insert(job.job);
+  ++taken.granted;
+  free_.erase(free_.begin() + slot);
+}
+
+void Policy::grant_moved() {
+  for (JobId id : state_.workshop.moved) {
+    if (free_.empty()) return;
+    if (!state_.waiting.contains(id)) continue;
+    const JobFacts& job = state_.jobs.at(id);
+    if (!may_start(job.submitted.participant)) continue;
+    if (const std::ptrdiff_t slot = slot_for(state_.waiting.kind_of(id)); slot >= 0) grant(job, slot);
+  }
+}
+
+void Policy::grant_instructor() {
+  const auto lane = state_.waiting.lanes().find(ParticipantId{});
+  if (lane == state_.waiting.lanes().end()) return;
+  while (!free_.empty() && grant_from(ParticipantId{}, lane->second)) {
+  }
+}
+
+bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
+  if (!may_start(owner)) return false;
+  const Taken& taken = taken_[owner];
+  const LaneKey* best = nullptr;
+  std::ptrdiff_t best_slot = -1;
+  for (const auto& [kind, keys] : lane.kinds) {
+    const LaneKey* first = nullptr;
+    for (const LaneKey& key : keys) {
+      if (taken.jobs.contains(key.job)) continue;
+      first = &key;
+      break;
+    }
+    if (first == nullptr || (best != nullptr && *best < *first)) continue;
+    const std::ptrdiff_t slot = slot_for(kind);
+    if (slot < 0) continue;
+    best = first;
+    best_slot = slot;
+  }
+  if (best == nullptr) return false;
+  grant(state_.jobs.at(best->job), best_slot);
+  return true;
+}
+
+void Policy::grant_in_common_order() {
+  // A lane's places are its jobs' ids; which of the owner's jobs takes which place is the lane's order (core.md 4).
+  using Place = std::pair<JobId, ParticipantId>;
+  std::priority_queue<Place, std::vector<Place>, std::greater<>> again;  // lanes that had a turn, at their next place
+  std::map<ParticipantId, std::set<JobId>::const_iterator> cursors;
+  auto fresh = state_.waiting.heads().begin();
+  while (!free_.empty()) {
+    const bool from_fresh =
+        fresh != state_.waiting.heads().end() && (again.empty() || *fresh < again.top());
+    if (!from_fresh && again.empty()) return;
+    const Place place = from_fresh ? *fresh++ : again.top();
+    if (!from_fresh) again.pop();
+    const ParticipantId owner = place.second;
+    if (owner == ParticipantId{}) continue;
+    const Lane& lane = state_.waiting.lanes().at(owner);
+    if (!grant_from(owner, lane)) continue;  // none of its jobs can start: the places of this lane stay as they are
+    auto cursor = cursors.try_emplace(owner, lane.places.begin()).first;
+    if (++cursor->second != lane.places.end()) again.push({*cursor->second, owner});
+  }
+}
+
+Decision Core::decide(Time now) const { return Policy(*state_, now).run(); }
+
+}  // namespace atelier::core

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "core/state.hpp"
+
+namespace atelier::core {
+
+ParticipantFacts& Core::State::participant(ParticipantId id) {
+  auto [found, fresh] = participants.try_emplace(id);
+  if (fresh) found->second.participant = id;
+  return found->second;
+}
+
+JobFacts* Core::State::find(JobId job) {
+  auto found = jobs.find(job);
+  return found == jobs.end() ? nullptr : &found->second;
+}
+
+SlotFacts* Core::State::find(SlotId slot) {
+  auto worker = workers.find(slot.worker);
+  if (worker == workers.end()) return nullptr;
+  for (SlotFacts& candidate : worker->second.slots) {
+    if (candidate.index == slot.index) return &candidate;
+  }
+  return nullptr;
+}
+
+namespace {
+
+bool waits(const JobFacts& job) { return job.state == JobState::queued || job.state == JobState::held; }
+bool worn_out(const JobFacts& job) { return job.deaths >= kDeathsMax || job.losses >= kLossesMax; }
+
+}  // namespace
+
+void Core::State::unindex(const JobFacts& job) {
+  waiting.remove(job);
+  to_end.erase(job.job);
+  if (job.cancel_at) cancels.erase({*job.cancel_at, job.job});
+  if (job.cancel_requested) cancels.erase({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
+  OwnerIndex& owner = owners[job.submitted.participant];
+  owner.by_prompt_id.erase(job.submitted.prompt_id);
+  if (waits(job)) {
+    owner.waiting.erase(LaneKey{!job.at_head, job.number, job.job});
+    if (!job.cancel_requested) --owner.waiting_count;
+  } else {
+    owner.granted.erase(job.job);
+    if (!job.lease->computed) --owner.occupying;
+    --(job.state == JobState::leased ? owner.leased_count : owner.running_count);
+  }
+}
+
+void Core::State::index(const JobFacts& job) {
+  OwnerIndex& owner = owners[job.submitted.participant];
+  owner.by_prompt_id.emplace(job.submitted.prompt_id, job.job);
+  if (job.cancel_at) cancels.insert({*job.cancel_at, job.job});
+  if (waits(job)) {
+    owner.waiting.insert(LaneKey{!job.at_head, job.number, job.job});
+    if (!job.cancel_requested) ++owner.waiting_count;
+    if (job.cancel_requested || worn_out(job)) {
+      to_end.insert(job.job);
+    } else if (job.state == JobState::queued) {
+      waiting.add(job);
+    }
+  } else {
+    owner.granted.insert(job.job);
+    if (!job.lease->computed) ++owner.occupying;
+    ++(job.state == JobState::leased ? owner.leased_count : owner.running_count);
+    if (job.cancel_requested) cancels.insert({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
+  }
+}
+
+}  // namespace atelier::core

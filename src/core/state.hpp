@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Core's State: facts and the index beside them. Internal to core.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/core.hpp"
+#include "core/index.hpp"
+
+namespace atelier::core {
+
+struct Core::State {
+  explicit State(Limits l) : limits(l) {}
+
+  Limits limits;
+  // Facts.
+  WorkshopFacts workshop;
+  std::map<ParticipantId, ParticipantFacts> participants;
+  std::map<JobId, JobFacts> jobs;
+  std::map<WorkerId, WorkerFacts> workers;
+  std::map<Digest, CapabilityFacts> capabilities;
+  std::map<std::pair<JobId, std::string>, UnlinkedCommit> unlinked;
+  using CounterKey = std::tuple<OutputType, std::string, std::string, bool>;  // type, folder, stem, numbered
+  std::map<ParticipantId, std::map<CounterKey, NameCounter>> counters;
+  std::map<std::uint64_t, RunHistory> runs;
+  std::map<GatewayId, GatewayFacts> gateways;
+  // Index.
+  WaitingIndex waiting;
+  std::map<ParticipantId, OwnerIndex> owners;
+  std::map<std::string, WorkerId, std::less<>> worker_names;
+  std::set<std::pair<Time, JobId>> cancels;         // when decide ends them: marked leases + 10 s, scheduled ones
+  std::set<JobId> to_end;                           // waiting jobs that decide ends at once: cancelled, worn out
+  std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
+
+  [[nodiscard]] ParticipantFacts& participant(ParticipantId id);
+  [[nodiscard]] JobFacts* find(JobId job);
+  [[nodiscard]] SlotFacts* find(SlotId slot);
+  /// Takes `job` out of every index / puts it into those that its facts ask for.
+  void unindex(const JobFacts& job);
+  void index(const JobFacts& job);
+};
+
+}  // namespace atelier::core

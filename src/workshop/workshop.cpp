@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT
+#include "workshop/workshop.hpp"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "base/log.hpp"
+#include "base/match.hpp"
+#include "runtime/task_group.hpp"
+
+namespace atelier::workshop {
+namespace {
+
+constexpr milliseconds kRepeatWindow{10 * 60'000};  // "ended, byte-equal, 10 min" (design.md 5.4)
+constexpr milliseconds kFullDiskRetry{1'000};
+constexpr Instant kNever{INT64_MAX / 4};
+
+}  // namespace
+
+Error error_of(core::NoEffect reason) {
+  using core::NoEffect;
+  const std::string name(core::to_string(reason));
+  switch (reason) {
+    case NoEffect::unknown_job:
+    case NoEffect::already_ended: return {Errc::not_found, "this job has ended or never was (" + name + ")"};
+    case NoEffect::stale_epoch:
+    case NoEffect::stale_link: return {Errc::stale_epoch, "the lease is not the caller's any more (" + name + ")"};
+    case NoEffect::unknown_worker:
+    case NoEffect::unknown_slot: return {Errc::not_found, "no such worker or slot (" + name + ")"};
+    case NoEffect::container_full: return {Errc::unavailable, "a limit of the workshop is reached (" + name + ")"};
+    case NoEffect::bad_value: return {Errc::bad_request, "a value is outside its range (" + name + ")"};
+    case NoEffect::live_rival:
+    case NoEffect::slot_taken:
+    case NoEffect::job_not_queued:
+    case NoEffect::already_committed:
+    case NoEffect::nothing_to_change: return {Errc::conflict, "nothing was changed (" + name + ")"};
+  }
+  return {Errc::internal, name};
+}
+
+struct Workshop::Impl {
+  /// Who waits for a posted event.
+  struct Waiter {
+    std::uint64_t ticket = 0;
+    std::shared_ptr<Answer<Posted>> answer;
+  };
+  struct InFlightPrompt {
+    Digest body;
+    std::vector<std::shared_ptr<Answer<Posted>>> followers;
+  };
+  using PromptKey = std::pair<ParticipantId, std::string>;
+
+  Impl(Runtime& r, journal::Journal& j, WorkshopOptions o)
+      : runtime(r), journal(j), options(std::move(o)), core(options.limits), history(options.history),
+        leases(options.lease_ttl), arrived(r), idle(r), tasks(r) {}
+
+  awaitable<void> loop();
+  awaitable<void> watch_leases();
+  journal::Batch next_batch();
+  /// False: the journal is gone for good.
+  awaitable<bool> run_batch();
+  /// The commit failed: new prompts are refused, all else is tried again (nothing is lost on a full disk).
+  awaitable<void> on_append_failed(Error error, journal::Batch batch);
+  void fail_for_good(const Error& error, const journal::Batch& batch);
+  void refuse_prompt(const journal::NewEntry& entry, const core::Submitted& submitted, const Error& error);
+  void lose_patience();
+  void apply(const core::Entry& entry, bool live);
+  void answer(const core::Origin& origin, Result<Posted> result);
+  void settle_submitted(ParticipantId participant);
+  void enqueue(core::Event event, std::vector<journal::NewAttachment> attachments,
+               std::shared_ptr<Answer<Posted>> answer);
+
+  Runtime& runtime;
+  journal::Journal& journal;
+  WorkshopOptions options;
+  core::Core core;
+  History history;
+  LeaseTable leases;
+  std::vector<EffectSink*> sinks;
+  std::function<void(const Error&)> fatal;
+  GatewayId gateway;
+
+  std::deque<journal::NewEntry> inbox;
+  std::vector<core::Event> proposals;
+  std::optional<Time> next_at;
+  std::map<std::uint64_t, std::shared_ptr<Answer<Posted>>> waiters;
+  std::map<PromptKey, InFlightPrompt> prompts;
+  std::map<ParticipantId, std::uint32_t> in_flight_of;
+  std::uint32_t in_flight = 0;
+  std::uint64_t last_ticket = 0;
+
+  std::optional<Instant> commit_begun;
+  std::vector<core::Origin> committing;
+  Signal arrived, idle;
+  bool stopping = false, failed = false, ended = false, started = false;
+  Counters counters;
+  TaskGroup tasks;
+};
+
+Workshop::Workshop(Runtime& runtime, journal::Journal& journal, WorkshopOptions options)
+    : impl_(std::make_unique<Impl>(runtime, journal, std::move(options))) {}
+Workshop::~Workshop() = default;
+
+void Workshop::add_sink(EffectSink& sink) { impl_->sinks.push_back(&sink); }
+void Workshop::on_fatal(std::function<void(const Error&)> handler) { impl_->fatal = std::move(handler); }
+const core::Core& Workshop::core() const { return impl_->core; }
+const History& Workshop::history() const { return impl_->history; }
+LeaseTable& Workshop::leases() { return impl_->leases; }
+Time Workshop::now() const { return impl_->journal.time(); }
+GatewayId Workshop::gateway() const { return impl_->gateway; }
+Key128 Workshop::id() const { return impl_->core.workshop().workshop; }
+bool Workshop::accepting() const { return impl_->started && !impl_->stopping && !impl_->failed; }
+Workshop::Counters Workshop::counters() const {
+  Counters counters = impl_->counters;
+  counters.inbox = impl_->inbox.size();
+  return counters;
+}
+
+awaitable<Result<void>> Workshop::open() {
+  Impl& self = *impl_;
+  bool imported = false;
+  auto on_page = [&](journal::ReplayPage& page) -> Result<void> {
+    for (const core::CheckpointRecord& record : page.records) {
+      imported = true;
+      self.core.import_fact(record);
+      if (const auto* summary = std::get_if<core::Summary>(&record)) self.history.import_summary(*summary);
+    }
+    if (imported && !page.entries.empty()) {
+      self.core.finish_import();
+      imported = false;
+    }
+    for (const core::Entry& entry : page.entries) self.apply(entry, false);
+    return {};
+  };
+  ATELIER_CO_TRY_VOID(co_await self.journal.replay(on_page));
+  if (imported) self.core.finish_import();
+
+  journal::Batch batch;
+  if (!self.core.workshop().workshop) {
+    core::WorkshopOpened opened;
+    opened.workshop = self.runtime.random_key();
+    opened.release = self.options.release;
+    journal::NewEntry entry;
+    entry.event = std::move(opened);
+    batch.push_back(std::move(entry));
+  }
+  core::GatewayJoined joined;
+  joined.boot = self.runtime.random_key();
+  joined.release = self.options.release;
+  journal::NewEntry entry;
+  entry.event = std::move(joined);
+  batch.push_back(std::move(entry));
+  ATELIER_CO_TRY(auto entries, co_await self.journal.append(std::move(batch)));
+  for (const core::Entry& recorded : entries) self.apply(recorded, false);
+  self.gateway = GatewayId{self.core.workshop().last_gateway};
+
+  const Instant now = self.runtime.now();
+  self.core.each_job([&](const core::JobFacts& job) {
+    if (job.lease) self.leases.restore(job.job, job.lease->epoch, job.lease->link, now, self.options.restart_grace);
+  });
+  log::info("workshop_open", {{"jobs", self.core.jobs_live()},
+                              {"history", self.history.size()},
+                              {"sequence", self.core.workshop().last_sequence}});
+  co_return Result<void>{};
+}
+
+void Workshop::start() {
+  impl_->started = true;
+  impl_->tasks.spawn("workshop", impl_->loop());
+  impl_->tasks.spawn("leases", impl_->watch_leases());
+}
+
+awaitable<void> Workshop::stop(Instant deadline) {
+  Impl& self = *impl_;
+  self.stopping = true;
+  self.arrived.notify_all();
+  while (self.started && !self.ended) {
+    if (!co_await self.idle.wait(deadline)) break;
+  }
+  [[maybe_unused]] const bool all = co_await self.tasks.stop(self.runtime.now() + milliseconds{1'000});
+}
+
+void Workshop::Impl::enqueue(core::Event event, std::vector<journal::NewAttachment> attachments,
+                             std::shared_ptr<Answer<Posted>> answer) {
+  journal::NewEntry entry;
+  entry.event = std::move(event);
+  entry.attachments = std::move(attachments);
+  entry.origin.gateway = gateway;
+  entry.origin.ticket = ++last_ticket;
+  if (answer) waiters.emplace(last_ticket, std::move(answer));
+  inbox.push_back(std::move(entry));
+  if (inbox.size() == 1) arrived.notify_all();
+}
+
+journal::NewAttachment Workshop::attach(std::shared_ptr<const std::string> bytes) {
+  journal::NewAttachment attachment;
+  attachment.ref.id = impl_->runtime.random_key();
+  attachment.ref.digest = sha256(*bytes);
+  attachment.ref.bytes = bytes->size();
+  attachment.bytes = std::move(bytes);
+  return attachment;
+}
+
+awaitable<Result<std::shared_ptr<const std::string>>> Workshop::attachment(Key128 id) {
+  return impl_->journal.attachment(id);
+}
+
+void Workshop::post(core::Event event, std::vector<journal::NewAttachment> attachments) {
+  if (impl_->failed) return;
+  impl_->enqueue(std::move(event), std::move(attachments), nullptr);
+}
+
+awaitable<Result<Posted>> Workshop::record(core::Event event, std::vector<journal::NewAttachment> attachments) {
+  Impl& self = *impl_;
+  if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
+  if (self.stopping) co_return fail(Errc::unavailable, "the server is stopping");
+  if (self.inbox.size() >= self.options.inbox_max) co_return fail(Errc::unavailable, "the server is overloaded");
+  auto answer = std::make_shared<Answer<Posted>>();
+  self.enqueue(std::move(event), std::move(attachments), answer);
+  co_return co_await answer->wait();
+}
+
+awaitable<Result<Submission>> Workshop::submit(core::Submitted event, std::shared_ptr<const std::string> prompt) {
+  Impl& self = *impl_;
+  const Digest body = event.body;
+  const Impl::PromptKey key{event.participant, event.prompt_id};
+  std::shared_ptr<Answer<Posted>> answer;
+  bool repeated = false;
+  auto conflict = [&] {
+    return fail(Errc::conflict, fmt::format("a job with prompt_id {} waits or runs already, with another body", key.second));
+  };
+  if (const core::JobFacts* live = self.core.live(key.first, key.second)) {
+    if (live->submitted.body != body) co_return conflict();
+    Submission same;
+    same.job = live->job;
+    same.number = live->number;
+    same.repeated = true;
+    co_return same;
+  }
+  if (const core::Summary* ended = self.history.find(key.first, key.second);
+      ended != nullptr && ended->body == body && now() - ended->ended_at <= kRepeatWindow) {
+    Submission same;
+    same.job = ended->job;
+    same.number = ended->number;
+    same.repeated = same.ended = true;
+    co_return same;
+  }
+  if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
+  if (self.stopping) co_return fail(Errc::unavailable, "the server restarts; press Run again in a few seconds");
+  if (const auto found = self.prompts.find(key); found != self.prompts.end()) {
+    if (found->second.body != body) co_return conflict();
+    answer = std::make_shared<Answer<Posted>>();
+    found->second.followers.push_back(answer);
+    repeated = true;
+  } else {
+    core::InFlight in_flight;
+    in_flight.in_all = self.in_flight;
+    if (const auto own = self.in_flight_of.find(key.first); own != self.in_flight_of.end()) in_flight.of_participant = own->second;
+    if (self.inbox.size() >= self.options.inbox_max) co_return fail(Errc::unavailable, "the server is overloaded");
+    journal::NewAttachment attachment = attach(std::move(prompt));
+    event.prompt = attachment.ref;
+    core::Event any{std::move(event)};
+    if (auto admitted = self.core.admit(any, self.options.admission, in_flight); !admitted) {
+      ++self.counters.refused;
+      co_return std::unexpected(std::move(admitted).error());
+    }
+    ++self.in_flight;
+    ++self.in_flight_of[key.first];
+    self.prompts[key].body = body;
+    answer = std::make_shared<Answer<Posted>>();
+    std::vector<journal::NewAttachment> attachments;
+    attachments.push_back(std::move(attachment));
+    self.enqueue(std::move(any), std::move(attachments), answer);
+  }
+  ATELIER_CO_TRY(const Posted posted, co_await answer->wait());
+  Submission done;
+  done.job = posted.accepted.job;
+  done.repeated = repeated;
+  if (const core::JobFacts* job = self.core.job(done.job)) {
+    done.number = job->number;
+  } else if (const core::Summary* summary = self.history.find(done.job)) {
+    done.number = summary->number;
+  }
+  co_return done;
+}
+
+journal::Batch Workshop::Impl::next_batch() {
+  journal::Batch batch;
+  for (core::Event& event : proposals) {
+    journal::NewEntry entry;
+    entry.event = std::move(event);
+    entry.origin.gateway = gateway;  // ticket 0: a proposal, made anew if it is not recorded
+    batch.push_back(std::move(entry));
+  }
+  proposals.clear();
+  std::size_t bytes = 0;
+  while (!inbox.empty() && batch.size() < options.batch_events_max && bytes < options.batch_bytes_max) {
+    for (const journal::NewAttachment& attachment : inbox.front().attachments) bytes += attachment.ref.bytes;
+    batch.push_back(std::move(inbox.front()));
+    inbox.pop_front();
+  }
+  return batch;
+}
+
+awaitable<void> Workshop::Impl::loop() {
+  while (true) {
+    core::Decision decision = core.decide(journal.time());
+    proposals = std::move(decision.proposals);
+    next_at = decision.next_at;
+    if (proposals.empty() && inbox.empty()) {
+      if (stopping) break;
+      // Workshop time runs with the monotonic clock: a wait of the difference ends at next_at.
+      const Instant wake = next_at ? runtime.now() + std::max(*next_at - journal.time(), milliseconds{1}) : kNever;
+      [[maybe_unused]] const bool notified = co_await arrived.wait(wake);
+      continue;
+    }
+    if (!co_await run_batch()) break;
+  }
+  ended = true;
+  idle.notify_all();
+}
+
+awaitable<bool> Workshop::Impl::run_batch() {
+  journal::Batch batch = next_batch();
+  committing.clear();
+  for (const journal::NewEntry& entry : batch) committing.push_back(entry.origin);
+  // The journal takes the batch; what must not be lost on a full disk is kept (attachments are shared).
+  journal::Batch kept = batch;
+  commit_begun = runtime.now();
+  auto result = co_await journal.append(std::move(batch));
+  counters.longest_commit = std::max(counters.longest_commit, runtime.now() - *commit_begun);
+  commit_begun.reset();
+  if (!result) {
+    co_await on_append_failed(result.error(), std::move(kept));
+    co_return !failed;
+  }
+  ++counters.commits;
+  for (const core::Entry& entry : *result) apply(entry, true);
+  co_return true;
+}
+
+void Workshop::Impl::lose_patience() {
+  if (!commit_begun || runtime.now() - *commit_begun < options.commit_patience) return;
+  for (const core::Origin& origin : committing) {
+    answer(origin, fail(Errc::unavailable, "the disk is very slow; the job may still appear: look before you press Run again"));
+  }
+  committing.clear();
+}
+
+void Workshop::Impl::fail_for_good(const Error& error, const journal::Batch& batch) {
+  failed = true;
+  log::error("journal_failed", {{"reason", error.what}});
+  for (const journal::NewEntry& entry : batch) answer(entry.origin, std::unexpected(error));
+  for (const journal::NewEntry& entry : inbox) answer(entry.origin, std::unexpected(error));
+  for (auto& [key, prompt] : prompts) {
+    for (auto& follower : prompt.followers) follower->give(std::unexpected(error));
+  }
+  inbox.clear();
+  if (fatal) fatal(error);
+}
+
+void Workshop::Impl::refuse_prompt(const journal::NewEntry& entry, const core::Submitted& submitted, const Error& error) {
+  settle_submitted(submitted.participant);
+  if (auto found = prompts.find({submitted.participant, submitted.prompt_id}); found != prompts.end()) {
+    for (auto& follower : found->second.followers) follower->give(std::unexpected(error));
+    prompts.erase(found);
+  }
+  answer(entry.origin, std::unexpected(error));
+}
+
+awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch batch) {
+  if (error.code == Errc::io || error.code == Errc::newer_version) {
+    fail_for_good(error, batch);
+    co_return;
+  }
+  log::error("journal_refused", {{"reason", error.what}, {"events", batch.size()}});
+  const bool may_be_stored = error.code == Errc::unavailable;
+  std::set<std::uint64_t> recorded;
+  while (may_be_stored && !failed) {
+    [[maybe_unused]] const bool slept = co_await runtime.sleep_for(milliseconds{100});
+    auto read_back = co_await journal.append({});
+    if (!read_back) {
+      if (read_back.error().code == Errc::io) fail_for_good(read_back.error(), batch);
+      continue;
+    }
+    for (const core::Entry& entry : *read_back) {
+      if (entry.origin.gateway == gateway) recorded.insert(entry.origin.ticket);
+      apply(entry, true);
+    }
+    break;
+  }
+  if (failed) co_return;
+  const bool full = error.code == Errc::disk_full || may_be_stored;
+  std::vector<journal::NewEntry> again;
+  for (journal::NewEntry& entry : batch) {
+    if (entry.origin.ticket == 0 || recorded.contains(entry.origin.ticket)) continue;
+    if (const auto* submitted = std::get_if<core::Submitted>(&entry.event)) {
+      refuse_prompt(entry, *submitted, error);
+    } else if (full || entry.attachments.empty()) {
+      again.push_back(std::move(entry));
+    } else {
+      answer(entry.origin, std::unexpected(error));  // an attachment that the store cannot take
+    }
+  }
+  for (auto entry = again.rbegin(); entry != again.rend(); ++entry) inbox.push_front(std::move(*entry));
+  [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kFullDiskRetry);
+}
+
+void Workshop::Impl::answer(const core::Origin& origin, Result<Posted> result) {
+  if (origin.gateway != gateway || origin.ticket == 0) return;
+  const auto waiter = waiters.find(origin.ticket);
+  if (waiter == waiters.end()) return;
+  auto to = std::move(waiter->second);
+  waiters.erase(waiter);
+  to->give(std::move(result));
+}
+
+void Workshop::Impl::settle_submitted(ParticipantId participant) {
+  if (in_flight > 0) --in_flight;
+  const auto own = in_flight_of.find(participant);
+  if (own != in_flight_of.end() && --own->second == 0) in_flight_of.erase(own);
+}
+
+void Workshop::Impl::apply(const core::Entry& entry, bool live) {
+  const std::vector<core::Effect> effects = core.apply(entry);
+  history.apply(effects);
+  ++counters.events;
+  if (!live) return;
+  leases.apply(effects, runtime.now());
+  for (EffectSink* sink : sinks) sink->on_effects(entry, effects);
+
+  Result<Posted> result = fail(Errc::internal, "no effect was reported");
+  for (const core::Effect& effect : effects) {
+    if (const auto* accepted = std::get_if<core::Accepted>(&effect)) {
+      Posted posted;
+      posted.accepted = *accepted;
+      result = posted;
+    } else if (const auto* refused = std::get_if<core::Refused>(&effect)) {
+      result = std::unexpected(error_of(refused->reason));
+    }
+  }
+  if (const auto* submitted = std::get_if<core::Submitted>(&entry.event)) {
+    ++counters.submitted;
+    const auto found = prompts.find({submitted->participant, submitted->prompt_id});
+    if (found != prompts.end() && entry.origin.gateway == gateway) {
+      settle_submitted(submitted->participant);
+      for (auto& follower : found->second.followers) follower->give(result);
+      prompts.erase(found);
+    }
+  }
+  answer(entry.origin, std::move(result));
+}
+
+awaitable<void> Workshop::Impl::watch_leases() {
+  // One look per second: a lease of 30 s need not end to the millisecond (net.md 2.7).
+  while (!stopping && !failed) {
+    if (!co_await runtime.sleep_for(milliseconds{1'000})) break;
+    lose_patience();
+    for (const LeaseTable::Expired& expired : leases.take_expired(runtime.now())) {
+      log::warn("lease_expired", {{"job", expired.job}, {"epoch", expired.epoch}, {"link", expired.link}});
+      core::LeaseExpired event;
+      event.job = expired.job;
+      event.epoch = expired.epoch;
+      event.link = expired.link;
+      enqueue(core::Event{std::move(event)}, {}, nullptr);
+    }
+  }
+}
+
+}  // namespace atelier::workshop

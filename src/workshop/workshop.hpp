@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The single writer: one loop of append -> apply -> act -> decide (design.md 3, style.md 6). Faces post events into
+// its bounded inbox and read its state directly between two co_awaits. One thread; a crash between any two steps is
+// harmless.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/core.hpp"
+#include "journal/journal.hpp"
+#include "runtime/runtime.hpp"
+#include "runtime/signal.hpp"
+#include "workshop/effect_sink.hpp"
+#include "workshop/history.hpp"
+#include "workshop/lease_table.hpp"
+
+namespace atelier::workshop {
+
+struct WorkshopOptions {
+  core::AdmissionLimits admission;
+  core::Limits limits;
+  HistoryLimits history;
+  milliseconds lease_ttl{30'000};
+  milliseconds restart_grace{60'000};      // every lease found in the journal at start
+  milliseconds commit_patience{5'000};     // a longer commit answers `unavailable`; the job may still appear
+  std::size_t inbox_max = 100'000;         // events; above: unavailable
+  std::size_t batch_events_max = 1'024;
+  std::size_t batch_bytes_max = 32 << 20;  // of attachments
+  std::string release = "0.1.0";
+};
+
+/// What became of a posted event.
+struct Posted {
+  core::Accepted accepted;
+};
+/// What became of a submit.
+struct Submission {
+  JobId job;
+  double number = 0;
+  bool repeated = false;  // this very body was accepted before; nothing new was made
+  bool ended = false;     // ... and that job has ended: send its last events again
+};
+
+class Workshop {
+ public:
+  /// `journal` and `runtime` outlive the workshop.
+  Workshop(Runtime& runtime, journal::Journal& journal, WorkshopOptions options);
+  ~Workshop();
+  Workshop(const Workshop&) = delete;
+  Workshop& operator=(const Workshop&) = delete;
+
+  /// Before open(). Sinks are called in this order.
+  void add_sink(EffectSink& sink);
+  /// Called once, when the journal has failed for good: stop taking requests and end with exit code 74.
+  void on_fatal(std::function<void(const Error&)> handler);
+
+  /// Replays the journal, records workshop_opened (once) and gateway_joined. Errors: io, newer_version.
+  [[nodiscard]] awaitable<Result<void>> open();
+  /// Runs the loop until stop().
+  void start();
+  /// Takes nothing new, records what is in the inbox (up to `deadline`), ends the loop.
+  [[nodiscard]] awaitable<void> stop(Instant deadline);
+
+  // -- reading; references are void after the next co_await -------------------------------------------------------
+  [[nodiscard]] const core::Core& core() const;
+  [[nodiscard]] const History& history() const;
+  [[nodiscard]] LeaseTable& leases();
+  [[nodiscard]] Time now() const;
+  [[nodiscard]] GatewayId gateway() const;
+  [[nodiscard]] Key128 id() const;
+  /// False after a fatal error or while stopping; `why` says it for people.
+  [[nodiscard]] bool accepting() const;
+
+  // -- writing ----------------------------------------------------------------------------------------------------
+  /// Admits and records a prompt; returns when it is durable and applied (P1). The same prompt_id while that job waits
+  /// or runs: byte-equal body -> the same answer, another -> conflict. After it ended: byte-equal within 10 min -> the
+  /// same answer, else a new job. `event.prompt` may be left empty: it is filled in from `prompt`.
+  /// Errors: queue_full (429), conflict (409), disk_full (507), unavailable (503), bad_request.
+  [[nodiscard]] awaitable<Result<Submission>> submit(core::Submitted event, std::shared_ptr<const std::string> prompt);
+  /// Records an event and waits until it is applied. Errors: stale_epoch, conflict, not_found, ... as core refuses it
+  /// (see error_of), disk_full, unavailable.
+  [[nodiscard]] awaitable<Result<Posted>> record(core::Event event, std::vector<journal::NewAttachment> attachments = {});
+  /// Records an event without waiting; kept and tried again while the disk is full.
+  void post(core::Event event, std::vector<journal::NewAttachment> attachments = {});
+  /// Makes an attachment of `bytes` with a fresh id.
+  [[nodiscard]] journal::NewAttachment attach(std::shared_ptr<const std::string> bytes);
+  /// Bytes of an attachment. Errors: not_found, io.
+  [[nodiscard]] awaitable<Result<std::shared_ptr<const std::string>>> attachment(Key128 id);
+
+  struct Counters {
+    std::uint64_t commits = 0, events = 0, submitted = 0, refused = 0;
+    std::size_t inbox = 0;
+    milliseconds longest_commit{0};
+  };
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The Error that a caller gets for an event without effect.
+[[nodiscard]] Error error_of(core::NoEffect reason);
+
+}  // namespace atelier::workshop
