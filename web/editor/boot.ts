@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The classic script that the gateway puts into index.html before the front end's module. It runs before any code of
-// the front end, gives this participant's page its own browser storage (see storage.ts), and does nothing else.
+// The classic script that the gateway puts into index.html before the front end's module. It runs before any
+// code of the front end, gives this participant's page its own browser storage (see storage.ts), and does
+// nothing else.
 import { ownWindowName, participantPrefix, participantStorage } from './storage.ts'
 
 const prefix = participantPrefix(window.location.pathname)

@@ -4,7 +4,9 @@ import { test } from 'node:test'
 import { openNewestSavedAtStart, type EditorApp, type SavedWorkflow } from './start.ts'
 
 function saved(path: string, lastModified: number, more: Partial<SavedWorkflow> = {}): SavedWorkflow {
-  return { path, lastModified, isTemporary: false, isLoaded: true, activeState: { nodes: [path] }, load: async () => {}, ...more }
+  const activeState = { nodes: [path] }
+  const load = async () => {}
+  return { path, lastModified, isTemporary: false, isLoaded: true, activeState, load, ...more }
 }
 
 function editor(workflows: SavedWorkflow[], activeWorkflow: unknown = null) {

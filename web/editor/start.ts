@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a participant sees first. When the front end finds nothing to restore in the browser it opens its built-in
-// example, which needs a model; here it opens the participant's newest saved workflow instead: on the first visit that
-// is Welcome.json, later, in another browser, their own latest work. Without any it opens an empty canvas.
+// What a participant sees first. When the front end finds nothing to restore in the browser it opens its
+// built-in example, which needs a model; here it opens the participant's newest saved workflow instead: on
+// the first visit that is Welcome.json, later, in another browser, their own latest work. Without any it
+// opens an empty canvas.
 
 /** A saved workflow as the front end's workflow store lists it (front end 1.58.1). */
 export interface SavedWorkflow {
@@ -29,12 +30,14 @@ const emptyGraph = () => ({
 export function newestSaved(workflows: readonly SavedWorkflow[]): SavedWorkflow | null {
   return workflows
     .filter((workflow) => !workflow.isTemporary)
-    .reduce<SavedWorkflow | null>((best, next) => (best && best.lastModified >= next.lastModified ? best : next), null)
+    .reduce<SavedWorkflow | null>(
+      (best, next) => (best && best.lastModified >= next.lastModified ? best : next), null)
 }
 
 /**
- * Replaces the built-in example at start: a call of `loadGraphData` without a graph while no workflow is open.
- * Every other call goes through unchanged. A failure is given to `report` and ends with an empty canvas.
+ * Replaces the built-in example at start: a call of `loadGraphData` without a graph while no workflow is
+ * open. Every other call goes through unchanged. A failure is given to `report` and ends with an empty
+ * canvas.
  */
 export function openNewestSavedAtStart(app: EditorApp, report: (error: unknown) => void): void {
   const load = app.loadGraphData.bind(app)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Keeps the browser storage of different participants apart. All of /user/1/, /user/2/ ... share one origin, and the
-// stock front end writes its drafts and open tabs under fixed keys. This makes one view per participant: the same
-// interface as Storage, every key with the participant's path in front.
+// Keeps the browser storage of different participants apart. All of /user/1/, /user/2/ ... share one origin,
+// and the stock front end writes its drafts and open tabs under fixed keys. This makes one view per
+// participant: the same interface as Storage, every key with the participant's path in front.
 
 /** What of Storage the view needs underneath. */
 export interface KeyValueStore {
@@ -20,7 +20,8 @@ export function participantPrefix(pathname: string): string | null {
 /**
  * A view of `store` that holds only keys of `prefix`, for method access (`getItem`) and for property access
  * (`localStorage['x']`, `in`, `delete`, `Object.keys`) alike; the stock front end uses both.
- * It is not an instance of Storage on purpose: libraries that see one build a StorageEvent with it, which throws.
+ * It is not an instance of Storage on purpose: libraries that see one build a StorageEvent with it, which
+ * throws.
  */
 export function participantStorage(store: KeyValueStore, prefix: string): Storage {
   const ownKeys = (): string[] => {
@@ -57,7 +58,8 @@ export function participantStorage(store: KeyValueStore, prefix: string): Storag
       return true
     },
     has: (_, name) =>
-      typeof name !== 'symbol' && (name === 'length' || isMethod(name) || store.getItem(prefix + name) !== null),
+      typeof name !== 'symbol' &&
+      (name === 'length' || isMethod(name) || store.getItem(prefix + name) !== null),
     ownKeys,
     getOwnPropertyDescriptor(_, name) {
       const value = typeof name === 'symbol' ? null : store.getItem(prefix + name)
@@ -69,8 +71,9 @@ export function participantStorage(store: KeyValueStore, prefix: string): Storag
 const kOwnerKey = 'atelier.owner'
 
 /**
- * The stock front end keeps a tab's client id in `window.name`, which survives a walk from one participant's page to
- * another's in the same tab. Gives the name that the page of `prefix` may keep: the old one only if it was its own.
+ * The stock front end keeps a tab's client id in `window.name`, which survives a walk from one participant's
+ * page to another's in the same tab. Gives the name that the page of `prefix` may keep: the old one only if
+ * it was its own.
  */
 export function ownWindowName(session: KeyValueStore, prefix: string, name: string): string {
   const kept = session.getItem(kOwnerKey) === prefix ? name : ''
