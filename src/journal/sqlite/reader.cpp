@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include "journal/sqlite/reader.hpp"
+
+#include <fmt/format.h>
+
+#include "journal/codec.hpp"
+#include "journal/sqlite/blob.hpp"
+#include "journal/sqlite/sql.hpp"
+
+namespace atelier::journal::sqlite {
+namespace {
+
+/// Says which row it was.
+std::unexpected<Error> at(std::string_view what, std::int64_t number, Error error) {
+  error.what = fmt::format("{} {} of the journal: {}", what, number, error.what);
+  return std::unexpected(std::move(error));
+}
+
+Error wrong_checksum() { return {Errc::io, "its checksum is wrong; see `atelier journal check`"}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
+  ATELIER_TRY(Connection connection, Connection::open(path, Connection::Access::read_only, nullptr));
+  ATELIER_TRY_VOID(connection.execute(sql::kReaderSettings));
+  ATELIER_TRY(const std::int64_t application, connection.query_integer(sql::kGetApplicationId));
+  ATELIER_TRY(const std::int64_t version, connection.query_integer(sql::kGetUserVersion));
+  if (application != sql::kApplicationId || version == 0) {
+    return fail(Errc::config, fmt::format("{} is not a journal of Atelier", path));
+  }
+  if (version > sql::kSchemaVersion) {
+    return fail(Errc::newer_version, fmt::format("{} was written by a newer Atelier (schema version {})", path, version));
+  }
+  if (version < sql::kSchemaVersion) {
+    return fail(Errc::config, fmt::format("{} has an old schema: start the server once, it brings it up to date", path));
+  }
+  std::unique_ptr<Reader> reader(new Reader(std::move(connection)));
+  ATELIER_TRY_VOID(reader->prepare_statements());
+  return reader;
+}
+
+Result<void> Reader::prepare_statements() {
+  ATELIER_TRY(valid_checkpoint_, connection_.prepare(sql::kValidCheckpoint));
+  ATELIER_TRY(checkpoint_records_, connection_.prepare(sql::kCheckpointRecords));
+  ATELIER_TRY(entries_after_, connection_.prepare(sql::kEntriesAfter));
+  ATELIER_TRY(first_entry_, connection_.prepare(sql::kFirstEntry));
+  ATELIER_TRY(attachment_, connection_.prepare(sql::kAttachment));
+  return {};
+}
+
+Result<ReplayPage> Reader::read(ReplayCursor cursor) {
+  ATELIER_TRY(const ReadTransaction view, ReadTransaction::begin(connection_));
+  ReplayPage page;
+  if (!cursor.begun) ATELIER_TRY_VOID(begin(cursor));
+  ATELIER_TRY_VOID(cursor.checkpoint != 0 ? read_records(cursor, page) : read_entries(cursor, page));
+  page.next = cursor;
+  return page;
+}
+
+Result<void> Reader::begin(ReplayCursor& cursor) {
+  cursor.begun = true;
+  if (cursor.after) {
+    ATELIER_TRY(const bool found, first_entry_.step());
+    const auto first = found ? static_cast<std::uint64_t>(first_entry_.integer(0)) : 0;
+    first_entry_.reset();
+    if (first > cursor.after.value + 1) {
+      return fail(Errc::not_found, fmt::format("entries before {} are pruned: begin with the checkpoint", first));
+    }
+    return {};
+  }
+  ATELIER_TRY(const bool valid, valid_checkpoint_.step());
+  if (!valid) return {};
+  cursor.checkpoint = static_cast<std::uint64_t>(valid_checkpoint_.integer(0));
+  cursor.after = {static_cast<std::uint64_t>(valid_checkpoint_.integer(1))};
+  valid_checkpoint_.reset();
+  return {};
+}
+
+Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
+  ATELIER_TRY(const bool valid, valid_checkpoint_.step());
+  const auto present = valid ? static_cast<std::uint64_t>(valid_checkpoint_.integer(0)) : 0;
+  valid_checkpoint_.reset();
+  if (present != cursor.checkpoint) return fail(Errc::conflict, "the checkpoint was replaced while it was read");
+  checkpoint_records_.bind(1, static_cast<std::int64_t>(cursor.checkpoint));
+  checkpoint_records_.bind(2, static_cast<std::int64_t>(cursor.row)).bind(3, std::int64_t{kPageRows});
+  std::size_t bytes = 0;
+  while (true) {
+    ATELIER_TRY(const bool row, checkpoint_records_.step());
+    if (!row) break;
+    const std::string_view payload = checkpoint_records_.blob(2);
+    if (checkpoint_records_.integer(1) != checksum(payload)) {
+      auto error = at("checkpoint record", checkpoint_records_.integer(0), wrong_checksum());
+      checkpoint_records_.reset();
+      return error;
+    }
+    auto record = decode_record(payload);
+    if (!record) {
+      auto error = at("checkpoint record", checkpoint_records_.integer(0), std::move(record).error());
+      checkpoint_records_.reset();
+      return error;
+    }
+    page.records.push_back(std::move(*record));
+    cursor.row = static_cast<std::uint64_t>(checkpoint_records_.integer(0)) + 1;
+    bytes += payload.size();
+    if (bytes < kPageBytes) continue;
+    checkpoint_records_.reset();
+    return {};
+  }
+  if (page.records.size() < kPageRows) cursor.checkpoint = 0;  // the entries are next
+  return {};
+}
+
+Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
+  entries_after_.bind(1, static_cast<std::int64_t>(cursor.after.value)).bind(2, std::int64_t{kPageRows});
+  std::size_t bytes = 0;
+  while (true) {
+    ATELIER_TRY(const bool row, entries_after_.step());
+    if (!row) break;
+    const std::int64_t sequence = entries_after_.integer(0);
+    const std::string_view payload = entries_after_.blob(6);
+    if (entries_after_.integer(5) != checksum(payload)) {
+      auto error = at("entry", sequence, wrong_checksum());
+      entries_after_.reset();
+      return error;
+    }
+    auto event = decode_event(payload);
+    if (!event) {
+      auto error = at("entry", sequence, std::move(event).error());
+      entries_after_.reset();
+      return error;
+    }
+    const core::Origin origin{{static_cast<std::uint64_t>(entries_after_.integer(3))},
+                              static_cast<std::uint64_t>(entries_after_.integer(4))};
+    page.entries.push_back({{static_cast<std::uint64_t>(sequence)},
+                            {entries_after_.integer(1)},
+                            {entries_after_.integer(2)},
+                            origin,
+                            std::move(*event)});
+    cursor.after = {static_cast<std::uint64_t>(sequence)};
+    bytes += payload.size();
+    if (bytes < kPageBytes) continue;
+    entries_after_.reset();
+    return {};
+  }
+  page.end = page.entries.size() < kPageRows;
+  return {};
+}
+
+Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {
+  const std::array<char, 16> bytes = id_bytes(id);
+  attachment_.bind(1, std::string_view(bytes.data(), bytes.size()));
+  ATELIER_TRY(const bool found, attachment_.step());
+  if (!found) return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));
+  auto content = std::make_shared<const std::string>(attachment_.blob(0));
+  attachment_.reset();
+  return content;
+}
+
+Result<std::vector<std::string>> Reader::verify() {
+  ATELIER_TRY(Statement quick_check, connection_.prepare(sql::kQuickCheck));
+  std::vector<std::string> problems;
+  while (true) {
+    ATELIER_TRY(const bool row, quick_check.step());
+    if (!row) return problems;
+    if (std::string_view text = quick_check.blob(0); text != "ok") problems.emplace_back(text);
+  }
+}
+
+}  // namespace atelier::journal::sqlite

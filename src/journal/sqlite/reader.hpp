@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The reading connection: opened read-only, it can neither write nor checkpoint (core.md 7). Blocking; one thread at a
+// time. Each page is a short transaction of its own, so that it never keeps the log from being reused.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "journal/journal.hpp"
+#include "journal/sqlite/connection.hpp"
+
+namespace atelier::journal::sqlite {
+
+class Reader final : public StoreReader {
+ public:
+  /// Errors: not_found, config (not a journal of ours), newer_version, io.
+  [[nodiscard]] static Result<std::unique_ptr<Reader>> open(const std::string& path);
+
+  [[nodiscard]] Result<ReplayPage> read(ReplayCursor cursor) override;
+  [[nodiscard]] Result<std::shared_ptr<const std::string>> attachment(Key128 id) override;
+  [[nodiscard]] Result<std::vector<std::string>> verify() override;
+
+ private:
+  explicit Reader(Connection connection) : connection_(std::move(connection)) {}
+  [[nodiscard]] Result<void> prepare_statements();
+  [[nodiscard]] Result<void> begin(ReplayCursor& cursor);
+  [[nodiscard]] Result<void> read_records(ReplayCursor& cursor, ReplayPage& page);
+  [[nodiscard]] Result<void> read_entries(ReplayCursor& cursor, ReplayPage& page);
+
+  Connection connection_;
+  Statement valid_checkpoint_, checkpoint_records_, entries_after_, first_entry_, attachment_;
+};
+
+}  // namespace atelier::journal::sqlite

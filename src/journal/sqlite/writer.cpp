@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "journal/sqlite/writer.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/crash_point.hpp"
+#include "journal/codec.hpp"
+#include "journal/sqlite/blob.hpp"
+#include "journal/sqlite/sql.hpp"
+
+namespace atelier::journal::sqlite {
+
+Writer::Unlock::~Unlock() {
+  if (descriptor >= 0) ::close(descriptor);
+}
+
+Writer::~Writer() {
+  if (connection_ && (failure_ || vfs_->failed())) connection_->close_without_checkpoint();
+}
+
+Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjection inject) {
+  std::unique_ptr<Writer> writer(new Writer(path));
+  ATELIER_TRY_VOID(writer->lock_against_others());
+  writer->vfs_ = std::make_unique<GuardedVfs>(std::move(inject));
+  ATELIER_TRY(Connection connection, Connection::open(path, Connection::Access::read_write, writer->vfs_->name()));
+  writer->connection_.emplace(std::move(connection));
+  ATELIER_TRY_VOID(writer->prepare_schema());
+  ATELIER_TRY_VOID(writer->prepare_statements());
+  ATELIER_TRY_VOID(writer->find_last());
+  writer->database_ = identity(path);
+  writer->wal_ = identity(path + "-wal");
+  return writer;
+}
+
+Result<void> Writer::lock_against_others() {
+  // SQLite's own locks are held only within transactions. Ours is on a file beside the database: closing any
+  // descriptor of the database itself would drop SQLite's POSIX locks (sqlite.org/howtocorrupt.html, 2.2).
+  const std::string path = path_ + "-lock";
+  lock_.descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock_.descriptor < 0) return fail(Errc::config, errno_error(errno, "open " + path).what);
+  if (::flock(lock_.descriptor, LOCK_EX | LOCK_NB) != 0) {
+    return fail(Errc::config, fmt::format("another server is using {}", path_));
+  }
+  return {};
+}
+
+Result<void> Writer::prepare_schema() {
+  const auto not_ours = [&](std::string_view why) {
+    return fail(Errc::config, fmt::format("{} is not a journal of Atelier ({})", path_, why));
+  };
+  auto application = connection_->query_integer(sql::kGetApplicationId);
+  if (!application && application.error().code == Errc::config) return not_ours("it is no SQLite database");
+  if (!application) return std::unexpected(std::move(application).error());
+  ATELIER_TRY(const std::int64_t version, connection_->query_integer(sql::kGetUserVersion));
+  ATELIER_TRY(const std::int64_t tables, connection_->query_integer(sql::kCountTables));
+  const bool empty = *application == 0 && version == 0 && tables == 0;
+  if (!empty && *application != sql::kApplicationId) return not_ours("another program's application_id");
+  if (version > sql::kSchemaVersion) {
+    return fail(Errc::newer_version,
+                fmt::format("{} has schema version {}, this Atelier knows up to {}: it was written by a newer one", path_,
+                            version, sql::kSchemaVersion));
+  }
+  ATELIER_TRY_VOID(connection_->execute(sql::kWriterSettings));
+  ATELIER_TRY(Statement mode, connection_->prepare(sql::kGetJournalMode));
+  ATELIER_TRY(const bool row, mode.step());
+  if (!row || mode.blob(0) != "wal") {
+    return fail(Errc::config, fmt::format("the file system of {} cannot keep a write-ahead log", path_));
+  }
+  mode.reset();
+  return migrate(version);
+}
+
+Result<void> Writer::migrate(std::int64_t from) {
+  for (std::int64_t version = from; version < sql::kSchemaVersion; ++version) {
+    // Schema and version in one transaction: a crash leaves either the old one or the new one.
+    const std::string script =
+        fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT;", sql::kMigrations[version],
+                    sql::kApplicationId, version + 1);
+    if (auto done = connection_->execute(script.c_str()); !done) {
+      if (connection_->in_transaction()) static_cast<void>(connection_->execute(sql::kRollback));
+      return done;
+    }
+    crash_point("journal_after_migration");
+  }
+  return {};
+}
+
+Result<void> Writer::prepare_statements() {
+  ATELIER_TRY(begin_, connection_->prepare(sql::kBeginWrite));
+  ATELIER_TRY(commit_, connection_->prepare(sql::kCommit));
+  ATELIER_TRY(rollback_, connection_->prepare(sql::kRollback));
+  ATELIER_TRY(insert_entry_, connection_->prepare(sql::kInsertEntry));
+  ATELIER_TRY(insert_attachment_, connection_->prepare(sql::kInsertAttachment));
+  return {};
+}
+
+Result<void> Writer::find_last() {
+  ATELIER_TRY(Statement newest, connection_->prepare(sql::kLastEntry));
+  ATELIER_TRY(const bool found, newest.step());
+  if (found) last_ = {{static_cast<std::uint64_t>(newest.integer(0))}, {newest.integer(1)}, {newest.integer(2)}};
+  return {};
+}
+
+Result<Statement> Writer::prepare(const char* statement) { return connection_->prepare(statement); }
+
+Writer::FileIdentity Writer::identity(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
+}
+
+Result<std::vector<core::Entry>> Writer::append(Batch batch, Time time, WallTime wall) {
+  LastEntry numbers{last_.sequence, std::max(time, last_.time), wall};
+  auto stored = transaction([&]() -> Result<void> {
+    crash_point("journal_before_write");
+    for (const NewEntry& entry : batch) {
+      ++numbers.sequence.value;
+      ATELIER_TRY_VOID(insert(entry, numbers));
+    }
+    crash_point("journal_before_commit");
+    return {};
+  });
+  if (!stored) return std::unexpected(std::move(stored).error());
+  crash_point("journal_after_commit");
+  std::vector<core::Entry> entries;
+  entries.reserve(batch.size());
+  Sequence sequence = last_.sequence;
+  for (NewEntry& entry : batch) {
+    ++sequence.value;
+    entries.push_back({sequence, numbers.time, numbers.wall, entry.origin, std::move(entry.event)});
+  }
+  last_ = numbers;
+  return entries;
+}
+
+Result<void> Writer::insert(const NewEntry& entry, const LastEntry& numbers) {
+  payload_.clear();
+  encode(entry.event, payload_);
+  insert_entry_.bind(1, static_cast<std::int64_t>(numbers.sequence.value))
+      .bind(2, numbers.time.ms)
+      .bind(3, numbers.wall.ms)
+      .bind(4, kind_of(entry.event))
+      .bind(5, static_cast<std::int64_t>(entry.origin.gateway.value))
+      .bind(6, static_cast<std::int64_t>(entry.origin.ticket))
+      .bind(7, checksum(payload_))
+      .bind(8, std::string_view(payload_));
+  ATELIER_TRY_VOID(insert_entry_.run());
+  for (const NewAttachment& attachment : entry.attachments) {
+    const std::array<char, 16> id = id_bytes(attachment.ref.id);
+    insert_attachment_.bind(1, std::string_view(id.data(), id.size())).bind(2, std::string_view(*attachment.bytes));
+    auto stored = insert_attachment_.run();
+    if (!stored && stored.error().code == Errc::conflict) {
+      return fail(Errc::conflict, fmt::format("attachment {} is stored already", attachment.ref.id.hex()));
+    }
+    if (!stored) return stored;
+  }
+  return {};
+}
+
+Result<void> Writer::begin() {
+  if (failure_) return std::unexpected(*failure_);
+  if (vfs_->failed()) return latch(Error{Errc::io, "a write or fsync of the journal failed in its automatic checkpoint"});
+  if (identity(path_) != database_ || identity(path_ + "-wal") != wal_) {
+    return latch(Error{Errc::io, fmt::format("{} or its -wal file was moved, deleted or replaced while it was open", path_)});
+  }
+  if (auto begun = begin_.run(); !begun) return undo(std::move(begun).error());
+  return {};
+}
+
+Result<void> Writer::commit() {
+  if (auto committed = commit_.run(); !committed) return undo(std::move(committed).error());
+  return {};
+}
+
+std::unexpected<Error> Writer::undo(Error error) {
+  if (error.code == Errc::io || vfs_->failed()) return latch(std::move(error));
+  // SQLite may have rolled back by itself, as it does for some errors within a statement.
+  if (connection_->in_transaction()) {
+    if (auto undone = rollback_.run(); !undone) return latch(std::move(undone).error());
+  }
+  return std::unexpected(std::move(error));
+}
+
+std::unexpected<Error> Writer::latch(Error error) {
+  error.code = Errc::io;
+  error.what = fmt::format("the journal {} can take nothing more: {}", path_, error.what);
+  failure_ = error;
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace atelier::journal::sqlite
