@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "agent/engine_answers.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <cstdlib>
+
+#include "comfy/json.hpp"
+#include "comfy/output_name.hpp"
+#include "comfy/rewrite.hpp"
+#include "files/safe_path.hpp"
+
+namespace atelier::agent {
+namespace json = boost::json;
+namespace {
+
+Result<comfy::Json> parse_big(std::string_view body) {
+  comfy::JsonLimits limits;
+  limits.bytes_max = 256u << 20;
+  limits.depth_max = 128;
+  return comfy::Json::parse(body, limits);
+}
+
+const json::value* member(const json::value& value, std::string_view key) {
+  return value.is_object() ? value.get_object().if_contains(key) : nullptr;
+}
+
+std::string text(const json::value* value) {
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::uint64_t whole(const json::value* value) {
+  if (value == nullptr) return 0;
+  if (value->is_uint64()) return value->get_uint64();
+  if (value->is_int64() && value->get_int64() > 0) return static_cast<std::uint64_t>(value->get_int64());
+  if (value->is_double() && value->get_double() > 0 && value->get_double() < 9e15) {
+    return static_cast<std::uint64_t>(value->get_double());
+  }
+  return 0;
+}
+
+// "atelier/12-3" in front of a path, of whatever job; the rest without its slash.
+std::optional<std::string_view> below_job_folder(std::string_view folder) {
+  constexpr std::string_view kRoot = "atelier/";
+  if (!folder.starts_with(kRoot)) return std::nullopt;
+  folder.remove_prefix(kRoot.size());
+  const std::size_t end = folder.find('/');
+  const std::string_view name = folder.substr(0, end);
+  const std::size_t dash = name.find('-');
+  if (dash == 0 || dash == std::string_view::npos || dash + 1 == name.size()) return std::nullopt;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (i != dash && (name[i] < '0' || name[i] > '9')) return std::nullopt;
+  }
+  return end == std::string_view::npos ? std::string_view() : folder.substr(end + 1);
+}
+
+}  // namespace
+
+Result<EngineStats> read_stats(std::string_view body) {
+  ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));
+  EngineStats stats;
+  if (const json::value* system = member(parsed.value(), "system")) stats.comfy_version = text(member(*system, "comfyui_version"));
+  const json::value* devices = member(parsed.value(), "devices");
+  if (devices != nullptr && devices->is_array() && !devices->get_array().empty()) {
+    const json::value& device = devices->get_array()[0];
+    stats.device = text(member(device, "name"));
+    stats.vram_total = whole(member(device, "vram_total"));
+    stats.vram_free = whole(member(device, "vram_free"));
+  }
+  return stats;
+}
+
+Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id) {
+  ATELIER_TRY(const comfy::Json parsed, parse_big(body));
+  for (const auto& [list, place] : {std::pair{"queue_running", RunPlace::running}, std::pair{"queue_pending", RunPlace::pending}}) {
+    const json::value* tuples = member(parsed.value(), list);
+    if (tuples == nullptr || !tuples->is_array()) return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
+    for (const json::value& tuple : tuples->get_array()) {
+      if (tuple.is_array() && tuple.get_array().size() > 1 && text(&tuple.get_array()[1]) == run_id) return place;
+    }
+  }
+  return RunPlace::absent;
+}
+
+Result<std::vector<std::string>> runs_of(std::string_view body, std::string_view client_prefix) {
+  ATELIER_TRY(const comfy::Json parsed, parse_big(body));
+  std::vector<std::string> runs;
+  for (const char* list : {"queue_running", "queue_pending"}) {
+    const json::value* tuples = member(parsed.value(), list);
+    if (tuples == nullptr || !tuples->is_array()) return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
+    for (const json::value& tuple : tuples->get_array()) {
+      if (!tuple.is_array() || tuple.get_array().size() < 4) continue;
+      if (text(member(tuple.get_array()[3], "client_id")).starts_with(client_prefix)) runs.push_back(text(&tuple.get_array()[1]));
+    }
+  }
+  return runs;
+}
+
+Result<std::optional<RunHistory>> read_history(std::string_view body, std::string_view run_id) {
+  ATELIER_TRY(const comfy::Json parsed, parse_big(body));
+  const json::value* item = member(parsed.value(), run_id);
+  if (item == nullptr) return std::optional<RunHistory>();
+  RunHistory history;
+  json::object report;
+  const json::value* status = member(*item, "status");
+  if (status != nullptr) report["status"] = *status;
+  if (const json::value* meta = member(*item, "meta")) report["meta"] = *meta;
+  history.report = comfy::print_json(report);
+  const bool success = status != nullptr && text(member(*status, "status_str")) == "success";
+  history.outcome = success ? link::Outcome::succeeded : link::Outcome::failed;
+  const json::value* messages = status == nullptr ? nullptr : member(*status, "messages");
+  std::uint64_t began = 0;
+  for (const json::value& message : messages != nullptr && messages->is_array() ? messages->get_array() : json::array()) {
+    if (!message.is_array() || message.get_array().size() != 2) continue;
+    const std::string type = text(&message.get_array()[0]);
+    const std::uint64_t at = whole(member(message.get_array()[1], "timestamp"));
+    if (type == "execution_start") began = at;
+    if (type == "execution_success" || type == "execution_error" || type == "execution_interrupted") {
+      if (type == "execution_interrupted") history.outcome = link::Outcome::cancelled;
+      history.event = comfy::print_json(json::object{{"type", type}, {"data", message.get_array()[1]}});
+      if (began != 0 && at > began) history.gpu_ms = at - began;
+    }
+  }
+  const json::value* outputs = member(*item, "outputs");
+  if (outputs != nullptr && outputs->is_object()) {
+    for (const auto& entry : outputs->get_object()) {
+      if (entry.value().is_object()) history.outputs.emplace_back(std::string(entry.key()), comfy::print_json(entry.value()));
+    }
+  }
+  return std::optional<RunHistory>(std::move(history));
+}
+
+Result<std::vector<UiFile>> files_of_ui(std::string_view ui) {
+  ATELIER_TRY(const comfy::Json parsed, parse_big(ui));
+  std::vector<UiFile> files;
+  for (const auto& list : parsed.object()) {
+    if (!list.value().is_array()) continue;
+    const json::array& items = list.value().get_array();
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const json::value* filename = member(items[i], "filename");
+      if (filename == nullptr || !filename->is_string()) continue;
+      UiFile file;
+      file.place = fmt::format("{}/{}", std::string_view(list.key()), i);
+      file.filename = text(filename);
+      file.subfolder = text(member(items[i], "subfolder"));
+      const json::value* type = member(items[i], "type");
+      file.type = type == nullptr ? "output" : text(type);
+      files.push_back(std::move(file));
+    }
+  }
+  return files;
+}
+
+Result<PlacedFile> place_file(const UiFile& file, RunKey key) {
+  PlacedFile placed;
+  link::CommitFile& named = placed.named;
+  named.place = file.place;
+  if (file.type == "output") {
+    named.type = link::FileType::output;
+  } else if (file.type == "temp") {
+    named.type = link::FileType::temp;
+  } else if (file.type == "input") {
+    named.type = link::FileType::input;
+  } else {
+    return fail(Errc::bad_request, fmt::format("a node named a file of the unknown type \"{}\"", file.type.substr(0, 40)));
+  }
+  auto folder = files::check_folder(file.subfolder);
+  auto name = files::check_name(file.filename);
+  if (!folder || !name) {
+    const Error& error = folder ? name.error() : folder.error();
+    return fail(error.code, fmt::format("a node named a file that cannot be taken: {}", error.what));
+  }
+  placed.path = files::join_path(*folder, file.filename);
+  const std::string own = comfy::job_folder(key.job, key.epoch);
+  named.in_job_folder = named.type == link::FileType::output && (*folder == own || folder->starts_with(own + "/"));
+  named.folder = *folder;
+  if (auto below = below_job_folder(*folder)) named.folder = std::string(*below);
+  const comfy::OutputName split = comfy::split_output_name(file.filename);
+  named.stem = split.stem;
+  if (split.number) named.number = *split.number;
+  named.rest = split.rest;
+  return placed;
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// One ComfyUI process over HTTP and WebSocket, as any client uses it. One thread; every call has its own deadline.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/engine_answers.hpp"
+#include "net/http_client.hpp"
+#include "net/websocket.hpp"
+
+namespace atelier::agent {
+
+class EngineClient {
+ public:
+  /// `base` is ComfyUI's address ("http://127.0.0.1:8188", a path in it is kept).
+  EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id);
+
+  [[nodiscard]] const std::string& client_id() const { return client_id_; }
+  [[nodiscard]] awaitable<Result<EngineStats>> stats();
+  /// The bytes of /object_info, at most 64 MB.
+  [[nodiscard]] awaitable<Result<std::string>> object_info();
+  /// The socket with our client id; feature_flags has been sent.
+  [[nodiscard]] awaitable<Result<std::unique_ptr<net::WebSocket>>> open_socket();
+  /// Interrupts and removes runs of earlier clients whose id begins with `client_prefix`, until none is left.
+  [[nodiscard]] awaitable<Result<void>> clear_runs_of(std::string client_prefix);
+
+  struct Posted {
+    PostResult result = PostResult::unreachable;
+    std::string body;
+  };
+  [[nodiscard]] awaitable<Posted> post(std::string body);
+  struct Asked {
+    RunPlace place = RunPlace::unreachable;
+    std::optional<RunHistory> history;
+  };
+  [[nodiscard]] awaitable<Asked> ask(std::string run_id);
+  [[nodiscard]] awaitable<void> interrupt(std::string run_id);
+  [[nodiscard]] awaitable<void> free_memory();
+  /// GET /view. Errors: not_found, unavailable (no answer), and whatever reading gives.
+  [[nodiscard]] awaitable<Result<net::ClientResponse>> view(const UiFile& file);
+  /// POST /upload/image; the name must come back unchanged. Errors: too_large (413), unavailable, io.
+  [[nodiscard]] awaitable<Result<void>> upload_input(std::string name, std::string bytes);
+
+ private:
+  net::Url url(std::string_view path) const;
+  awaitable<Result<std::string>> get(std::string path, std::uint64_t bytes_max, milliseconds limit);
+  awaitable<Result<unsigned>> post_json(std::string path, std::string body);
+
+  Runtime& runtime_;
+  net::HttpClient& http_;
+  net::Url base_;
+  std::string client_id_;
+};
+
+/// An engine that does not answer is `unavailable`, whatever the network called it.
+[[nodiscard]] Error as_unavailable(Error error);
+
+}  // namespace atelier::agent

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+#include "agent/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/match.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr Instant kNever{INT64_MAX / 4};
+constexpr milliseconds kBackoffLeast{500};
+constexpr milliseconds kBackoffMost{15'000};
+constexpr milliseconds kPublishAgain{2'000};
+
+// SplitMix64 (public domain, Steele, Lea, Flood 2014): jitter only.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+link::JobState state_of(const HeldJob& job) {
+  switch (job.phase) {
+    case Phase::fetching:
+    case Phase::fetched:
+    case Phase::asking: return link::JobState::fetching;
+    case Phase::posting:
+    case Phase::posted: return link::JobState::posted;
+    case Phase::running: return link::JobState::running;
+    case Phase::computed: return link::JobState::computed;
+  }
+  return link::JobState::fetching;
+}
+
+}  // namespace
+
+AgentMachine::AgentMachine(MachineOptions options)
+    : options_(std::move(options)), random_state_(options_.seed), slots_(options_.slots) {}
+
+std::vector<Action> AgentMachine::start(Instant now) {
+  now_ = now;
+  out_.emplace_back(Dial{});
+  return std::exchange(out_, {});
+}
+
+std::vector<Action> AgentMachine::on(Instant now, const Input& input) {
+  now_ = now;
+  if (!gone_) {
+    std::visit([this](const auto& one) { handle(one); }, input);
+    leave_when_empty();
+  }
+  return std::exchange(out_, {});
+}
+
+Instant AgentMachine::next_at() const {
+  Instant next = kNever;
+  auto at = [&](const std::optional<Instant>& when) {
+    if (when) next = std::min(next, *when);
+  };
+  at(dial_at_);
+  if (linked_) at(heartbeat_at_);
+  at(drain_until_);
+  for (const Slot& slot : slots_) {
+    if (linked_) at(slot.publish_at);
+  }
+  for (const auto& [key, job] : jobs_) {
+    at(job.ask_at);
+    if (linked_) at(job.fetch_at);
+    if (linked_ && job.waiting_preview) at(job.preview_at);
+    if (job.phase == Phase::running && !job.ghost && job.lease.limit_ms != 0 && !job.over_limit) {
+      at(job.started_at + milliseconds(job.lease.limit_ms));
+    }
+    if ((job.phase == Phase::posted || job.phase == Phase::running) && !job.asking && !job.ask_at) at(job.seen_at + kSilence);
+    for (const NodeOutput& output : job.nodes) {
+      if (linked_ || output.phase == NodePhase::collecting) at(output.retry_at);
+    }
+  }
+  return next;
+}
+
+// ---- The link ----
+
+link::Hello AgentMachine::hello(const LinkUp& input) const {
+  link::Hello hello;
+  hello.agent = options_.version;
+  hello.name = options_.name;
+  hello.boot = options_.boot;
+  hello.disk_free = input.disk_free;
+  hello.clock = input.clock;
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    link::HelloSlot line;
+    line.slot = i;
+    line.comfy_version = slot.info.comfy_version;
+    line.object_info = slot.info.object_info;
+    line.engine = slot.up ? link::EngineState::ready : slot.ever_up ? link::EngineState::lost : link::EngineState::starting;
+    line.engine_start = slot.info.engine_start;
+    line.device = slot.info.device;
+    line.vram_total = slot.info.vram_total;
+    hello.slots.push_back(std::move(line));
+  }
+  for (const auto& [key, job] : jobs_) {
+    link::HelloJob line;
+    line.job = key.job;
+    line.epoch = key.epoch;
+    line.slot = job.lease.slot;
+    line.state = state_of(job);
+    for (const NodeOutput& output : job.nodes) {
+      if (output.phase == NodePhase::committed) line.committed.push_back(output.node);
+      for (std::uint32_t index : output.uploaded) {
+        line.staged.push_back({output.files[index].file, output.files[index].size});
+      }
+    }
+    hello.jobs.push_back(std::move(line));
+  }
+  return hello;
+}
+
+void AgentMachine::handle(const LinkUp& input) {
+  dial_at_.reset();
+  socket_open_ = true;
+  clock_offset_ = input.clock - now_.ms;
+  for (Slot& slot : slots_) slot.announced = slot.hello_up = slot.up;
+  out_.emplace_back(Send{hello(input)});
+}
+
+void AgentMachine::handle(const LinkDown& input) {
+  if (input.refused && !ever_linked_) {
+    leave(2, input.why);
+    return;
+  }
+  log::warn("link_down", {{"why", input.why}});
+  socket_open_ = false;
+  linked_ = false;
+  for (Slot& slot : slots_) {
+    slot.announced = false;
+    slot.owes_idle = false;  // the next hello shows it
+    slot.publish_at.reset();
+  }
+  dial_later(input.refused);
+}
+
+void AgentMachine::dial_later(bool refused) {
+  if (refused) backoff_ = kBackoffMost;
+  const auto spread = static_cast<std::uint64_t>(backoff_.count() / 2);
+  dial_at_ = now_ + backoff_ / 2 + milliseconds(next_random(random_state_) % (spread + 1));
+  backoff_ = std::min(backoff_ * 2, kBackoffMost);
+}
+
+void AgentMachine::send(link::AgentMessage message) {
+  if (linked_) out_.emplace_back(Send{std::move(message)});
+}
+
+void AgentMachine::handle(const FromGateway& input) {
+  if (const auto* welcome = std::get_if<link::Welcome>(&input.message)) {
+    if (socket_open_) answer(*welcome);
+    return;
+  }
+  if (!linked_) return;
+  std::visit(Match{[](const link::Welcome&) {}, [this](const link::Lease& m) { take(m); },
+                   [](const link::Hint&) {},  // binds nothing; inputs are fetched with the lease
+                   [this](const link::Stop& m) { stop(m); }, [this](const link::Committed& m) { answer(m); },
+                   [this](const link::Refused& m) { answer(m); }, [this](const link::EndedOk& m) { answer(m); },
+                   [this](const link::Drain&) {
+                     draining_ = true;
+                     send(link::Draining{"asked by the gateway"});
+                   },
+                   [this](const link::Undrain&) { draining_ = leaving_; }, [](const link::Pause&) {},
+                   [](const link::RestartEngine& m) {
+                     log::warn("restart_engine_not_possible", {{"slot", m.slot}, {"why", "this agent did not start it"}});
+                   },
+                   [this](const link::Free& m) {
+                     if (m.slot < slots_.size() && slots_[m.slot].up) out_.emplace_back(FreeEngine{m.slot});
+                   },
+                   [](const link::Models&) { log::info("models_ignored"); },
+                   [this](const link::SettingsChanged& m) { settings_ = m.settings; }},
+             input.message);
+}
+
+void AgentMachine::answer(const link::Welcome& message) {
+  linked_ = true;
+  ever_linked_ = true;
+  link_ = message.link;
+  settings_ = message.settings;
+  backoff_ = kBackoffLeast;
+  heartbeat_ = milliseconds(message.heartbeat_ms);
+  heartbeat_at_ = now_ + heartbeat_;
+  log::info("link_up", {{"link", link_}, {"held", jobs_.size()}});
+  std::map<RunKey, link::Verdict> verdicts;
+  for (const link::Answer& one : message.answers) verdicts[RunKey{one.job, one.epoch}] = one.verdict;
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    const auto verdict = verdicts.find(key);
+    const bool keep = verdict != verdicts.end() && verdict->second == link::Verdict::keep;
+    if (job->ghost) {
+      // Dropped here, but kept there: the bytes are gone, so the job goes back.
+      if (keep) send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine, "the agent had dropped it"});
+      slots_[job->lease.slot].owes_idle = true;
+    } else if (keep) {
+      repeat(*job);
+    } else {
+      drop(*job);
+    }
+  }
+  for (const auto& [key, verdict] : verdicts) {
+    if (verdict != link::Verdict::keep || find(key) != nullptr) continue;
+    // Listed in the hello and lost since, with its engine.
+    send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine, "its engine died"});
+  }
+  if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.hello_up && !slot.up) send(link::EngineLost{i, JobId{}, Epoch{}, "it died while the link was opened"});
+    const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
+    if (wanted) slot.announced = false;
+    if (slot.up && !slot.announced) publish(i);
+  }
+}
+
+// ---- Engines ----
+
+void AgentMachine::publish(std::uint32_t index) {
+  Slot& slot = slots_[index];
+  slot.publish_at.reset();
+  if (slot.publishing) return;
+  slot.publishing = true;
+  out_.emplace_back(PublishObjectInfo{index, slot.info.object_info});
+}
+
+void AgentMachine::handle(const ObjectInfoPublished& input) {
+  if (input.slot >= slots_.size()) return;
+  Slot& slot = slots_[input.slot];
+  slot.publishing = false;
+  if (!slot.up || slot.announced) return;
+  if (input.result && input.digest == slot.info.object_info) {
+    announce(input.slot);
+  } else {
+    if (!input.result) log::warn("object_info_not_published", {{"slot", input.slot}, {"why", input.result.error().what}});
+    slot.publish_at = now_ + kPublishAgain;
+  }
+}
+
+void AgentMachine::announce(std::uint32_t index) {
+  if (!linked_) return;
+  Slot& slot = slots_[index];
+  slot.announced = true;
+  link::EngineReady ready;
+  ready.slot = index;
+  ready.comfy_version = slot.info.comfy_version;
+  ready.object_info = slot.info.object_info;
+  ready.engine_start = slot.info.engine_start;
+  ready.device = slot.info.device;
+  ready.vram_total = slot.info.vram_total;
+  send(std::move(ready));
+  pay_idle(index);
+}
+
+void AgentMachine::handle(const EngineUp& input) {
+  if (input.slot >= slots_.size()) return;
+  Slot& slot = slots_[input.slot];
+  log::info("engine_up", {{"slot", input.slot}, {"version", input.info.comfy_version}});
+  slot.announced = false;
+  slot.up = true;
+  slot.ever_up = true;
+  slot.info = input.info;
+  slot.answered_at = now_;
+  if (linked_) publish(input.slot);
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    if (job != nullptr && job->lease.slot == input.slot) post_if_ready(*job);
+  }
+}
+
+void AgentMachine::handle(const EngineDown& input) {
+  if (input.slot >= slots_.size() || !slots_[input.slot].up) return;
+  Slot& slot = slots_[input.slot];
+  log::warn("engine_lost", {{"slot", input.slot}, {"why", input.why}});
+  slot.up = false;
+  slot.announced = false;
+  slot.owes_idle = false;  // engine_ready says that it is idle
+  bool told = false;
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    if (job == nullptr || job->lease.slot != input.slot || job->computed()) continue;
+    if (!job->ghost) {
+      send(link::EngineLost{input.slot, key.job, key.epoch, input.why});
+      told = true;
+    }
+    erase(*job);
+  }
+  if (!told) send(link::EngineLost{input.slot, JobId{}, Epoch{}, input.why});
+}
+
+void AgentMachine::handle(const EngineAnswered& input) {
+  if (input.slot >= slots_.size()) return;
+  slots_[input.slot].answered_at = now_;
+  link::Telemetry telemetry;
+  telemetry.disk_free = input.disk_free;
+  telemetry.slots.push_back({input.slot, input.device, input.vram_total, input.vram_free});
+  send(std::move(telemetry));
+}
+
+bool AgentMachine::busy(std::uint32_t slot) const {
+  return std::ranges::any_of(jobs_, [&](const auto& entry) {
+    return entry.second.lease.slot == slot && !entry.second.computed();
+  });
+}
+
+void AgentMachine::pay_idle(std::uint32_t index) {
+  if (index >= slots_.size() || !slots_[index].owes_idle || busy(index)) return;
+  slots_[index].owes_idle = false;
+  send(link::SlotIdle{index});
+}
+
+// ---- Time and the end ----
+
+void AgentMachine::handle(const Tick&) {
+  if (dial_at_ && now_ >= *dial_at_) {
+    dial_at_.reset();
+    out_.emplace_back(Dial{});
+  }
+  if (linked_ && heartbeat_at_ && now_ >= *heartbeat_at_) {
+    heartbeat_at_ = now_ + heartbeat_;
+    link::Heartbeat heartbeat;
+    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+      const Slot& slot = slots_[i];
+      const auto age = slot.ever_up ? static_cast<std::uint64_t>((now_ - slot.answered_at).count()) : link::kIdMax;
+      heartbeat.slots.push_back({i, age});
+    }
+    send(std::move(heartbeat));
+  }
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    if (linked_ && slots_[i].up && slots_[i].publish_at && now_ >= *slots_[i].publish_at) publish(i);
+  }
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    if (HeldJob* job = find(key)) tick(*job);
+  }
+  if (drain_until_ && now_ >= *drain_until_) handle(StopRequested{});
+}
+
+void AgentMachine::handle(const DrainRequested& input) {
+  if (leaving_) return;
+  draining_ = true;
+  leaving_ = true;
+  drain_until_ = now_ + options_.drain_limit;
+  log::info("draining", {{"why", input.reason}, {"held", jobs_.size()}});
+  send(link::Draining{input.reason});
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    if (job != nullptr && !job->ghost && (job->phase == Phase::fetching || job->phase == Phase::fetched)) {
+      give_back(*job, link::ReturnReason::draining, input.reason);
+    }
+  }
+}
+
+void AgentMachine::handle(const StopRequested&) {
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    if (job == nullptr || job->ghost || job->computed()) continue;
+    give_back(*job, link::ReturnReason::draining, "the agent is stopping");
+  }
+  leave(0, "stopped");
+}
+
+void AgentMachine::leave_when_empty() {
+  if (!leaving_ || gone_ || !jobs_.empty()) return;
+  send(link::Empty{});
+  leave(0, "drained");
+}
+
+void AgentMachine::leave(int code, std::string why) {
+  if (gone_) return;
+  gone_ = true;
+  if (socket_open_) out_.emplace_back(CloseLink{1001, "the agent ends"});
+  out_.emplace_back(Exit{code, std::move(why)});
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The agent's protocol logic without I/O (docs/protocol/worker-link.md): leases in, runs of ComfyUI, outputs committed,
+// one `ended` per job; hello and repeats after every break of the link. Feed it inputs, carry out its actions in order,
+// and give it a Tick when next_at() comes. One thread; the same inputs give the same actions.
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/held_job.hpp"
+#include "agent/vocabulary.hpp"
+#include "base/time.hpp"
+
+namespace atelier::agent {
+
+struct MachineOptions {
+  std::string name;                    // of the worker
+  std::string version;                 // "atelier-worker 0.1.0"
+  Key128 boot;
+  std::uint32_t slots = 1;
+  std::uint64_t seed = 1;              // for jitter
+  milliseconds drain_limit{600'000};   // then what is not computed goes back
+};
+
+/// A run without any sign of life for so long is asked for.
+inline constexpr milliseconds kSilence{15'000};
+
+class AgentMachine {
+ public:
+  explicit AgentMachine(MachineOptions options);
+
+  /// The first actions (Dial).
+  [[nodiscard]] std::vector<Action> start(Instant now);
+  [[nodiscard]] std::vector<Action> on(Instant now, const Input& input);
+  /// When a Tick is due; far in the future if nothing is.
+  [[nodiscard]] Instant next_at() const;
+
+  // For tests and for the log.
+  [[nodiscard]] bool linked() const { return linked_; }
+  [[nodiscard]] std::size_t held() const { return jobs_.size(); }
+  [[nodiscard]] LinkId link() const { return link_; }
+  [[nodiscard]] const std::map<RunKey, HeldJob>& jobs() const { return jobs_; }
+
+ private:
+  /// One ComfyUI process.
+  struct Slot {
+    bool up = false;
+    bool ever_up = false;
+    EngineInfo info;
+    Instant answered_at;
+    bool owes_idle = false;            // a lease ended here without `computed`; slot_idle is due when the slot is empty
+    std::optional<Instant> publish_at; // object_info to be offered before engine_ready
+    bool publishing = false;
+    bool announced = false;            // the gateway knows that this engine is ready
+    bool hello_up = false;             // what the hello said of it
+  };
+
+  // machine.cpp: the link, the engines, time.
+  void handle(const LinkUp& input);
+  void handle(const LinkDown& input);
+  void handle(const FromGateway& input);
+  void handle(const EngineUp& input);
+  void handle(const EngineDown& input);
+  void handle(const EngineAnswered& input);
+  void handle(const ObjectInfoPublished& input);
+  void handle(const DrainRequested& input);
+  void handle(const StopRequested& input);
+  void handle(const Tick& input);
+  void answer(const link::Welcome& message);
+  void send(link::AgentMessage message);
+  void dial_later(bool refused);
+  void announce(std::uint32_t slot);
+  void publish(std::uint32_t slot);
+  void pay_idle(std::uint32_t slot);
+  void leave_when_empty();
+  void leave(int code, std::string why);
+  bool busy(std::uint32_t slot) const;
+  link::Hello hello(const LinkUp& input) const;
+
+  // machine_jobs.cpp: a lease on its way through the engine.
+  void handle(const JobFetched& input);
+  void handle(const RunPosted& input);
+  void handle(const RunAsked& input);
+  void handle(const EngineEvent& input);
+  void handle(const EngineFrame& input);
+  void take(const link::Lease& lease);
+  void stop(const link::Stop& message);
+  void fetch(HeldJob& job);
+  void post_if_ready(HeldJob& job);
+  void ask(HeldJob& job);
+  void interrupt(HeldJob& job);
+  void run_is_gone(HeldJob& job);
+  void run_is_done(HeldJob& job, const RunHistory& history);
+  void give_back(HeldJob& job, link::ReturnReason reason, std::string detail);
+  void drop(HeldJob& job);
+  void erase(HeldJob& job);
+  void relay(HeldJob& job, const std::string& type, std::string text);
+  void repeat(HeldJob& job);
+  void tick(HeldJob& job);
+  HeldJob* find(RunKey key);
+  HeldJob* find_run(std::uint32_t slot, std::string_view run_id);
+  HeldJob* running_in(std::uint32_t slot);
+
+  // machine_outputs.cpp: what it made, and its end.
+  void handle(const Collected& input);
+  void handle(const Uploaded& input);
+  void answer(const link::Committed& message);
+  void answer(const link::Refused& message);
+  void answer(const link::EndedOk& message);
+  void collect(HeldJob& job, std::string node, std::string display_node, std::string ui);
+  void upload(HeldJob& job, NodeOutput& output, bool anew);
+  void commit(HeldJob& job, NodeOutput& output);
+  void compute_done(HeldJob& job);
+  void end_if_done(HeldJob& job);
+  void send_ended(HeldJob& job);
+  void fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type, std::string reason);
+  void end_without_run(HeldJob& job);
+  void lose_outputs(HeldJob& job, std::string why);
+  std::int64_t unix_ms() const { return now_.ms + clock_offset_; }
+
+  MachineOptions options_;
+  std::uint64_t random_state_;
+  Instant now_;
+  std::vector<Action> out_;
+  std::vector<Slot> slots_;
+  std::map<RunKey, HeldJob> jobs_;
+  std::deque<Key128> posted_runs_;     // of this boot, newest last, bounded
+
+  bool socket_open_ = false;           // 101 came
+  bool linked_ = false;                // welcome came
+  bool ever_linked_ = false;
+  LinkId link_;
+  link::Settings settings_;
+  std::int64_t clock_offset_ = 0;      // Unix milliseconds minus Instant
+  milliseconds heartbeat_{5000};
+  std::optional<Instant> heartbeat_at_;
+  std::optional<Instant> dial_at_;
+  milliseconds backoff_{500};
+
+  bool draining_ = false;              // by the gateway or by a signal
+  bool leaving_ = false;               // by a signal: exit when empty
+  bool gone_ = false;                  // Exit was given
+  std::optional<Instant> drain_until_;
+};
+
+}  // namespace atelier::agent

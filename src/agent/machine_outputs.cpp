@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// AgentMachine: what a run made, and the job's end.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "agent/json_text.hpp"
+#include "agent/machine.hpp"
+#include "base/log.hpp"
+#include "comfy/history.hpp"
+#include "comfy/messages.hpp"
+
+namespace atelier::agent {
+namespace json = boost::json;
+namespace {
+
+constexpr int kBadHashesMax = 3;
+constexpr int kUnreachableMax = 5;
+constexpr milliseconds kUploadAgain{1'000};
+constexpr milliseconds kDiskAgain{5'000};
+constexpr milliseconds kCollectAgain{2'000};
+constexpr std::size_t kCommitFileBytes = 600;  // what one entry of commit.files takes in a frame, amply
+
+bool settled(const NodeOutput& output) {
+  return output.phase == NodePhase::committed || output.phase == NodePhase::failed;
+}
+
+}  // namespace
+
+// ---- Collect, upload, commit ----
+
+void AgentMachine::collect(HeldJob& job, std::string node, std::string display_node, std::string ui) {
+  if (job.find(node) != nullptr || job.nodes.size() >= link::kNodesMax) return;
+  NodeOutput output;
+  output.node = std::move(node);
+  output.display_node = std::move(display_node);
+  output.ui = std::move(ui);
+  out_.emplace_back(Collect{job.key, job.lease.slot, output.node, output.ui});
+  job.nodes.push_back(std::move(output));
+}
+
+void AgentMachine::handle(const Collected& input) {
+  HeldJob* job = find(input.key);
+  if (job == nullptr || job->ghost) return;
+  if (input.node.empty() && !job->rest_collected) {
+    job->rest_collected = true;
+    if (!input.files) log::warn("rest_not_collected", {{"job", input.key.job}, {"why", input.files.error().what}});
+    if (!input.files || input.files->empty()) {
+      end_if_done(*job);
+      return;
+    }
+    NodeOutput rest;
+    rest.ui = "{}";
+    job->nodes.push_back(std::move(rest));
+  }
+  NodeOutput* output = job->find(input.node);
+  if (output == nullptr || output->phase != NodePhase::collecting) return;
+  if (!input.files) {
+    if (input.files.error().code == Errc::unavailable) {
+      if (job->computed() && (!slots_[job->lease.slot].up || ++output->unreachable >= kUnreachableMax)) {
+        lose_outputs(*job, input.files.error().what);
+      } else {
+        output->retry_at = now_ + kCollectAgain;
+      }
+      return;
+    }
+    output->phase = NodePhase::failed;
+    output->lost = input.files.error().what;
+    end_if_done(*job);
+    return;
+  }
+  if (input.files->size() > link::kFilesPerCommitMax || job->files + input.files->size() > link::kFilesPerJobMax) {
+    output->phase = NodePhase::failed;
+    output->lost = fmt::format("node {} made {} files, more than can be kept", output->node, input.files->size());
+    end_if_done(*job);
+    return;
+  }
+  output->files = *input.files;
+  for (link::CommitFile& file : output->files) file.file = job->files++;
+  output->phase = NodePhase::uploading;
+  if (linked_) upload(*job, *output, false);
+}
+
+void AgentMachine::upload(HeldJob& job, NodeOutput& output, bool anew) {
+  bool complete = true;
+  for (std::uint32_t i = 0; i < output.files.size(); ++i) {
+    if (output.uploaded.contains(i)) continue;
+    complete = false;
+    if (!output.uploading.insert(i).second) continue;
+    const link::CommitFile& file = output.files[i];
+    out_.emplace_back(Upload{job.key, output.node, i, file.file, file.digest, file.size, anew});
+  }
+  if (complete) commit(job, output);
+}
+
+void AgentMachine::handle(const Uploaded& input) {
+  HeldJob* job = find(input.key);
+  NodeOutput* output = job == nullptr || job->ghost ? nullptr : job->find(input.node);
+  if (output == nullptr || output->phase != NodePhase::uploading) return;
+  output->uploading.erase(input.index);
+  if (input.result) {
+    output->uploaded.insert(input.index);
+    if (output->uploaded.size() == output->files.size()) commit(*job, *output);
+    return;
+  }
+  const Error& error = input.result.error();
+  switch (error.code) {
+    case Errc::stale_epoch: drop(*job); return;
+    case Errc::disk_full: output->retry_at = now_ + kDiskAgain; return;
+    case Errc::closed:
+    case Errc::timeout:
+    case Errc::unavailable: output->retry_at = now_ + kUploadAgain; return;
+    case Errc::bad_hash:
+      if (++output->bad_hashes < kBadHashesMax) {
+        upload(*job, *output, true);
+        return;
+      }
+      [[fallthrough]];
+    default:
+      output->phase = NodePhase::failed;
+      output->lost = error.what;
+      end_if_done(*job);
+  }
+}
+
+void AgentMachine::commit(HeldJob& job, NodeOutput& output) {
+  output.phase = NodePhase::committing;
+  if (!linked_) return;
+  const std::size_t files = output.files.size() * kCommitFileBytes;
+  auto ui = shorten_json(output.ui, files > link::kTextBytesMax / 2 ? std::size_t{128 << 10} : link::kJsonBytesMax);
+  if (!ui) {
+    output.phase = NodePhase::failed;
+    output.lost = fmt::format("the output of node {} is larger than can be sent", output.node);
+    end_if_done(job);
+    return;
+  }
+  link::Commit message;
+  message.job = job.key.job;
+  message.epoch = job.key.epoch;
+  message.node = output.node;
+  message.display_node = output.display_node;
+  message.ui = std::move(*ui);
+  message.files = output.files;
+  send(std::move(message));
+}
+
+void AgentMachine::answer(const link::Committed& message) {
+  HeldJob* job = find(RunKey{message.job, message.epoch});
+  NodeOutput* output = job == nullptr || job->ghost ? nullptr : job->find(message.node);
+  if (output == nullptr || settled(*output)) return;
+  output->phase = NodePhase::committed;
+  output->retry_at.reset();
+  end_if_done(*job);
+}
+
+void AgentMachine::answer(const link::Refused& message) {
+  HeldJob* job = find(RunKey{message.job, message.epoch});
+  NodeOutput* output = job == nullptr || job->ghost ? nullptr : job->find(message.node);
+  if (output == nullptr || output->phase != NodePhase::committing) return;
+  log::warn("commit_refused", {{"job", message.job}, {"epoch", message.epoch}, {"reason", link::to_string(message.reason)}});
+  switch (message.reason) {
+    case link::RefuseReason::stale: drop(*job); return;
+    case link::RefuseReason::disk: output->retry_at = now_ + kDiskAgain; return;
+    case link::RefuseReason::bad_hash:
+      if (++output->bad_hashes >= kBadHashesMax) {
+        output->phase = NodePhase::failed;
+        output->lost = fmt::format("the files of node {} could not be transferred", output->node);
+        end_if_done(*job);
+        return;
+      }
+      output->phase = NodePhase::uploading;
+      output->uploaded.clear();
+      upload(*job, *output, true);
+  }
+}
+
+// ---- The end ----
+
+void AgentMachine::compute_done(HeldJob& job) {
+  job.phase = Phase::computed;
+  job.ask_at.reset();
+  job.waiting_preview.reset();
+  send(link::Computed{job.key.job, job.key.epoch, job.gpu_ms});
+  if (!job.report) ask(job);
+  if (!job.rest_asked) {
+    job.rest_asked = true;
+    out_.emplace_back(CollectRest{job.key, job.lease.slot});
+  }
+  end_if_done(job);
+}
+
+void AgentMachine::run_is_done(HeldJob& job, const RunHistory& history) {
+  if (!job.started) {
+    job.started = true;
+    job.started_at = now_ - milliseconds(history.gpu_ms);
+    send(link::Started{job.key.job, job.key.epoch});
+  }
+  if (!job.outcome) {  // the ending events were missed
+    job.outcome = history.outcome;
+    job.end_event = history.event;
+    job.gpu_ms = history.gpu_ms;
+  }
+  job.report = shorten_json(history.report, link::kJsonBytesMax).value_or("");
+  for (const auto& [node, ui] : history.outputs) collect(job, node, node, ui);
+  if (job.computed()) {
+    end_if_done(job);
+  } else {
+    compute_done(job);
+  }
+}
+
+void AgentMachine::end_without_run(HeldJob& job) {
+  const std::uint32_t slot = job.lease.slot;
+  job.phase = Phase::computed;
+  job.ask_at.reset();
+  job.rest_collected = true;
+  if (!job.report) job.report.emplace();
+  slots_[slot].owes_idle = true;
+  end_if_done(job);
+  pay_idle(slot);
+}
+
+void AgentMachine::end_if_done(HeldJob& job) {
+  if (job.ended_sent || !job.computed() || !job.report || !job.rest_collected) return;
+  if (!std::ranges::all_of(job.nodes, settled)) return;
+  if (!job.outcome) {
+    fail(job, link::EndCause::engine, "", "", "ComfyUI ended the run without saying how");
+  } else if (job.over_limit && *job.outcome == link::Outcome::cancelled && !job.stop_requested) {
+    fail(job, link::EndCause::time_limit, "", "",
+         fmt::format("the job ran longer than its limit of {} s", job.lease.limit_ms / 1000));
+  } else if (*job.outcome == link::Outcome::succeeded) {
+    const auto lost = std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });
+    if (lost != job.nodes.end()) fail(job, link::EndCause::outputs_lost, lost->node, "", lost->lost);
+  }
+  send_ended(job);
+}
+
+void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type, std::string reason) {
+  comfy::ExecutionError error;
+  error.node_id = std::move(node);
+  error.node_type = std::move(node_type);
+  error.exception_message = reason;
+  error.exception_type = "AtelierWorkerError";
+  const std::string run_id = job.lease.run_id.uuid();
+  job.outcome = link::Outcome::failed;
+  job.cause = cause;
+  job.reason = std::move(reason);
+  job.end_event = comfy::execution_error_message(run_id, error, unix_ms());
+  std::erase_if(job.messages, [](const auto& m) { return m.first != "execution_start" && m.first != "execution_cached"; });
+  job.messages.emplace_back("execution_error", comfy::execution_error_data(run_id, error, unix_ms()));
+}
+
+void AgentMachine::send_ended(HeldJob& job) {
+  const bool first = !job.ended_sent;
+  job.ended_sent = true;
+  // A report of the agent's own where ComfyUI's is missing or tells another end.
+  if (first && !job.messages.empty() && (job.report->empty() || job.cause != link::EndCause::engine)) {
+    std::vector<comfy::HistoryMessage> messages;
+    for (const auto& [type, data] : job.messages) messages.push_back({type, data});
+    std::string meta = "{}";
+    if (auto parsed = comfy::Json::parse(*job.report); parsed && parsed->is_object()) {
+      const json::value* found = std::as_const(*parsed).object().if_contains("meta");
+      if (found != nullptr && found->is_object()) meta = comfy::print_json(*found);
+    }
+    const bool success = *job.outcome == link::Outcome::succeeded;
+    job.report = fmt::format("{{\"status\":{},\"meta\":{}}}", comfy::history_status(success, messages), meta);
+  }
+  if (!linked_) return;
+  log::info("ended", {{"job", job.key.job}, {"epoch", job.key.epoch}, {"outcome", link::to_string(*job.outcome)},
+                      {"cause", link::to_string(job.cause)}, {"gpu_ms", job.gpu_ms}});
+  link::Ended message;
+  message.job = job.key.job;
+  message.epoch = job.key.epoch;
+  message.outcome = *job.outcome;
+  message.cause = job.cause;
+  message.reason = job.reason.substr(0, link::kTextFieldBytesMax);
+  message.event = shorten_json(job.end_event, link::kJsonBytesMax).value_or("");
+  message.report = shorten_json(*job.report, link::kJsonBytesMax).value_or("");
+  send(std::move(message));
+}
+
+void AgentMachine::lose_outputs(HeldJob& job, std::string why) {
+  why.resize(std::min(why.size(), link::kTextFieldBytesMax));
+  send(link::EngineLost{job.lease.slot, job.key.job, job.key.epoch, std::move(why)});
+  erase(job);
+}
+
+void AgentMachine::answer(const link::EndedOk& message) {
+  HeldJob* job = find(RunKey{message.job, message.epoch});
+  if (job != nullptr && job->ended_sent) erase(*job);
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What goes into AgentMachine and what comes out of it: every effect on the world is an Action, every result an Input.
+// agent.cpp carries actions out with sockets and files; the simulation with a fake ComfyUI and a fake gateway.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "link/messages.hpp"
+
+namespace atelier::agent {
+
+/// One epoch of one job: the key of everything that the agent holds.
+struct RunKey {
+  JobId job;
+  Epoch epoch;
+  auto operator<=>(const RunKey&) const = default;
+};
+
+// ---- Actions ----
+
+/// Open a link -> LinkUp or LinkDown.
+struct Dial {};
+/// Close the link if it is open. No answer is needed; LinkDown may come or not.
+struct CloseLink {
+  std::uint16_t code = 1001;
+  std::string reason;
+};
+struct Send {
+  link::AgentMessage message;
+};
+/// Fetch prompt and inputs, verify them, put the inputs where the engine finds them, make the rewritten prompt and
+/// keep it for PostRun -> JobFetched.
+struct FetchJob {
+  RunKey key;
+  link::Lease lease;
+};
+/// POST /prompt with the prompt that FetchJob made -> RunPosted.
+struct PostRun {
+  RunKey key;
+  std::uint32_t slot = 0;
+  Key128 run_id;
+};
+/// Where is this run (/queue, /history/ID)? -> RunAsked.
+struct AskRun {
+  RunKey key;
+  std::uint32_t slot = 0;
+  Key128 run_id;
+};
+/// Take it out of the engine's queue if it waits, interrupt it if it runs. No answer.
+struct InterruptRun {
+  std::uint32_t slot = 0;
+  Key128 run_id;
+};
+/// Read, repair and hash the files that a node's `ui` names -> Collected. The bytes are kept until Forget.
+struct Collect {
+  RunKey key;
+  std::uint32_t slot = 0;
+  std::string node;
+  std::string ui;
+};
+/// The same for files in the job's folder that no Collect has read; `node` of the answer is "".
+struct CollectRest {
+  RunKey key;
+  std::uint32_t slot = 0;
+};
+/// Upload the `index`-th collected file of `node` under number `file` -> Uploaded. From byte 0 if `anew`.
+struct Upload {
+  RunKey key;
+  std::string node;
+  std::uint32_t index = 0;
+  std::uint32_t file = 0;
+  Digest digest;
+  std::uint64_t size = 0;
+  bool anew = false;
+};
+/// Give the object_info of the slot's engine to the gateway unless it has it -> ObjectInfoPublished.
+struct PublishObjectInfo {
+  std::uint32_t slot = 0;
+  Digest digest;
+};
+/// Nothing of this run is needed any more: stop what is under way for it, delete what is kept. No JobFetched, Collected or
+/// Uploaded of it comes after this.
+struct Forget {
+  RunKey key;
+};
+/// POST /free. No answer.
+struct FreeEngine {
+  std::uint32_t slot = 0;
+};
+/// The process ends.
+struct Exit {
+  int code = 0;
+  std::string why;
+};
+
+using Action = std::variant<Dial, CloseLink, Send, FetchJob, PostRun, AskRun, InterruptRun, Collect, CollectRest, Upload,
+                            PublishObjectInfo, Forget, FreeEngine, Exit>;
+
+// ---- Inputs ----
+
+/// The handshake was answered with 101. `clock` is Unix milliseconds, `disk_free` bytes.
+struct LinkUp {
+  std::uint64_t disk_free = 0;
+  std::int64_t clock = 0;
+};
+/// The link ended or could not be opened. `refused`: the gateway answered and does not want this agent (token, version).
+struct LinkDown {
+  std::string why;
+  bool refused = false;
+};
+struct FromGateway {
+  link::GatewayMessage message;
+};
+
+struct EngineInfo {
+  std::string comfy_version;
+  Digest object_info;
+  std::uint64_t engine_start = 0;  // another number after each restart, as far as can be told
+  std::string device;
+  std::uint64_t vram_total = 0;
+};
+/// The engine answers, its socket is open, and nothing of ours runs in it.
+struct EngineUp {
+  std::uint32_t slot = 0;
+  EngineInfo info;
+};
+/// The engine's socket closed or it refuses connections.
+struct EngineDown {
+  std::uint32_t slot = 0;
+  std::string why;
+};
+/// A text frame, a binary frame of the engine's socket.
+struct EngineEvent {
+  std::uint32_t slot = 0;
+  std::string text;
+};
+struct EngineFrame {
+  std::uint32_t slot = 0;
+  std::string bytes;
+};
+/// It answered a poll.
+struct EngineAnswered {
+  std::uint32_t slot = 0;
+  std::string device;
+  std::uint64_t vram_total = 0, vram_free = 0;
+  std::uint64_t disk_free = 0;
+};
+
+/// Error codes that mean something: stale_epoch (drop), disk_full, closed / timeout / unavailable (try again), all else:
+/// the job cannot be run here.
+struct JobFetched {
+  RunKey key;
+  Result<void> result;
+};
+enum class PostResult { accepted, refused, unreachable };
+struct RunPosted {
+  RunKey key;
+  PostResult result = PostResult::accepted;
+  std::string body;  // of a refusal
+};
+enum class RunPlace { pending, running, done, absent, unreachable };
+/// What /history/ID says: `outcome` by its messages; `event` the ending frame; `report` {"status":..,"meta":..}.
+struct RunHistory {
+  link::Outcome outcome = link::Outcome::succeeded;
+  std::string event;
+  std::string report;
+  std::uint64_t gpu_ms = 0;
+  std::vector<std::pair<std::string, std::string>> outputs;  // (node, ui)
+};
+struct RunAsked {
+  RunKey key;
+  RunPlace place = RunPlace::absent;
+  std::optional<RunHistory> history;  // when done
+};
+/// `files` have all but their number `file`. Errors: unavailable (the engine died), all else: the files are lost.
+struct Collected {
+  RunKey key;
+  std::string node;
+  Result<std::vector<link::CommitFile>> files;
+};
+/// Error codes as in JobFetched, bad_hash, and io (the bytes are no longer there).
+struct Uploaded {
+  RunKey key;
+  std::string node;
+  std::uint32_t index = 0;
+  Result<void> result;
+};
+struct ObjectInfoPublished {
+  std::uint32_t slot = 0;
+  Digest digest;
+  Result<void> result;
+};
+/// SIGTERM: finish what runs, take no more, then Exit.
+struct DrainRequested {
+  std::string reason;
+};
+/// A second signal: give back what is not computed and go.
+struct StopRequested {};
+/// The instant of next_at() has come.
+struct Tick {};
+
+using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame, EngineAnswered,
+                           JobFetched, RunPosted, RunAsked, Collected, Uploaded, ObjectInfoPublished, DrainRequested,
+                           StopRequested, Tick>;
+
+}  // namespace atelier::agent
