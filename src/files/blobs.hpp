@@ -52,6 +52,8 @@ class Blobs {
   [[nodiscard]] Result<std::optional<std::uint64_t>> size(const Digest& digest) const;
   /// Error not_found.
   [[nodiscard]] Result<File> open(const Digest& digest) const;
+  /// Success if the blob is there with that size; touches it. Error not_found.
+  [[nodiscard]] Result<void> require(const BlobInfo& expected) const;
   /// Marks the blob as used now (atime and ctime; mtime is kept, because names may share the inode). True if
   /// it was there: call it before relying on a blob that no name or pin holds yet.
   [[nodiscard]] Result<bool> touch(const Digest& digest) const;

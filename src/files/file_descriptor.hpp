@@ -51,6 +51,9 @@ struct FileStat {
 
 /// statx of an open descriptor. Error io.
 [[nodiscard]] Result<FileStat> stat_of(int fd);
+/// statx of a name in a folder, links not followed. Only for one checked component. Errors not_found,
+/// forbidden, io.
+[[nodiscard]] Result<FileStat> stat_at(int folder_fd, const char* name);
 
 /// An open regular file.
 class File {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // All stores of one DATA_DIR under one roof, and the forms that a coroutine awaits. Plain calls go through
-// `on_pool(files, work)`; what reads whole big files has a form of its own here that takes turns on the pool.
+// `run(work)`; what reads whole big files has a form of its own here that takes turns on the pool.
 //
 //   auto work = [this, participant, request = std::move(request)] { return
 //   files_.participants().open_for_view(participant, request); }; ATELIER_CO_TRY(auto viewed, co_await
@@ -58,6 +58,8 @@ class Files {
                                                       std::uint64_t bytes_max);
 
  private:
+  awaitable<Result<BlobInfo>> hash_in_turns(const File& file);
+
   Runtime& runtime_;
   DataFolder data_;
   DigestCache cache_;

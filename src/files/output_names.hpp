@@ -59,6 +59,7 @@ class OutputNames {
   [[nodiscard]] Result<void> link(ParticipantId participant, std::span<const OutputLink> outputs) const;
 
  private:
+  Result<bool> is_there(const Directory& folder, const OutputLink& output) const;
   Result<void> link_one(const Directory& folder, const OutputLink& output) const;
 
   const DataFolder& data_;

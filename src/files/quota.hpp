@@ -59,7 +59,8 @@ class QuotaBook {
 
   /// True once set_usage was called for the participant.
   [[nodiscard]] bool is_measured(ParticipantId participant) const;
-  /// From ParticipantFolders::measure.
+  /// From ParticipantFolders::measure. Only the first call for a participant counts: a second measure that
+  /// was under way could miss what was settled meanwhile.
   void set_usage(ParticipantId participant, std::uint64_t bytes, std::uint64_t files);
   /// A file was removed or replaced by a smaller one.
   void give_back(ParticipantId participant, std::uint64_t bytes, std::uint64_t files);

@@ -16,13 +16,17 @@ namespace atelier::files {
 /// Who may write to the published file: blobs, outputs and uploads are read-only (0444), user data is 0644.
 enum class FileMode { read_only, writable, secret };  // secret: 0600
 
+/// A name that nobody else in this process uses in the temp folder (which is emptied at start).
+[[nodiscard]] std::string fresh_temp_name();
+
 class TempFile {
  public:
   /// `bytes_max` bounds what write() takes. Errors: disk_full, io.
   [[nodiscard]] static Result<TempFile> create(const Directory& temp_folder, std::uint64_t bytes_max);
-  /// A copy of `source` that shares its blocks (FICLONE). Error unsupported where the file system cannot.
-  /// The digest is of what was read back.
-  [[nodiscard]] static Result<TempFile> clone(const Directory& temp_folder, const File& source);
+  /// A copy of `source` that shares its blocks (FICLONE), ready for finish(). The digest is `known_digest`,
+  /// or of what is read back. Error unsupported where the file system cannot; disk_full, io.
+  [[nodiscard]] static Result<TempFile> clone(const Directory& temp_folder, const File& source,
+                                              const Digest& known_digest = {});
   TempFile(TempFile&& other) noexcept;
   TempFile& operator=(TempFile&& other) noexcept;
   ~TempFile();
@@ -35,6 +39,8 @@ class TempFile {
   [[nodiscard]] std::uint64_t size() const { return size_; }
   /// Of all bytes; after finish().
   [[nodiscard]] const Digest& digest() const { return digest_; }
+  /// What identifies the content once the file has its name, too: the inode stays.
+  [[nodiscard]] Result<FileKey> key() const;
   /// After finish(): opened anew for reading.
   [[nodiscard]] Result<File> open() const;
 

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "files/data_folder.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <system_error>
+
+#include "files/fault_points.hpp"
+#include "files/temp_file.hpp"
+
+namespace atelier::files {
+namespace {
+
+constexpr const char* kLockName = "atelier.lock";
+constexpr const char* kTokenName = "worker.token";
+constexpr const char* kProbeName = ".atelier-probe";
+
+/// Makes a folder that the operator named and opens it; links are the operator's own business.
+Result<Directory> open_named(const std::string& key, const std::string& path, std::string& absolute) {
+  std::error_code code;
+  absolute = std::filesystem::absolute(path, code).lexically_normal().string();
+  if (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
+  if (!std::filesystem::is_directory(absolute, code)) {
+    std::error_code made;
+    std::filesystem::create_directories(absolute, made);
+    if (made)
+      return fail(Errc::config, fmt::format("{} {} cannot be made: {}", key, absolute, made.message()));
+    ::chmod(absolute.c_str(), 0750);
+  }
+  auto opened = Directory::open_root(absolute);
+  if (!opened) {
+    return fail(Errc::config, fmt::format("{} {} cannot be opened: {}", key, absolute, opened.error().what));
+  }
+  return opened;
+}
+
+/// A file made in `temp` can be renamed into `target`: writable, and one mount (bind mounts and btrfs
+/// subvolumes show the same disk and still refuse a rename).
+Result<void> probe(const std::string& what, const Directory& temp, const Directory& target) {
+  ::unlinkat(temp.fd(), kProbeName, 0);
+  auto file = temp.create_file(kProbeName);
+  if (!file) {
+    if (file.error().code == Errc::disk_full) return std::unexpected(std::move(file).error());
+    return fail(Errc::config, fmt::format("{} is not writable: {}", what, file.error().what));
+  }
+  int error = fault_at("probe");
+  if (error == 0 && ::renameat(temp.fd(), kProbeName, target.fd(), kProbeName) != 0) error = errno;
+  ::unlinkat(temp.fd(), kProbeName, 0);
+  ::unlinkat(target.fd(), kProbeName, 0);
+  if (error == 0) return {};
+  if (error == EXDEV) {
+    return fail(Errc::config, fmt::format("{} must lie on one file system with DATA_DIR", what));
+  }
+  if (error == ENOSPC || error == EDQUOT) return std::unexpected(errno_error(error, what));
+  return fail(Errc::config, fmt::format("{} is not writable: {}", what, std::strerror(error)));
+}
+
+Result<Directory> part(const Directory& root, const char* name, const std::string& data_dir) {
+  auto made = root.make_folder(name);
+  if (made || made.error().code == Errc::disk_full) return made;
+  return fail(Errc::config,
+              fmt::format("DATA_DIR {}/{} cannot be used: {}", data_dir, name, made.error().what));
+}
+
+Result<std::shared_ptr<const FileDescriptor>> take_lock(const Directory& root, const std::string& data_dir) {
+  auto fd = root.open_for_append(kLockName);
+  if (!fd) {
+    if (fd.error().code == Errc::disk_full) return std::unexpected(std::move(fd).error());
+    return fail(Errc::config, fmt::format("DATA_DIR {} is not writable: {}", data_dir, fd.error().what));
+  }
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) {
+      char holder[16] = {};
+      const ssize_t count = ::pread(fd->get(), holder, sizeof holder - 1, 0);
+      std::string_view pid(holder, count > 0 ? static_cast<std::size_t>(count) : 0);
+      pid = pid.substr(0, pid.find('\n'));
+      return fail(Errc::config, fmt::format("DATA_DIR {} is in use by another server{}", data_dir,
+                                            pid.empty() ? "" : fmt::format(" (process {})", pid)));
+    }
+    return fail(Errc::config,
+                fmt::format("DATA_DIR {} cannot be locked: {}", data_dir, std::strerror(errno)));
+  }
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  // Only for the sentence above; the lock is the flock itself.
+  if (::ftruncate(fd->get(), 0) == 0) static_cast<void>(write_all_at(fd->get(), 0, pid));
+  return std::make_shared<const FileDescriptor>(std::move(*fd));
+}
+
+bool is_token(std::string_view text) {
+  return text.size() == 64 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+const char* folder_of(Tree tree) {
+  switch (tree) {
+    case Tree::input:
+      return "input";
+    case Tree::output:
+      return "output";
+    case Tree::temp:
+      return "temp";
+    case Tree::userdata:
+      return "userdata";
+  }
+  return "input";
+}
+
+}  // namespace
+
+Result<DataFolder> DataFolder::open(const DataFolderOptions& options) {
+  ATELIER_TRY_VOID(Directory::check_kernel());
+  if (options.data_dir.empty()) return fail(Errc::config, "DATA_DIR is empty");
+  DataFolder data;
+  ATELIER_TRY(data.root_, open_named("DATA_DIR", options.data_dir, data.path_));
+  ATELIER_TRY(data.lock_, take_lock(data.root_, data.path_));
+  ATELIER_TRY(data.blobs_, part(data.root_, "blobs", data.path_));
+  ATELIER_TRY(data.participants_, part(data.root_, "participants", data.path_));
+  ATELIER_TRY(data.staging_, part(data.root_, "staging", data.path_));
+  ATELIER_TRY(data.catalog_, part(data.root_, "catalog", data.path_));
+  // Nobody else can be writing there: the lock is ours.
+  ATELIER_TRY_VOID(data.staging_.remove_tree("tmp"));
+  ATELIER_TRY(data.temp_, part(data.staging_, "tmp", data.path_));
+  ATELIER_TRY_VOID(probe(fmt::format("DATA_DIR {}", data.path_), data.temp_, data.root_));
+  ATELIER_TRY_VOID(probe(fmt::format("{}/blobs", data.path_), data.temp_, data.blobs_));
+  ATELIER_TRY_VOID(probe(fmt::format("{}/participants", data.path_), data.temp_, data.participants_));
+  ATELIER_TRY_VOID(data.open_trees(options));
+  return data;
+}
+
+Result<void> DataFolder::open_trees(const DataFolderOptions& options) {
+  const auto open_tree = [&](const char* key, const std::string& path, Directory& into) -> Result<void> {
+    if (path.empty()) return {};
+    std::string absolute;
+    ATELIER_TRY(into, open_named(key, path, absolute));
+    return probe(fmt::format("{} {}", key, absolute), temp_, into);
+  };
+  ATELIER_TRY_VOID(open_tree("INPUTS_PATH", options.inputs_path, inputs_));
+  ATELIER_TRY_VOID(open_tree("OUTPUTS_PATH", options.outputs_path, outputs_));
+  ATELIER_TRY_VOID(open_tree("WORKFLOWS_PATH", options.workflows_path, workflows_));
+  std::string absolute;
+  const std::string models = options.models_path.empty() ? path_ + "/library" : options.models_path;
+  ATELIER_TRY(library_, open_named("MODELS_PATH", models, absolute));
+  return {};
+}
+
+Result<Directory> DataFolder::tree(ParticipantId participant, Tree tree) const {
+  if (!participant) return fail(Errc::bad_request, "participants are numbered from 1");
+  const Directory* own_root = nullptr;
+  if (tree == Tree::input && inputs_) own_root = &inputs_;
+  if (tree == Tree::output && outputs_) own_root = &outputs_;
+  if (tree == Tree::userdata && workflows_) own_root = &workflows_;
+  if (own_root != nullptr) return own_root->make_folder(fmt::format("{}", participant));
+  return participants_.make_folder(fmt::format("{}/{}", participant, folder_of(tree)));
+}
+
+Result<FreeSpace> DataFolder::free_space() const {
+  struct statvfs raw{};
+  if (::fstatvfs(root_.fd(), &raw) != 0)
+    return std::unexpected(errno_error(errno, "ask for free disk space"));
+  FreeSpace space;
+  space.bytes = static_cast<std::uint64_t>(raw.f_bavail) * raw.f_frsize;
+  // Some file systems (btrfs) make inodes as needed and report none at all.
+  space.files = raw.f_files == 0 ? std::numeric_limits<std::uint64_t>::max() / 2 : raw.f_favail;
+  return space;
+}
+
+Result<std::string> DataFolder::worker_token(const std::string& fresh_token) const {
+  auto file = root_.open_file(kTokenName);
+  if (file) {
+    if ((file->stat().mode & 0077) != 0 && ::fchmod(file->fd(), 0600) != 0) {
+      return fail(Errc::config, fmt::format("{}/{} can be read by others and its mode cannot be changed: {}",
+                                            path_, kTokenName, std::strerror(errno)));
+    }
+    ATELIER_TRY(std::string token, file->read_all(4096));
+    while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' '))
+      token.pop_back();
+    if (!is_token(token)) {
+      return fail(Errc::config,
+                  fmt::format("{}/{} does not hold 64 lowercase hex digits; remove it to get a new one",
+                              path_, kTokenName));
+    }
+    return token;
+  }
+  if (file.error().code != Errc::not_found) {
+    return fail(Errc::config, fmt::format("{}/{} cannot be read: {}", path_, kTokenName, file.error().what));
+  }
+  if (!is_token(fresh_token)) return fail(Errc::internal, "a worker token has 64 lowercase hex digits");
+  ATELIER_TRY_VOID(
+      write_atomically(temp_, root_, kTokenName, fresh_token + "\n", FileMode::secret, Replace::no));
+  return fresh_token;
+}
+
+}  // namespace atelier::files

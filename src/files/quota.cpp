@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "files/quota.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace atelier::files {
+namespace {
+
+std::uint64_t minus(std::uint64_t a, std::uint64_t b) { return a - std::min(a, b); }
+
+/// True if `used` + `more` stays within `limit` (0 = none), without overflow.
+bool fits(std::uint64_t used, std::uint64_t more, std::uint64_t limit) {
+  return limit == 0 || (used <= limit && more <= limit - used);
+}
+
+std::string megabytes(std::uint64_t bytes) { return fmt::format("{} MB", bytes >> 20); }
+
+}  // namespace
+
+Reservation::Reservation(Reservation&& other) noexcept
+    : book_(std::exchange(other.book_, nullptr)),
+      participant_(other.participant_),
+      bytes_(std::exchange(other.bytes_, 0)),
+      files_(std::exchange(other.files_, 0)) {}
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  book_ = std::exchange(other.book_, nullptr);
+  participant_ = other.participant_;
+  bytes_ = std::exchange(other.bytes_, 0);
+  files_ = std::exchange(other.files_, 0);
+  return *this;
+}
+
+void Reservation::settle(std::uint64_t bytes, std::uint64_t files) {
+  if (book_ == nullptr) return;
+  std::exchange(book_, nullptr)
+      ->settle(participant_, std::exchange(bytes_, 0), std::exchange(files_, 0), bytes, files);
+}
+
+bool QuotaBook::is_measured(ParticipantId participant) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(participant);
+  return found != accounts_.end() && found->second.measured;
+}
+
+void QuotaBook::set_usage(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
+  const std::scoped_lock lock(mutex_);
+  Account& account = accounts_[participant];
+  if (std::exchange(account.measured, true)) return;
+  account.usage.bytes = bytes;
+  account.usage.files = files;
+}
+
+void QuotaBook::give_back(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(participant);
+  if (found == accounts_.end()) return;
+  found->second.usage.bytes = minus(found->second.usage.bytes, bytes);
+  found->second.usage.files = minus(found->second.usage.files, files);
+}
+
+Result<Reservation> QuotaBook::reserve(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(participant);
+  const QuotaUsage usage = found == accounts_.end() ? QuotaUsage{} : found->second.usage;
+  if (!fits(usage.bytes + usage.reserved_bytes, bytes, limits_.bytes)) {
+    return fail(
+        Errc::disk_full,
+        fmt::format(
+            "Your folder is full: {} of {} are used and {} more were asked for. Remove some files first.",
+            megabytes(usage.bytes + usage.reserved_bytes), megabytes(limits_.bytes), megabytes(bytes)));
+  }
+  if (!fits(usage.files + usage.reserved_files, files, limits_.files)) {
+    return fail(Errc::disk_full,
+                fmt::format("Your folder holds {} of at most {} files. Remove some files first.",
+                            usage.files + usage.reserved_files, limits_.files));
+  }
+  ATELIER_TRY_VOID(check_free_space_locked(bytes, files));
+  QuotaUsage& booked = accounts_[participant].usage;
+  booked.reserved_bytes += bytes;
+  booked.reserved_files += files;
+  reserved_bytes_ += bytes;
+  reserved_files_ += files;
+  return Reservation(*this, participant, bytes, files);
+}
+
+Result<void> QuotaBook::check_free_space(std::uint64_t bytes) const {
+  const std::scoped_lock lock(mutex_);
+  return check_free_space_locked(bytes, 1);
+}
+
+Result<void> QuotaBook::check_free_space_locked(std::uint64_t bytes, std::uint64_t files) const {
+  ATELIER_TRY(const FreeSpace space, probe_());
+  const std::uint64_t free_bytes = minus(minus(space.bytes, limits_.free_bytes_min), reserved_bytes_);
+  const std::uint64_t free_files = minus(minus(space.files, limits_.free_files_min), reserved_files_);
+  if (bytes <= free_bytes && files <= free_files && (free_bytes > 0 || limits_.free_bytes_min == 0))
+    return {};
+  return fail(Errc::disk_full,
+              "The workshop's disk is nearly full. Tell the instructor; what you have is safe.");
+}
+
+QuotaUsage QuotaBook::usage(ParticipantId participant) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(participant);
+  return found == accounts_.end() ? QuotaUsage{} : found->second.usage;
+}
+
+void QuotaBook::settle(ParticipantId participant, std::uint64_t reserved_bytes, std::uint64_t reserved_files,
+                       std::uint64_t bytes, std::uint64_t files) {
+  const std::scoped_lock lock(mutex_);
+  QuotaUsage& usage = accounts_[participant].usage;
+  usage.reserved_bytes = minus(usage.reserved_bytes, reserved_bytes);
+  usage.reserved_files = minus(usage.reserved_files, reserved_files);
+  usage.bytes += bytes;
+  usage.files += files;
+  reserved_bytes_ = minus(reserved_bytes_, reserved_bytes);
+  reserved_files_ = minus(reserved_files_, reserved_files);
+}
+
+}  // namespace atelier::files
