@@ -19,7 +19,7 @@ await build({
 })
 await build({
   ...common, entryPoints: [join(here, 'editor/atelier.ts')], outfile: join(target, 'atelier.js'),
-  format: 'esm', external: ['../../scripts/app.js'],
+  format: 'esm', external: ['../../scripts/*'],
 })
 for (const name of ['welcome.png', 'Welcome.json']) {
   cpSync(join(here, 'editor/welcome', name), join(target, 'welcome', name))

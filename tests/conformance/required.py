@@ -10,4 +10,5 @@ GROUPS = ("front/", "files/", "run/", "invalid/", "ws/")
 # Channels of a picture need an image library in the gateway's child process; not built yet.
 NOT_YET = {"files/view-channel"}
 
-CASES = {name: steps for name, steps in cases.CASES.items() if name.startswith(GROUPS) and name not in NOT_YET}
+CASES = {name: steps for name, steps in cases.CASES.items() if name.startswith(GROUPS) and name not in
+NOT_YET}

@@ -5,8 +5,8 @@
       get(server.url + "health/ping")
       server.stop(); server.start()        # the same data again
 
-Environment: ATELIER_BIN_DIR (where atelier lies; default build/release), ATELIER_TEST_DIR (an empty folder for
-this test; default a new temporary one). Everything the server prints is kept in server.log (a path).
+Environment: ATELIER_BIN_DIR (where atelier lies; default build/release), ATELIER_TEST_DIR (an empty folder
+for this test; default a new temporary one). Everything the server prints is kept in server.log (a path).
 """
 import os
 import signal
