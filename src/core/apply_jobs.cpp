@@ -58,7 +58,9 @@ void Application::on(const Submitted& event) {
   job.submitted_at = job.queued_since = entry_.time;
   job.submitted_wall = entry_.wall;
   state_.index(job);
-  accept({.origin = entry_.origin, .job = id, .link = {}, .worker = {}, .gateway = {}});
+  Accepted accepted;
+  accepted.job = id;
+  accept(accepted);
   effect(JobQueued{id, event.participant, QueueCause::submitted});
 }
 

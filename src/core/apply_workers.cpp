@@ -56,6 +56,7 @@ void Application::on(const WorkerJoined& event) {
   }
   WorkerFacts& worker = state_.workers[name->second];
   if (worker.link) effect(LinkReplaced{name->second, worker.link});
+  const bool same_boot = worker.boot == event.boot;
   worker.worker = name->second;
   worker.name = event.name;
   worker.link = LinkId{entry_.sequence.value};
@@ -91,7 +92,11 @@ void Application::on(const WorkerJoined& event) {
     slots.push_back(std::move(slot));
   }
   worker.slots = std::move(slots);
-  accept({.origin = entry_.origin, .job = {}, .link = worker.link, .worker = worker.worker, .gateway = {}});
+  Accepted accepted;
+  accepted.link = worker.link;
+  accepted.worker = worker.worker;
+  accepted.same_boot = same_boot;
+  accept(accepted);
   // Its leases move to the new link; with another boot the gateway, which has the hello, expires them (core.md 5).
   for (auto& [id, job] : state_.jobs) {
     if (!job.lease || job.lease->slot.worker != worker.worker) continue;

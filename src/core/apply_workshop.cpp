@@ -85,7 +85,9 @@ void Application::on(const GatewayJoined& event) {
   gateway.gateway = id;
   gateway.boot = event.boot;
   state_.gateways.emplace(id, gateway);
-  accept({.origin = {}, .job = {}, .link = {}, .worker = {}, .gateway = id});
+  Accepted accepted;
+  accepted.gateway = id;
+  accept(accepted);
 }
 
 void Application::on(const GatewayLost& event) {

@@ -12,13 +12,15 @@
 namespace atelier::core {
 
 /// The entry changed the state as its proposer wanted. For `submitted`, `job` is the new job's id;
-/// for `worker_joined`, `link` is the new link; for `gateway_joined`, `gateway`.
+/// for `worker_joined`, `link` is the new link and `same_boot` says whether its agent has been running since the last
+/// one; for `gateway_joined`, `gateway`.
 struct Accepted {
   Origin origin;
   JobId job;
   LinkId link;
   WorkerId worker;
   GatewayId gateway;
+  bool same_boot = false;
 };
 /// The entry changed nothing. `rival`: the live job that was in the way, if there is one.
 struct Refused {

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// `atelier`: the server and its helpers. Options are configuration keys (base/config_keys.cpp).
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/commands.hpp"
+#include "app/options.hpp"
+
+namespace {
+
+/// The subcommand's own arguments, for the programs that parse them themselves.
+std::vector<std::string> rest_of(int argc, char** argv) {
+  std::vector<std::string> rest;
+  for (int i = 2; i < argc; ++i) rest.emplace_back(argv[i]);
+  return rest;
+}
+
+int run(int argc, char** argv) {
+  using namespace std::string_view_literals;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  // These two are programs of their own, beside this one: the worker needs nothing of the server, and the engine
+  // links the image library, which the server never does.
+  if (first == "worker"sv) return atelier::app::exec_beside("atelier-worker", rest_of(argc, argv));
+  if (first == "rehearsal"sv) return atelier::app::exec_beside("atelier-rehearsal", rest_of(argc, argv));
+
+  CLI::App program{"Atelier gives a class its own ComfyUI.\n\n"
+                   "Options are configuration keys; each may also stand in the environment or in a file .env\n"
+                   "(KEY=value) in the working folder. 'atelier check-config' says what would be used."};
+  program.require_subcommand(1);
+  program.set_version_flag("--version", "atelier 0.1.0");
+  atelier::app::Options options;
+  int exit_code = 0;
+  const auto add = [&](const char* name, const char* help, int (*command)(const atelier::app::Options&)) {
+    CLI::App* sub = program.add_subcommand(name, help);
+    atelier::app::add_config_options(*sub, options);
+    sub->callback([&exit_code, &options, command] { exit_code = command(options); });
+  };
+  add("up", "Starts everything on this machine: the server, one worker, and the rehearsal engine, which makes pictures "
+            "without a GPU. Ctrl-C stops all of it.", atelier::app::up);
+  add("serve", "Starts the server alone. Workers dial in with 'atelier worker --join URL'; the token for workers of your "
+               "own is in DATA_DIR/worker.token.", atelier::app::serve);
+  add("check-config", "Checks the configuration and prints what would be used.", atelier::app::check_config);
+  program.add_subcommand("worker", "Joins a server with a ComfyUI: --join URL --token-file F --comfy URL (see 'atelier worker --help').");
+  program.add_subcommand("rehearsal", "Starts the CPU engine with ComfyUI's interface: --port P (see 'atelier rehearsal --help').");
+  program.add_subcommand("config-example", "Prints .env.example: every key with its default.")->callback([] {
+    fmt::print("{}", atelier::Config::env_example());
+  });
+  program.add_subcommand("config-reference", "Prints the reference page of all keys.")->callback([] {
+    fmt::print("{}", atelier::Config::reference_page());
+  });
+  CLI::App* journal = program.add_subcommand("journal", "Looks into the journal (DATA_DIR/atelier.db).");
+  journal->require_subcommand(1);
+  const auto add_journal = [&](const char* name, const char* help, int (*command)(const atelier::app::Options&)) {
+    CLI::App* sub = journal->add_subcommand(name, help);
+    atelier::app::add_config_options(*sub, options);
+    sub->callback([&exit_code, &options, command] { exit_code = command(options); });
+  };
+  add_journal("dump", "Prints every entry as one line of JSON.", atelier::app::journal_dump);
+  add_journal("check", "Reads all of it and says what is wrong.", atelier::app::journal_check);
+
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ExtrasError& error) {
+    std::string text = error.what();
+    const std::size_t at = text.find("--");
+    const std::string option = at == std::string::npos ? "" : text.substr(at, text.find_first_of(" ]\n", at) - at);
+    const std::string meant = option.empty() ? "" : atelier::app::near_option(option);
+    if (option.empty()) {
+      fmt::print(stderr, "{}\n", text);
+    } else {
+      fmt::print(stderr, "{} is not an option{}\n", option, meant.empty() ? "; see --help" : fmt::format("; did you mean {}?", meant));
+    }
+    return atelier::app::kExitConfig;
+  } catch (const CLI::ParseError& error) {
+    const int code = program.exit(error);
+    return code == 0 ? 0 : atelier::app::kExitConfig;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "atelier: {}\n", error.what());
+    return atelier::app::kExitFailed;
+  }
+}

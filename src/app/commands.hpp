@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The subcommands of `atelier`. Each gives the process's exit code.
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace atelier::app {
+
+using Options = std::map<std::string, std::string>;  // configuration keys given on the command line
+
+/// The server, until SIGTERM or SIGINT.
+[[nodiscard]] int serve(const Options& options);
+/// serve, one worker and one rehearsal engine as children of this process.
+[[nodiscard]] int up(const Options& options);
+/// Replaces this process by a program beside it (atelier-worker, atelier-rehearsal). Returns only on failure.
+[[nodiscard]] int exec_beside(const std::string& program, const std::vector<std::string>& arguments);
+/// Checks the configuration and says what the server would use.
+[[nodiscard]] int check_config(const Options& options);
+/// `journal dump` and `journal check`.
+[[nodiscard]] int journal_dump(const Options& options);
+[[nodiscard]] int journal_check(const Options& options);
+
+}  // namespace atelier::app

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+
+#include "app/commands.hpp"
+#include "app/options.hpp"
+#include "journal/dump.hpp"
+#include "journal/sqlite/sqlite_journal.hpp"
+
+namespace atelier::app {
+
+int exec_beside(const std::string& program, const std::vector<std::string>& arguments) {
+  const std::string path = program_folder() + "/" + program;
+  std::vector<char*> words;
+  std::string name = path;
+  words.push_back(name.data());
+  std::vector<std::string> copies = arguments;
+  for (std::string& word : copies) words.push_back(word.data());
+  words.push_back(nullptr);
+  ::execv(path.c_str(), words.data());
+  fmt::print(stderr, "cannot start {}: {}\n", path, std::strerror(errno));
+  return kExitFailed;
+}
+
+int check_config(const Options& options) {
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  for (const KeySpec& key : config_keys()) {
+    const std::string value = config->text(key.name);
+    if (value.empty()) continue;
+    fmt::print("{}={}\n", key.name, key.type == KeyType::secret ? "(set)" : value);
+  }
+  return 0;
+}
+
+namespace {
+
+Result<std::unique_ptr<journal::StoreReader>> open_journal(const Options& options, int& exit_code) {
+  const auto config = read_config(options);
+  if (!config) {
+    exit_code = kExitConfig;
+    return fail(Errc::config, "");
+  }
+  auto reader = journal::sqlite::open_reader(config->text("DATA_DIR") + "/atelier.db");
+  if (!reader) {
+    exit_code = reader.error().code == Errc::newer_version ? kExitNewerData : kExitFailed;
+    fmt::print(stderr, "{}\n", reader.error().what);
+  }
+  return reader;
+}
+
+}  // namespace
+
+int journal_dump(const Options& options) {
+  int exit_code = 0;
+  auto reader = open_journal(options, exit_code);
+  if (!reader) return exit_code;
+  auto done = journal::dump(**reader, {}, [](std::string_view line) -> Result<void> {
+    std::cout << line << '\n';
+    if (!std::cout) return fail(Errc::closed, "the output was closed");
+    return {};
+  });
+  if (done) return 0;
+  fmt::print(stderr, "{}\n", done.error().what);
+  return done.error().code == Errc::newer_version ? kExitNewerData : kExitFailed;
+}
+
+int journal_check(const Options& options) {
+  int exit_code = 0;
+  auto reader = open_journal(options, exit_code);
+  if (!reader) return exit_code;
+  const journal::CheckReport report = journal::check(**reader);
+  for (const std::string& sentence : report.problems) fmt::print("{}\n", sentence);
+  fmt::print("{} entries, {} attachments: {}\n", report.entries, report.attachments,
+             report.problems.empty() ? "the journal is whole" : "see above");
+  return report.problems.empty() ? 0 : kExitFailed;
+}
+
+}  // namespace atelier::app

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "gateway/worker_link/accepted_form.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "comfy/json.hpp"
+
+namespace atelier::gateway {
+namespace json = boost::json;
+namespace {
+
+std::string text_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_string()) return {};
+  return std::string(value->get_string().data(), value->get_string().size());
+}
+
+}  // namespace
+
+Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes) {
+  // Its depth is the prompt's (64) and three more.
+  ATELIER_TRY(const auto form, comfy::Json::parse(*bytes, {.bytes_max = 64u << 20, .depth_max = 80}));
+  AcceptedForm accepted;
+  accepted.bytes = std::move(bytes);
+  const json::object& object = form.object();
+  if (const json::value* pins = object.if_contains("pins"); pins != nullptr && pins->is_array()) {
+    for (const json::value& pin : pins->get_array()) {
+      if (!pin.is_object()) continue;
+      link::InputRef input;
+      input.name = text_of(pin.get_object(), "name");
+      const std::string type = text_of(pin.get_object(), "type");
+      input.type = type == "output" ? link::FileType::output : type == "temp" ? link::FileType::temp : link::FileType::input;
+      ATELIER_TRY(input.digest, Digest::parse(text_of(pin.get_object(), "digest")));
+      if (const json::value* size = pin.get_object().if_contains("size")) {
+        input.size = size->is_uint64() ? size->get_uint64() : size->is_int64() ? static_cast<std::uint64_t>(size->get_int64()) : 0;
+      }
+      accepted.pins.push_back(std::move(input));
+    }
+  }
+  if (const json::value* extra = object.if_contains("extra_data"); extra != nullptr && extra->is_object()) {
+    accepted.preview_method = text_of(extra->get_object(), "preview_method");
+  }
+  return accepted;
+}
+
+std::string commit_attachment(const link::Commit& commit) {
+  json::object stored;
+  auto ui = comfy::Json::parse(commit.ui, {.bytes_max = 1u << 20, .depth_max = 64});
+  stored["ui"] = ui && ui->is_object() ? ui->value() : json::value(json::object{});
+  json::array places;
+  for (const link::CommitFile& file : commit.files) places.emplace_back(file.place);
+  stored["places"] = std::move(places);
+  stored["display_node"] = commit.display_node;
+  return comfy::print_json(json::value(std::move(stored)));
+}
+
+Result<CommitParts> read_commit_attachment(std::string_view bytes) {
+  ATELIER_TRY(const auto stored, comfy::Json::parse(bytes, {.bytes_max = 8u << 20, .depth_max = 66}));
+  CommitParts parts;
+  const json::object& object = stored.object();
+  const json::value* ui = object.if_contains("ui");
+  const json::value* places = object.if_contains("places");
+  if (ui == nullptr || places == nullptr || !places->is_array()) return fail(Errc::io, "a commit's attachment is damaged");
+  parts.ui = comfy::print_json(*ui);
+  for (const json::value& place : places->get_array()) {
+    parts.places.emplace_back(place.is_string() ? std::string_view(place.get_string()) : std::string_view());
+  }
+  parts.display_node = text_of(object, "display_node");
+  return parts;
+}
+
+Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenName>& names) {
+  ATELIER_TRY(auto parsed, comfy::Json::parse(ui, {.bytes_max = 8u << 20, .depth_max = 66}));
+  json::object& lists = parsed.object();
+  for (const GivenName& given : names) {
+    const std::size_t slash = given.place.rfind('/');
+    if (slash == std::string::npos) continue;
+    std::size_t index = 0;
+    const char* const end = given.place.data() + given.place.size();
+    if (std::from_chars(given.place.data() + slash + 1, end, index).ptr != end) continue;
+    json::value* list = lists.if_contains(std::string_view(given.place).substr(0, slash));
+    if (list == nullptr || !list->is_array() || index >= list->get_array().size()) continue;
+    json::value& entry = list->get_array()[index];
+    if (entry.is_object()) {
+      entry.get_object()["filename"] = given.name;
+      entry.get_object()["subfolder"] = given.folder;
+      entry.get_object()["type"] = given.type;
+    } else if (entry.is_string()) {  // 3D nodes name their file by a string
+      entry = given.folder.empty() ? given.name : given.folder + "/" + given.name;
+    }
+  }
+  return parsed.print();
+}
+
+std::string with_prompt_id(std::string text, std::string_view run_id, std::string_view prompt_id) {
+  if (run_id.empty()) return text;
+  std::string quoted = comfy::print_json(json::value(json::string(prompt_id)));
+  const std::string inside = quoted.substr(1, quoted.size() - 2);
+  for (std::size_t at = 0; (at = text.find(run_id, at)) != std::string::npos; at += inside.size()) {
+    text.replace(at, run_id.size(), inside);
+  }
+  return text;
+}
+
+std::string report_attachment(std::string_view event, std::string_view report) {
+  json::object stored;
+  auto parsed_event = comfy::Json::parse(event, {.bytes_max = 8u << 20, .depth_max = 64});
+  auto parsed_report = comfy::Json::parse(report, {.bytes_max = 8u << 20, .depth_max = 64});
+  stored["event"] = parsed_event ? parsed_event->value() : json::value(nullptr);
+  stored["status"] = nullptr;
+  stored["meta"] = nullptr;
+  if (parsed_report && parsed_report->is_object()) {
+    for (const char* key : {"status", "meta"}) {
+      if (const json::value* part = parsed_report->object().if_contains(key)) stored[key] = *part;
+    }
+  }
+  return comfy::print_json(json::value(std::move(stored)));
+}
+
+}  // namespace atelier::gateway

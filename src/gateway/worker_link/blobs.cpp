@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// The HTTP side of the worker link: prompts and inputs down, outputs and object_info up. Every request carries the
+// link's number, and the epoch is compared with the lease where the effect is stored.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/log.hpp"
+#include "gateway/worker_link/worker_link_impl.hpp"
+#include "net/range.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+constexpr std::size_t kChunkBytes = 1 << 20;
+constexpr std::uint64_t kObjectInfoBytesMax = 64u << 20;
+
+std::vector<std::string_view> parts_of(std::string_view path) {
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    if (slash != 0) parts.push_back(path.substr(0, slash));
+    if (slash == std::string_view::npos) break;
+    path.remove_prefix(slash + 1);
+  }
+  return parts;
+}
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+net::Response refuse(unsigned status, std::string_view sentence) { return net::Response::text(status, fmt::format("{}\n", sentence)); }
+
+net::Response refuse(const Error& error) {
+  unsigned status = 500;
+  if (error.code == Errc::disk_full) status = 507;
+  if (error.code == Errc::bad_hash) status = 422;
+  if (error.code == Errc::not_found) status = 404;
+  if (error.code == Errc::too_large) status = 413;
+  if (error.code == Errc::stale_epoch) status = 409;
+  if (error.code == Errc::bad_request) status = 400;
+  if (error.code == Errc::unavailable) status = 503;
+  return refuse(status, error.what);
+}
+
+net::Response with_offset(unsigned status, std::uint64_t offset) {
+  net::Response response(status);
+  response.headers.set("Upload-Offset", fmt::format("{}", offset));
+  return response;
+}
+
+}  // namespace
+
+awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
+  const std::vector<std::string_view> parts = parts_of(request.path());
+  if (parts.size() < 3) co_return refuse(404, "There is nothing at this address.");
+  const std::string_view what = parts[1];
+  const auto link = number_of(request.headers.get("Atelier-Link"));
+  const SessionPtr session = link ? session_of(LinkId{*link}) : nullptr;
+  if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
+  if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
+  const auto job = parts.size() >= 4 ? number_of(parts[2]) : std::nullopt;
+  const auto epoch = parts.size() >= 4 ? number_of(parts[3]) : std::nullopt;
+  if (!job || !epoch) co_return refuse(404, "There is nothing at this address.");
+  const JobId id{*job};
+  if (held(*session, id, Epoch{*epoch}) == nullptr) co_return refuse(409, "stale_epoch: this worker holds no lease of this epoch.");
+  if (what == "prompt" && parts.size() == 4 && request.method == net::Method::get) co_return co_await get_prompt(id);
+  if (parts.size() != 5) co_return refuse(404, "There is nothing at this address.");
+  if (what == "input" && request.method == net::Method::get) {
+    const auto digest = Digest::parse(parts[4]);
+    if (!digest) co_return refuse(400, digest.error().what);
+    co_return co_await get_input(request, id, *digest);
+  }
+  if (what != "output") co_return refuse(404, "There is nothing at this address.");
+  files::StagedName name;
+  name.job = id;
+  name.epoch = Epoch{*epoch};
+  const auto n = number_of(parts[4]);
+  const auto digest = Digest::parse(request.parameter("digest").value_or(""));
+  const auto size = number_of(request.parameter("size").value_or(""));
+  if (!n || *n >= link::kFilesPerJobMax || !digest || !size) co_return refuse(400, "An output needs N below 10000, digest and size.");
+  if (*size > options.output_bytes_max) co_return refuse(413, "This output is larger than the server takes.");
+  name.n = static_cast<std::uint32_t>(*n);
+  if (request.is_head) co_return co_await head_output(name, *digest, *size);
+  if (request.method == net::Method::put) co_return co_await put_output(request, name, *digest, *size);
+  co_return refuse(405, "HEAD or PUT.");
+}
+
+awaitable<Result<std::shared_ptr<const AcceptedForm>>> WorkerLink::Impl::accepted_form(JobId id) {
+  if (const auto known = forms.find(id); known != forms.end()) co_return known->second;
+  const core::JobFacts* job = workshop.core().job(id);
+  if (job == nullptr) co_return fail(Errc::not_found, "the job has ended");
+  const core::Attachment attachment = job->submitted.prompt;
+  ATELIER_CO_TRY(auto bytes, co_await workshop.attachment(attachment.id));
+  auto work = [bytes] { return read_accepted_form(bytes); };
+  const bool large = bytes->size() > 256 * 1024;  // what grows with bytes leaves the thread (core.md 9)
+  auto parsed = large ? co_await run_blocking(runtime.compute_pool(), std::move(work)) : read_accepted_form(bytes);
+  if (!parsed) co_return std::unexpected(parsed.error());
+  auto form = std::make_shared<const AcceptedForm>(std::move(*parsed));
+  if (workshop.core().job(id) != nullptr) forms[id] = form;
+  co_return form;
+}
+
+awaitable<net::Response> WorkerLink::Impl::get_prompt(JobId job) {
+  auto form = co_await accepted_form(job);
+  if (!form) co_return refuse(form.error());
+  co_return net::Response(200, "application/json", net::SharedBody((*form)->bytes));
+}
+
+awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobId job, Digest digest) {
+  auto form = co_await accepted_form(job);
+  if (!form) co_return refuse(form.error());
+  const bool pinned = std::ranges::any_of((*form)->pins, [&](const link::InputRef& pin) { return pin.digest == digest; });
+  if (!pinned) co_return refuse(404, "This job does not read such an input.");
+  auto open = [this, digest] { return files.blobs().open(digest); };
+  auto file = co_await files.run(std::move(open));
+  if (!file) co_return refuse(file.error());
+  const std::uint64_t size = file->size();
+  const net::RangeDecision range = net::decide_range(request.headers, size, "");
+  if (range.kind == net::RangeDecision::Kind::unsatisfiable) {
+    net::Response response(416);
+    response.headers.set("Content-Range", net::content_range(range, size));
+    co_return response;
+  }
+  const bool partial = range.kind == net::RangeDecision::Kind::partial;
+  net::FileBody body(net::OwnedFd(std::move(*file).take().release()), range.range.first, range.range.length);
+  net::Response response(partial ? 206 : 200, "application/octet-stream", std::move(body));
+  if (partial) response.headers.set("Content-Range", net::content_range(range, size));
+  co_return response;
+}
+
+awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, Digest digest, std::uint64_t size) {
+  auto look = [this, name, digest, size]() -> Result<std::uint64_t> {
+    // A digest that lies in blobs/ is complete, whoever brought it (core.md 6, "Once").
+    ATELIER_TRY(const bool there, files.blobs().touch(digest));
+    if (there) return size;
+    ATELIER_TRY(const std::uint64_t length, files.staging().length(name));
+    return std::min(length, size);
+  };
+  auto offset = co_await files.run(std::move(look));
+  if (!offset) co_return refuse(offset.error());
+  co_return with_offset(200, *offset);
+}
+
+awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, files::StagedName name, Digest digest,
+                                                      std::uint64_t size) {
+  auto offset = number_of(request.parameter("offset").value_or("0"));
+  if (!offset || *offset > size) co_return refuse(400, "The offset is beyond the size.");
+  std::uint64_t at = *offset;
+  std::string chunk;
+  while (true) {
+    chunk.resize(kChunkBytes);
+    std::size_t filled = 0;
+    bool end = false;
+    while (filled < chunk.size()) {
+      auto got = co_await request.read(std::span(chunk).subspan(filled));
+      if (!got) co_return refuse(got.error());
+      if (*got == 0) {
+        end = true;
+        break;
+      }
+      filled += *got;
+    }
+    workshop.leases().renew(name.job, name.epoch, runtime.now());
+    const std::string_view bytes(chunk.data(), filled);
+    if (filled > 0) {
+      auto append = [this, name, at, bytes, size] { return files.staging().append(name, at, bytes, size); };
+      auto appended = co_await files.run(std::move(append));
+      if (!appended) co_return refuse(appended.error());
+      if (!appended->appended) co_return with_offset(416, appended->length);
+      at = appended->length;
+    }
+    if (end) break;
+  }
+  if (at != size) co_return with_offset(416, at);
+  auto committed = co_await files.commit_staged(name, files::BlobInfo{digest, size});
+  if (!committed) co_return refuse(committed.error());
+  co_return with_offset(204, size);
+}
+
+awaitable<net::Response> WorkerLink::Impl::object_info(net::Request& request, std::string_view hex) {
+  const auto hash = Digest::parse(hex);
+  if (!hash) co_return refuse(400, hash.error().what);
+  if (request.method == net::Method::get) {
+    co_return catalog.knows(*hash) ? net::Response(200) : refuse(404, "This object_info is not known here.");
+  }
+  if (request.method != net::Method::put) co_return refuse(405, "HEAD or PUT.");
+  auto body = co_await request.read_all(kObjectInfoBytesMax);
+  if (!body) co_return refuse(body.error());
+  if (!catalog.knows(*hash)) {
+    auto added = co_await catalog.add(*hash, std::make_shared<const std::string>(std::move(*body)));
+    if (!added) co_return refuse(added.error());
+  }
+  if (auto declared = co_await declare_capability(*hash); !declared) co_return refuse(declared.error());
+  update_connected();
+  co_return net::Response(204);
+}
+
+}  // namespace atelier::gateway

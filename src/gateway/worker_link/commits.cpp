@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// Order of a commit (core.md 6): the bytes are blobs already (verified and synced by PUT) -> committed is recorded and
+// gives the names -> names are linked, the folder synced -> linked is recorded -> the browser is told.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/crash_point.hpp"
+#include "base/log.hpp"
+#include "comfy/history.hpp"
+#include "comfy/output_name.hpp"
+#include "gateway/worker_link/worker_link_impl.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+core::OutputType type_of(link::FileType type) {
+  switch (type) {
+    case link::FileType::output: return core::OutputType::output;
+    case link::FileType::temp: return core::OutputType::temp;
+    case link::FileType::input: return core::OutputType::input;
+  }
+  return core::OutputType::output;
+}
+
+files::FolderType folder_type(core::OutputType type) {
+  switch (type) {
+    case core::OutputType::output: return files::FolderType::output;
+    case core::OutputType::temp: return files::FolderType::temp;
+    case core::OutputType::input: return files::FolderType::input;
+  }
+  return files::FolderType::output;
+}
+
+link::RefuseReason refuse_reason(Errc code) {
+  if (code == Errc::bad_hash || code == Errc::not_found) return link::RefuseReason::bad_hash;
+  if (code == Errc::disk_full || code == Errc::unavailable || code == Errc::io) return link::RefuseReason::disk;
+  return link::RefuseReason::stale;
+}
+
+/// Saved visual > other visual > saved text file > raw text (comfyui-interface.md C6).
+std::uint8_t preview_rank(const boost::json::object& preview) {
+  const boost::json::value* media = preview.if_contains("mediaType");
+  const bool text = media != nullptr && media->is_string() && media->get_string() == "text";
+  if (text) return preview.if_contains("content") != nullptr ? 1 : 2;
+  const boost::json::value* type = preview.if_contains("type");
+  return type != nullptr && type->is_string() && type->get_string() == "output" ? 4 : 3;
+}
+
+core::OutputSummary summary_of(const std::string& node, const std::string& ui) {
+  core::OutputSummary summary;
+  auto parsed = comfy::Json::parse(ui);
+  if (!parsed) return summary;
+  boost::json::object outputs;
+  outputs[node] = parsed->value();
+  const comfy::OutputsSummary counted = comfy::summarise_outputs(outputs);
+  summary.outputs = counted.count;
+  summary.previewable = counted.previewable_count;
+  if (counted.preview && counted.preview->is_object()) {
+    std::string text = counted.preview->print();
+    if (text.size() <= 512) {
+      summary.preview_rank = preview_rank(counted.preview->object());
+      summary.preview = std::move(text);
+    }
+  }
+  return summary;
+}
+
+}  // namespace
+
+awaitable<void> WorkerLink::Impl::commit(SessionPtr session, link::Commit commit) {
+  const JobId job = commit.job;
+  const Epoch epoch = commit.epoch;
+  const std::string node = commit.node;
+  auto names = co_await record_commit(*session, std::move(commit));
+  if (!names) {
+    log::warn("commit_refused", {{"worker", session->name}, {"job", job}, {"node", node}, {"reason", names.error().what}});
+    link::Refused refused;
+    refused.job = job;
+    refused.epoch = epoch;
+    refused.node = node;
+    refused.reason = refuse_reason(names.error().code);
+    session->send(link::GatewayMessage{std::move(refused)});
+    co_return;
+  }
+  link::Committed committed;
+  committed.job = job;
+  committed.epoch = epoch;
+  committed.node = node;
+  committed.names = std::move(*names);
+  session->send(link::GatewayMessage{std::move(committed)});
+  co_await link_names(job, node);
+}
+
+awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(ParticipantId participant, const link::Commit& commit) {
+  core::Committed event;
+  event.job = commit.job;
+  event.epoch = commit.epoch;
+  event.node = commit.node;
+  for (std::uint32_t place = 0; const link::CommitFile& sent : commit.files) {
+    core::CommittedFile file;
+    file.place = place++;
+    file.type = type_of(sent.type);
+    file.folder = sent.folder;
+    file.stem = sent.stem;
+    file.numbered = sent.number.has_value();
+    file.number = sent.number.value_or(0);
+    file.rest = sent.rest;
+    file.in_job_folder = sent.in_job_folder;
+    file.bytes = sent.size;
+    file.digest = sent.digest;
+    auto look = [this, participant, &file]() -> Result<std::int64_t> {
+      ATELIER_TRY(const bool there, files.blobs().touch(file.digest));
+      if (!there) return fail(Errc::bad_hash, "an output's bytes are not here");
+      const files::FolderType type = folder_type(file.type);
+      if (file.numbered) {
+        ATELIER_TRY(const auto highest, files.output_names().highest_number(participant, type, file.folder, file.stem));
+        return static_cast<std::int64_t>(highest);
+      }
+      ATELIER_TRY(const auto seen, files.output_names().name_seen(participant, type, file.folder, file.stem + file.rest));
+      return seen.taken || seen.highest_copy > 0 ? static_cast<std::int64_t>(seen.highest_copy) : -1;
+    };
+    auto seen = co_await files.run(std::move(look));
+    if (!seen) co_return std::unexpected(seen.error());
+    file.seen = *seen;
+    event.files.push_back(std::move(file));
+  }
+  co_return event;
+}
+
+awaitable<Result<std::vector<std::string>>> WorkerLink::Impl::record_commit(const LinkSession& session, link::Commit commit) {
+  const core::JobFacts* job = held(session, commit.job, commit.epoch);
+  if (job == nullptr) co_return fail(Errc::stale_epoch, "the lease is not this worker's any more");
+  const auto given = [this](JobId id, const std::string& node) -> const core::NodeCommit* {
+    const core::JobFacts* facts = workshop.core().job(id);
+    if (facts == nullptr) return nullptr;
+    const auto found = std::ranges::find(facts->commits, node, &core::NodeCommit::node);
+    return found == facts->commits.end() ? nullptr : &*found;
+  };
+  // The first commit of a (job, node) stands, whatever epoch made it.
+  if (const core::NodeCommit* before = given(commit.job, commit.node)) co_return before->names;
+  ATELIER_CO_TRY(auto event, co_await committed_event(job->submitted.participant, commit));
+  auto attachment = workshop.attach(std::make_shared<const std::string>(commit_attachment(commit)));
+  event.ui = attachment.ref;
+  std::vector<journal::NewAttachment> attachments;
+  attachments.push_back(std::move(attachment));
+  crash_point("commit_before_record");
+  auto recorded = co_await workshop.record(core::Event{std::move(event)}, std::move(attachments));
+  crash_point("commit_after_record");
+  const core::NodeCommit* stands = given(commit.job, commit.node);
+  if (stands != nullptr) co_return stands->names;
+  if (!recorded) co_return std::unexpected(recorded.error());
+  co_return fail(Errc::stale_epoch, "the job has ended");
+}
+
+awaitable<void> WorkerLink::Impl::link_names(JobId job, std::string node) {
+  if (!linking.insert({job, node}).second) co_return;
+  struct Leave {
+    std::set<std::pair<JobId, std::string>>& set;
+    std::pair<JobId, std::string> key;
+    ~Leave() { set.erase(key); }
+  } leave{linking, {job, node}};
+  milliseconds pause{250};
+  while (!stopping && workshop.core().unlinked(job, node) != nullptr) {
+    auto done = co_await link_once(job, node);
+    if (done) co_return;
+    // A full disk, or a blob that an operator removed: kept in the list, tried again, said in the log.
+    log::error("names_not_linked", {{"job", job}, {"node", node}, {"reason", done.error().what}});
+    if (!co_await runtime.sleep_for(pause)) co_return;
+    pause = std::min(pause * 2, milliseconds{30'000});
+  }
+}
+
+awaitable<Result<std::string>> WorkerLink::Impl::give_name(ParticipantId participant, core::CommittedFile file, std::string name) {
+  // The owner may have put a file of this name there since the folder was looked at: nothing is ever overwritten.
+  for (std::uint32_t copy = 0; copy <= 100; ++copy) {
+    files::OutputLink output;
+    output.type = folder_type(file.type);
+    output.folder = file.folder;
+    output.name = comfy::copy_name(name, copy);
+    output.digest = file.digest;
+    auto work = [this, participant, &output] { return files.output_names().link(participant, std::span(&output, 1)); };
+    auto linked_it = co_await files.run(std::move(work));
+    if (linked_it) co_return output.name;
+    if (linked_it.error().code != Errc::conflict) co_return std::unexpected(linked_it.error());
+  }
+  co_return fail(Errc::conflict, fmt::format("no free name for {}", name));
+}
+
+awaitable<Result<void>> WorkerLink::Impl::link_once(JobId job, const std::string& node) {
+  const core::UnlinkedCommit* found = workshop.core().unlinked(job, node);
+  if (found == nullptr) co_return Result<void>{};
+  const core::UnlinkedCommit commit = *found;  // a reference does not live across a co_await
+  ATELIER_CO_TRY(const auto stored, co_await workshop.attachment(commit.ui.id));
+  ATELIER_CO_TRY(const auto parts, read_commit_attachment(*stored));
+  std::vector<GivenName> names;
+  for (std::size_t i = 0; i < commit.files.size(); ++i) {
+    const core::CommittedFile& file = commit.files[i];
+    ATELIER_CO_TRY(auto name, co_await give_name(commit.participant, file, commit.names.at(i)));
+    GivenName given;
+    given.place = i < parts.places.size() ? parts.places[i] : "";
+    given.folder = file.folder;
+    given.name = std::move(name);
+    given.type = std::string(core::to_string(file.type));
+    names.push_back(std::move(given));
+  }
+  crash_point("commit_after_link");
+  ATELIER_CO_TRY(auto ui, ui_with_names(parts.ui, names));
+  auto shared = std::make_shared<const std::string>(std::move(ui));
+  auto attachment = workshop.attach(shared);
+  core::Linked event;
+  event.job = job;
+  event.node = node;
+  event.ui = attachment.ref;
+  event.summary = summary_of(node, *shared);
+  const core::JobFacts* facts = workshop.core().job(job);
+  const Epoch epoch = facts != nullptr && facts->lease ? facts->lease->epoch : Epoch{};
+  std::vector<journal::NewAttachment> attachments;
+  attachments.push_back(std::move(attachment));
+  ATELIER_CO_TRY_VOID(co_await workshop.record(core::Event{std::move(event)}, std::move(attachments)));
+  if (node.empty() || !epoch || workshop.core().job(job) == nullptr) co_return Result<void>{};  // nothing to show, or nobody waits
+  LiveFrame frame;
+  frame.kind = LiveKind::executed;
+  frame.participant = commit.participant;
+  frame.job = job;
+  frame.epoch = epoch;
+  frame.node = node;
+  frame.display_node = parts.display_node.empty() ? node : parts.display_node;
+  frame.bytes = shared;
+  live.publish(std::move(frame));
+  co_return Result<void>{};
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+#include "base/log.hpp"
+#include "base/match.hpp"
+#include "comfy/messages.hpp"
+#include "gateway/worker_link/worker_link_impl.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+constexpr int kForeignMax = 300;  // messages about jobs that the worker does not hold: some are late, many are a fault
+
+core::Outcome outcome_of(link::Outcome outcome) {
+  switch (outcome) {
+    case link::Outcome::succeeded: return core::Outcome::succeeded;
+    case link::Outcome::failed: return core::Outcome::failed;
+    case link::Outcome::cancelled: return core::Outcome::cancelled;
+  }
+  return core::Outcome::failed;
+}
+
+core::EndReason reason_of(link::EndCause cause) {
+  switch (cause) {
+    case link::EndCause::engine: return core::EndReason::finished;
+    case link::EndCause::outputs_lost: return core::EndReason::outputs_lost;
+    case link::EndCause::refused: return core::EndReason::refused;
+    case link::EndCause::time_limit: return core::EndReason::time_limit;
+  }
+  return core::EndReason::finished;
+}
+
+core::ReturnReason reason_of(link::ReturnReason reason) {
+  switch (reason) {
+    case link::ReturnReason::draining: return core::ReturnReason::draining;
+    case link::ReturnReason::disk_full: return core::ReturnReason::disk_full;
+    case link::ReturnReason::input_not_fetched: return core::ReturnReason::input_not_fetched;
+    case link::ReturnReason::slot_removed: return core::ReturnReason::slot_removed;
+    case link::ReturnReason::refused_by_engine: return core::ReturnReason::refused_by_engine;
+  }
+  return core::ReturnReason::draining;
+}
+
+}  // namespace
+
+const core::JobFacts* WorkerLink::Impl::held(const LinkSession& session, JobId id, Epoch epoch) const {
+  const core::JobFacts* job = workshop.core().job(id);
+  if (job == nullptr || !job->lease || job->lease->epoch != epoch || job->lease->slot.worker != session.worker) return nullptr;
+  return job;
+}
+
+void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
+  const core::JobFacts* job = held(session, event.job, event.epoch);
+  if (job == nullptr) {
+    ++session.foreign_messages;
+    return;
+  }
+  auto parsed = comfy::parse_event(event.json, {.bytes_max = link::kJsonBytesMax, .depth_max = 64});
+  if (!parsed) {
+    log::warn("bad_engine_event", {{"worker", session.name}, {"job", event.job}, {"reason", parsed.error().what}});
+    return;
+  }
+  LiveFrame frame;
+  frame.kind = LiveKind::event;
+  frame.participant = job->submitted.participant;
+  frame.job = event.job;
+  frame.epoch = event.epoch;
+  frame.type = parsed->type;
+  frame.node = parsed->node.value_or("");
+  frame.bytes = std::make_shared<const std::string>(std::move(event.json));
+  live.publish(std::move(frame));
+}
+
+void WorkerLink::Impl::on_preview(LinkSession& session, link::Preview preview) {
+  const core::JobFacts* job = held(session, preview.job, preview.epoch);
+  if (job == nullptr) {
+    ++session.foreign_messages;
+    return;
+  }
+  LiveFrame frame;
+  frame.kind = LiveKind::preview;
+  frame.participant = job->submitted.participant;
+  frame.job = preview.job;
+  frame.epoch = preview.epoch;
+  frame.preview_kind = preview.kind;
+  frame.bytes = std::make_shared<const std::string>(std::move(preview.frame));
+  live.publish(std::move(frame));
+}
+
+awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) {
+  const std::pair key{ended.job, ended.epoch};
+  if (!finishing.insert(key).second) co_return;  // a repeat: the first is under way
+  struct Leave {
+    std::set<std::pair<JobId, Epoch>>& set;
+    std::pair<JobId, Epoch> key;
+    ~Leave() { set.erase(key); }
+  } leave{finishing, key};
+
+  // The ending events never overtake an executed (core.md 6): its commits are linked first.
+  auto unlinked = [this, job = ended.job] {
+    const core::JobFacts* facts = workshop.core().job(job);
+    return facts != nullptr && std::ranges::any_of(facts->commits, [](const core::NodeCommit& c) { return !c.linked; });
+  };
+  while (unlinked()) {
+    if (!co_await linked.wait(runtime.now() + milliseconds{60'000}) && stopping) co_return;
+  }
+  const core::JobFacts* job = held(*session, ended.job, ended.epoch);
+  if (job != nullptr) {
+    const std::string run_id = WorkerLink::run_id(workshop.id(), ended.job, ended.epoch).uuid();
+    std::string event = with_prompt_id(std::move(ended.event), run_id, job->submitted.prompt_id);
+    const std::string report = with_prompt_id(std::move(ended.report), run_id, job->submitted.prompt_id);
+    auto attachment = workshop.attach(std::make_shared<const std::string>(report_attachment(event, report)));
+    core::Ended fact;
+    fact.job = ended.job;
+    fact.epoch = ended.epoch;
+    fact.outcome = outcome_of(ended.outcome);
+    fact.reason = reason_of(ended.cause);
+    fact.sentence = ended.reason.substr(0, 500);
+    fact.report = attachment.ref;
+    if (!event.empty()) expect_ending(ended.job, ended.epoch, std::move(event));
+    std::vector<journal::NewAttachment> attachments;
+    attachments.push_back(std::move(attachment));
+    auto recorded = co_await workshop.record(core::Event{std::move(fact)}, std::move(attachments));
+    // Not recorded (a slow disk, a stop): the agent repeats it. Refused: it is somebody else's, or ended before.
+    if (!recorded && recorded.error().code == Errc::unavailable) co_return;
+  }
+  link::EndedOk ok;
+  ok.job = ended.job;
+  ok.epoch = ended.epoch;
+  session->send(link::GatewayMessage{ok});
+}
+
+awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::AgentMessage message) {
+  LinkSession& self = *session;
+  if (session_of(self.link) != session) co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
+  std::optional<link::EngineReady> ready;
+  std::visit(
+      Match{[&](link::Heartbeat&) { workshop.leases().renew(self.link, runtime.now()); },
+            [&](link::Started& m) {
+              core::Started started;
+              started.job = m.job;
+              started.epoch = m.epoch;
+              if (const core::JobFacts* job = held(self, m.job, m.epoch); job != nullptr && !job->lease->started) {
+                workshop.post(core::Event{std::move(started)});
+              }
+            },
+            [&](link::Event& m) { on_event(self, std::move(m)); },
+            [&](link::Preview& m) { on_preview(self, std::move(m)); },
+            [&](link::Computed& m) {
+              core::Computed computed;
+              computed.job = m.job;
+              computed.epoch = m.epoch;
+              computed.gpu_ms = m.gpu_ms;
+              if (held(self, m.job, m.epoch) != nullptr) workshop.post(core::Event{std::move(computed)});
+            },
+            [&](link::Commit& m) { tasks.spawn("commit", commit(session, std::move(m))); },
+            [&](link::Ended& m) { tasks.spawn("finish", finish(session, std::move(m))); },
+            [&](link::Returned& m) {
+              log::warn("job_returned", {{"worker", self.name}, {"job", m.job}, {"epoch", m.epoch}, {"detail", m.detail}});
+              core::Returned returned;
+              returned.job = m.job;
+              returned.epoch = m.epoch;
+              returned.reason = reason_of(m.reason);
+              if (held(self, m.job, m.epoch) != nullptr) workshop.post(core::Event{std::move(returned)});
+            },
+            [&](link::SlotIdle& m) {
+              core::SlotIdle idle;
+              idle.slot = SlotId{self.worker, m.slot};
+              idle.link = self.link;
+              workshop.post(core::Event{std::move(idle)});
+            },
+            [&](link::EngineLost& m) {
+              log::warn("engine_lost", {{"worker", self.name}, {"slot", m.slot}, {"job", m.job}, {"detail", m.detail}});
+              core::EngineLost lost;
+              lost.slot = SlotId{self.worker, m.slot};
+              lost.link = self.link;
+              workshop.post(core::Event{std::move(lost)});
+            },
+            [&](link::EngineReady& m) { ready = std::move(m); },
+            [&](link::SlotsChanged& m) {
+              core::SlotsChanged changed;
+              changed.worker = self.worker;
+              changed.link = self.link;
+              changed.removed = m.removed;
+              for (const link::HelloSlot& slot : m.added) {
+                core::JoinedSlot added;
+                added.index = slot.slot;
+                added.capability = slot.object_info;
+                added.engine_version = slot.comfy_version;
+                added.kind = slot.device;
+                added.vram_mib = slot.vram_total >> 20;
+                added.engine_start = slot.engine_start;
+                added.engine_alive = slot.engine == link::EngineState::ready;
+                changed.added.push_back(std::move(added));
+                self.slots.push_back(slot);
+              }
+              workshop.post(core::Event{std::move(changed)});
+            },
+            [&](link::Draining& m) {
+              core::WorkerDraining draining;
+              draining.worker = self.worker;
+              draining.reason = m.reason.substr(0, 200);
+              workshop.post(core::Event{std::move(draining)});
+            },
+            [&](link::Empty&) { log::info("worker_empty", {{"worker", self.name}}); },
+            [&](link::Telemetry& m) { self.telemetry = std::move(m.slots); },
+            [&](link::LogLines& m) {
+              for (const std::string& line : m.lines) log::debug("engine_log", {{"worker", self.name}, {"line", line}});
+            },
+            [&](link::Hello&) {}},
+      message);
+  if (std::holds_alternative<link::Hello>(message)) co_return fail(Errc::protocol, "hello comes once per link");
+  if (self.foreign_messages >= kForeignMax) {
+    co_return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
+  }
+  if (ready) {
+    for (link::HelloSlot& slot : self.slots) {
+      if (slot.slot != ready->slot) continue;
+      slot.object_info = ready->object_info;
+      slot.comfy_version = ready->comfy_version;
+      slot.engine_start = ready->engine_start;
+      slot.device = ready->device;
+      slot.vram_total = ready->vram_total;
+      slot.engine = link::EngineState::ready;
+    }
+    ATELIER_CO_TRY_VOID(co_await declare_capability(ready->object_info));
+    core::EngineReady event;
+    event.slot = SlotId{self.worker, ready->slot};
+    event.link = self.link;
+    event.capability = ready->object_info;
+    event.engine_version = ready->comfy_version;
+    event.engine_start = ready->engine_start;
+    workshop.post(core::Event{std::move(event)});
+    update_connected();
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace atelier::gateway

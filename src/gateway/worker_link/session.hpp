@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// One open link: its socket, and what the hello said until the workshop has numbered it. Internal to worker_link.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "link/codec.hpp"
+#include "link/messages.hpp"
+#include "net/websocket.hpp"
+
+namespace atelier::gateway {
+
+struct LinkSession {
+  LinkSession(Runtime& runtime, std::unique_ptr<net::WebSocket> ws)
+      : socket(std::move(ws)), outgoing(runtime, *socket, {.bytes_max = 64 << 20, .messages_max = 100'000, .latest_bytes_max = 0}) {}
+
+  void send(const link::GatewayMessage& message) {
+    if (!welcomed) {
+      before_welcome.push_back(link::encode(message));
+      return;
+    }
+    outgoing.push(net::Message::text(link::encode(message)));
+  }
+  /// The welcome goes first; what the effects wanted sent meanwhile follows.
+  void welcome(const link::Welcome& message) {
+    outgoing.push(net::Message::text(link::encode(link::GatewayMessage{message})));
+    welcomed = true;
+    for (std::string& text : before_welcome) outgoing.push(net::Message::text(std::move(text)));
+    before_welcome.clear();
+  }
+
+  std::unique_ptr<net::WebSocket> socket;
+  net::OutgoingQueue outgoing;
+  std::string name;
+  LinkId link;  // 0 until worker_joined is applied
+  WorkerId worker;
+  Key128 boot;
+  std::vector<link::HelloJob> hello_jobs;
+  std::vector<link::Answer> answers;
+  bool same_boot = false;
+  bool welcomed = false;
+  std::deque<std::string> before_welcome;
+  std::vector<link::HelloSlot> slots;
+  std::vector<link::TelemetrySlot> telemetry;
+  int foreign_messages = 0;  // of jobs that the worker does not hold (reliability.md 39)
+};
+
+}  // namespace atelier::gateway

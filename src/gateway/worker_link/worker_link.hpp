@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The gateway's end of the worker link (docs/protocol/worker-link.md): what agents say becomes events of the workshop,
+// what the workshop's effects mean for a worker becomes messages. It decides nothing. One thread.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "gateway/catalog/catalog.hpp"
+#include "gateway/live/live_bus.hpp"
+#include "files/files.hpp"
+#include "net/http.hpp"
+#include "runtime/runtime.hpp"
+#include "workshop/workshop.hpp"
+
+namespace atelier::gateway {
+
+struct WorkerLinkOptions {
+  std::string token;              // the long-lived one of DATA_DIR/worker.token
+  milliseconds lease_ttl{30'000};
+  milliseconds heartbeat{5'000};
+  milliseconds job_limit{0};      // wall-clock limit of a job on the worker; 0 = none
+  std::uint64_t output_bytes_max = 20'000'000'000;
+};
+
+/// One connected worker, for /health, /api/queue/status and /system_stats.
+struct WorkerView {
+  std::string name;
+  std::string version;  // of its engine
+  std::string device;
+  std::uint64_t vram_total = 0, vram_free = 0;
+  bool busy = false;
+};
+
+class WorkerLink final : public workshop::EffectSink {
+ public:
+  /// Called before the end of a job is recorded, with the ending frame to show (prompt_id replaced already).
+  using ExpectEnding = std::function<void(JobId, Epoch, std::string event_json)>;
+
+  WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog, LiveBus& live,
+             WorkerLinkOptions options, ExpectEnding expect_ending);
+  ~WorkerLink() override;
+
+  /// After Workshop::open: gives the names of commits that a crash left unlinked, and sweeps staging.
+  void start();
+  /// Everything under /worker/.
+  [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
+  void on_effects(const core::Entry& entry, std::span<const core::Effect> effects) override;
+  /// Closes all links with 1001.
+  [[nodiscard]] awaitable<void> stop(Instant deadline);
+
+  /// Connected workers by name.
+  [[nodiscard]] std::vector<WorkerView> workers() const;
+  /// ComfyUI's prompt_id for one epoch of a job, the same after every restart.
+  [[nodiscard]] static Key128 run_id(Key128 workshop, JobId job, Epoch epoch);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace atelier::gateway

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The parts of WorkerLink, over several files: sessions.cpp (opening, effects), reports.cpp (what agents say),
+// commits.cpp (outputs), blobs.cpp (HTTP). Internal to worker_link.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "gateway/worker_link/accepted_form.hpp"
+#include "gateway/worker_link/session.hpp"
+#include "gateway/worker_link/worker_link.hpp"
+#include "runtime/signal.hpp"
+#include "runtime/task_group.hpp"
+
+namespace atelier::gateway {
+
+using SessionPtr = std::shared_ptr<LinkSession>;
+
+struct WorkerLink::Impl {
+  Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l, WorkerLinkOptions o, ExpectEnding e)
+      : runtime(r), workshop(w), files(f), catalog(c), live(l), options(std::move(o)), expect_ending(std::move(e)),
+        linked(r), tasks(r) {}
+
+  // sessions.cpp
+  awaitable<net::Response> open_link(net::Request& request);
+  awaitable<void> run_session(std::unique_ptr<net::WebSocket> socket, std::string name);
+  awaitable<Result<void>> join(SessionPtr session, const link::Hello& hello);
+  void on_joined(const core::WorkerJoined& event, const core::Accepted& accepted);
+  void answer_hello(LinkSession& session);
+  void send_lease(SessionPtr session, JobId job, Epoch epoch, std::uint32_t slot);
+  awaitable<void> prepare_lease(SessionPtr session, JobId job, Epoch epoch, std::uint32_t slot);
+  void update_connected();
+  awaitable<Result<void>> declare_capability(Digest hash);
+  SessionPtr session_of(LinkId link) const;
+  awaitable<void> sweep_staging();
+  awaitable<void> remove_staging(JobId job, Epoch epoch);
+
+  // reports.cpp
+  awaitable<Result<void>> on_message(SessionPtr session, link::AgentMessage message);
+  /// The job if this session's worker holds a lease of it with this epoch.
+  const core::JobFacts* held(const LinkSession& session, JobId job, Epoch epoch) const;
+  void on_event(LinkSession& session, link::Event event);
+  void on_preview(LinkSession& session, link::Preview preview);
+  awaitable<void> finish(SessionPtr session, link::Ended ended);
+
+  // commits.cpp
+  awaitable<void> commit(SessionPtr session, link::Commit commit);
+  awaitable<Result<std::vector<std::string>>> record_commit(const LinkSession& session, link::Commit commit);
+  awaitable<Result<core::Committed>> committed_event(ParticipantId participant, const link::Commit& commit);
+  /// Gives the names in the participant's folder, records `linked`, shows the node.
+  awaitable<void> link_names(JobId job, std::string node);
+  awaitable<Result<void>> link_once(JobId job, const std::string& node);
+  awaitable<Result<std::string>> give_name(ParticipantId participant, core::CommittedFile file, std::string name);
+
+  // blobs.cpp
+  awaitable<net::Response> serve_blob(net::Request& request);
+  awaitable<net::Response> get_prompt(JobId job);
+  awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
+  awaitable<net::Response> head_output(files::StagedName name, Digest digest, std::uint64_t size);
+  awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest, std::uint64_t size);
+  awaitable<net::Response> object_info(net::Request& request, std::string_view hex);
+  awaitable<Result<std::shared_ptr<const AcceptedForm>>> accepted_form(JobId job);
+
+  Runtime& runtime;
+  workshop::Workshop& workshop;
+  files::Files& files;
+  Catalog& catalog;
+  LiveBus& live;
+  WorkerLinkOptions options;
+  ExpectEnding expect_ending;
+
+  std::set<SessionPtr> sessions;                    // every open socket
+  std::map<std::string, SessionPtr> joining;        // by name, between hello and worker_joined
+  std::map<LinkId, SessionPtr> by_link;
+  std::map<JobId, std::shared_ptr<const AcceptedForm>> forms;  // of jobs with a lease
+  std::set<std::pair<JobId, std::string>> linking;  // commits whose names are being given
+  std::set<std::pair<JobId, Epoch>> finishing;      // ends that wait for their outputs
+  Signal linked;                                    // after each linked commit
+  bool stopping = false;
+  TaskGroup tasks;
+};
+
+}  // namespace atelier::gateway

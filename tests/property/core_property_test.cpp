@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// Core against random lists of events: what must hold after every step, and the order of fifo against an obvious model.
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "support/core_world.hpp"
+
+namespace atelier::core {
+namespace {
+
+/// Everything the invariants need to remember between steps.
+struct Watch {
+  std::map<JobId, Epoch> epochs;
+  std::set<JobId> accepted, ended;
+  std::set<std::pair<JobId, std::string>> committed;
+  std::set<std::string> names;
+
+  void look(const CoreWorld& world, const std::vector<Effect>& effects) {
+    for (const Effect& effect : effects) {
+      if (const auto* queued = std::get_if<JobQueued>(&effect)) accepted.insert(queued->job);
+      if (const auto* leased = std::get_if<JobLeased>(&effect)) {
+        RC_ASSERT(leased->epoch > epochs[leased->job]);
+        epochs[leased->job] = leased->epoch;
+      }
+      if (const auto* end = std::get_if<JobEnded>(&effect)) RC_ASSERT(ended.insert(end->facts.job).second);
+      if (const auto* commit = std::get_if<NodeCommitted>(&effect)) {
+        RC_ASSERT(committed.insert({commit->job, commit->node}).second);
+        for (const std::string& name : world.core.unlinked(commit->job, commit->node)->names) {
+          RC_ASSERT(names.insert(std::to_string(commit->participant.value) + "/" + name).second);
+        }
+      }
+    }
+    std::set<SlotId> busy;
+    world.core.each_job([&](const JobFacts& job) {
+      RC_ASSERT(!ended.contains(job.job));
+      const bool granted = job.state == JobState::leased || job.state == JobState::running;
+      RC_ASSERT(granted == job.lease.has_value());
+      if (job.lease && !job.lease->computed) RC_ASSERT(busy.insert(job.lease->slot).second);
+    });
+    for (JobId job : accepted) RC_ASSERT(ended.contains(job) || world.core.job(job) != nullptr);
+  }
+};
+
+JobId any_job(const CoreWorld& world) {
+  std::vector<JobId> jobs;
+  world.core.each_job([&](const JobFacts& job) { jobs.push_back(job.job); });
+  return jobs.empty() ? JobId{999} : *rc::gen::elementOf(jobs);
+}
+
+template <class E>
+E about(const CoreWorld& world, JobId job) {
+  E event;
+  event.job = job;
+  const JobFacts* facts = world.core.job(job);
+  const std::uint64_t epoch = facts == nullptr ? 1 : facts->epoch.value;
+  event.epoch = Epoch{epoch - (epoch > 1 && *rc::gen::weightedElement<bool>({{6, false}, {1, true}}) ? 1 : 0)};
+  return event;
+}
+
+std::vector<Effect> random_step(CoreWorld& world) {
+  const JobId job = any_job(world);
+  switch (*rc::gen::inRange(0, 16)) {
+    case 0:
+    case 1:
+    case 2: {
+      Submitted event;
+      event.participant = ParticipantId{*rc::gen::inRange<std::uint64_t>(0, 4)};
+      event.prompt_id = "p" + std::to_string(*rc::gen::inRange(0, 40));
+      event.classes = {*rc::gen::element<std::string>("A", "B", "C")};
+      event.front = *rc::gen::arbitrary<bool>();
+      return world.post(event);
+    }
+    case 3: {
+      world.join(*rc::gen::element<std::string>("w1", "w2"), *rc::gen::inRange<std::uint64_t>(1, 3), 2);
+      return {};
+    }
+    case 4: {
+      const WorkerFacts* worker = world.core.worker("w1");
+      if (worker == nullptr) return {};
+      WorkerLeft event;
+      event.worker = worker->worker;
+      event.link = worker->link;
+      return world.post(event);
+    }
+    case 5: return world.post(about<Started>(world, job));
+    case 6:
+    case 7: {
+      Computed event = about<Computed>(world, job);
+      event.gpu_ms = *rc::gen::inRange<std::uint64_t>(0, 5000);
+      return world.post(event, milliseconds{10});
+    }
+    case 8:
+    case 9: {
+      Ended event = about<Ended>(world, job);
+      event.outcome = *rc::gen::element(Outcome::succeeded, Outcome::failed, Outcome::cancelled);
+      return world.post(event);
+    }
+    case 10: return world.post(about<Returned>(world, job));
+    case 11: {
+      LeaseExpired event = about<LeaseExpired>(world, job);
+      const JobFacts* facts = world.core.job(job);
+      if (facts != nullptr && facts->lease) event.link = facts->lease->link;
+      event.reason = *rc::gen::element(LossReason::link_expired, LossReason::restarted, LossReason::engine_died);
+      return world.post(event);
+    }
+    case 12: return world.post(CancelRequested{.job = job, .by = "x"}, milliseconds{*rc::gen::inRange<std::int64_t>(1, 20'000)});
+    case 13: {
+      Committed event = about<Committed>(world, job);
+      event.node = std::to_string(*rc::gen::inRange(0, 3));
+      CommittedFile file;
+      file.stem = *rc::gen::element<std::string>("cat", "dog");
+      file.number = *rc::gen::inRange<std::uint64_t>(1, 4);
+      file.rest = "_.png";
+      event.files = {file};
+      return world.post(event);
+    }
+    case 14: {
+      const WorkerFacts* worker = world.core.worker(*rc::gen::element<std::string>("w1", "w2"));
+      if (worker == nullptr) return {};
+      const SlotId slot{worker->worker, *rc::gen::inRange<std::uint32_t>(0, 2)};
+      if (*rc::gen::arbitrary<bool>()) return world.post(SlotIdle{.slot = slot, .link = worker->link});
+      return world.post(EngineLost{.slot = slot, .link = worker->link});
+    }
+    default: return world.post(*rc::gen::arbitrary<bool>() ? Event{JobHeld{.job = job, .by = ""}} : Event{JobReleased{.job = job, .by = ""}});
+  }
+}
+
+TEST_CASE("no job is lost, ended twice or run on a taken slot, no name given twice, whatever comes in whatever order") {
+  CHECK(rc::check([] {
+    CoreWorld world;
+    Watch watch;
+    const int steps = *rc::gen::inRange(1, 120);
+    for (int i = 0; i < steps; ++i) {
+      watch.look(world, random_step(world));
+      watch.look(world, world.settle());
+    }
+  }));
+}
+
+TEST_CASE("the same entries give the same state, and a checkpoint read back goes on equally") {
+  CHECK(rc::check([] {
+    CoreWorld world;
+    const int steps = *rc::gen::inRange(1, 80);
+    for (int i = 0; i < steps; ++i) {
+      random_step(world);
+      world.settle();
+    }
+    Core replica;
+    for (const Entry& entry : world.entries) replica.apply(entry);
+    RC_ASSERT(replica.export_facts() == world.core.export_facts());
+    Core restored;
+    for (const CheckpointRecord& record : world.core.export_facts()) restored.import_fact(record);
+    restored.finish_import();
+    RC_ASSERT(restored.export_facts() == world.core.export_facts());
+    const Time later = world.now + milliseconds{60'000};
+    RC_ASSERT(restored.decide(later).proposals == world.core.decide(later).proposals);
+  }));
+}
+
+TEST_CASE("fifo is: the lane with the oldest place, and in it the lane's own first job") {
+  CHECK(rc::check([] {
+    CoreWorld world;
+    struct Row {
+      std::uint64_t owner;
+      double number;
+      JobId job;
+    };
+    std::vector<Row> model;
+    const int count = *rc::gen::inRange(1, 25);
+    for (int i = 0; i < count; ++i) {
+      Submitted event;
+      event.participant = ParticipantId{*rc::gen::inRange<std::uint64_t>(1, 4)};
+      event.prompt_id = "p" + std::to_string(i);
+      event.classes = {"A"};
+      event.numbered = *rc::gen::arbitrary<bool>();
+      event.number = *rc::gen::inRange(-3, 30);
+      const JobId job = CoreWorld::find<Accepted>(world.post(event))->job;
+      model.push_back({event.participant.value, event.numbered ? event.number : static_cast<double>(job.value), job});
+    }
+    world.join("gpu", 1, static_cast<std::uint32_t>(*rc::gen::inRange(1, 30)));
+    std::vector<JobId> order;
+    for (const Effect& effect : world.settle()) {
+      if (const auto* leased = std::get_if<JobLeased>(&effect)) order.push_back(leased->job);
+    }
+    // The obvious way: places are the ids that are left, in order; each goes to its owner's least (number, id).
+    std::vector<Row> places = model;
+    for (JobId got : order) {
+      const auto owner = std::ranges::min_element(places, {}, &Row::job)->owner;
+      Row best{};
+      for (const Row& row : model) {
+        if (row.owner != owner) continue;
+        if (best.owner == 0 || std::pair{row.number, row.job} < std::pair{best.number, best.job}) best = row;
+      }
+      RC_ASSERT(best.job == got);
+      places.erase(std::ranges::min_element(places, {}, &Row::job));
+      std::erase_if(model, [&](const Row& row) { return row.job == best.job; });
+    }
+  }));
+}
+
+}  // namespace
+}  // namespace atelier::core
