@@ -35,19 +35,20 @@ def free_port():
 
 
 class Server:
-    def __init__(self, *options, data=None):
+    def __init__(self, *options, data=None, command=None):
         self.folder = test_dir()
         self.data = data or os.path.join(self.folder, "data")
         self.log = os.path.join(self.folder, "server.log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.options = options
+        self.command = command or [os.path.join(bin_dir(), "atelier"), "up"]
         self.process = None
 
     def start(self):
-        """Starts it and returns when the line `ready ...` has come; RuntimeError with the log's tail otherwise."""
-        command = [os.path.join(bin_dir(), "atelier"), "up", "--port", str(self.port), "--data", self.data]
-        self.process = subprocess.Popen([*command, *self.options], cwd=self.folder, stdin=subprocess.DEVNULL,
+        """Starts it and returns when the line `ready ...` has come; RuntimeError with the log's tail if not."""
+        command = [*self.command, "--port", str(self.port), "--data", self.data, *self.options]
+        self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         errors="replace", start_new_session=True)
         ready, ended = threading.Event(), threading.Event()
@@ -77,7 +78,7 @@ class Server:
             code = self.process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise RuntimeError(f"the server did not stop in {STOP_SECONDS_MAX} s; its last lines:\n{self.tail()}")
+            raise RuntimeError(f"it did not stop in {STOP_SECONDS_MAX} s; its last lines:\n{self.tail()}")
         left = self._left()
         self.kill()
         self.process = None

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <random>
+
+#include "journal/dump.hpp"
+#include "sqlite_rig.hpp"
+
+namespace atelier::journal::sqlite {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST_CASE("the SQLite journal keeps the contract") {
+  journal_suite([] { return std::make_unique<SqliteRig>(); });
+}
+
+/// Carries out one statement with a connection of its own, as an operator's shell would.
+void shell(const std::string& path, const std::string& statement) {
+  sqlite3* connection = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &connection) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(connection, statement.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(connection);
+}
+
+Error open_error(SqliteRig& rig) {
+  auto opened = rig.open();
+  REQUIRE(!opened);
+  return opened.error();
+}
+
+void fill(SqliteRig& rig, std::uint64_t batches) {
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  for (std::uint64_t seed = 1; seed <= batches; ++seed) {
+    REQUIRE(rig.get(journal->append(submits(entries.size() + seed, 3, 700))));
+  }
+}
+
+TEST_CASE("a second server on the same journal is refused, one after the other is not") {
+  SqliteRig rig;
+  auto first = rig.open();
+  REQUIRE(first);
+  const Error error = open_error(rig);
+  CHECK(error.code == Errc::config);
+  CHECK(error.what == fmt::format("another server is using {}", rig.path()));
+  first->reset();
+  CHECK(rig.open());
+}
+
+TEST_CASE("a journal written by a newer release is refused and left as it is") {
+  SqliteRig rig;
+  fill(rig, 1);
+  shell(rig.path(), "PRAGMA user_version = 2");
+  CHECK(open_error(rig).code == Errc::newer_version);
+  CHECK(open_reader(rig.path()).error().code == Errc::newer_version);
+  shell(rig.path(), "PRAGMA user_version = 1");
+  std::vector<core::Entry> entries;
+  static_cast<void>(open_and_replay(rig, entries));
+  CHECK(entries.size() == 3);
+}
+
+TEST_CASE("another program's database, a file that is none, and a missing folder are configuration mistakes") {
+  SqliteRig rig;
+  SUBCASE("tables without our mark") { shell(rig.path(), "CREATE TABLE recipes (name TEXT)"); }
+  SUBCASE("another mark") { shell(rig.path(), "PRAGMA application_id = 77"); }
+  SUBCASE("no database") { std::ofstream(rig.path()) << std::string(5'000, 'x'); }
+  SUBCASE("a folder in its place") { fs::create_directory(rig.path()); }
+  CHECK(open_error(rig).code == Errc::config);
+  CHECK(sqlite::open(rig.real_runtime, {rig.folder.file("missing") + "/atelier.db", {}}).error().code == Errc::config);
+  CHECK(open_reader(rig.folder.file("missing.db")).error().code == Errc::not_found);
+}
+
+TEST_CASE("a journal file that is moved or replaced while it is open latches the failure") {
+  SqliteRig rig;
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  REQUIRE(rig.get(journal->append(submits(1, 1, 10))));
+  std::string changed = rig.path();
+  SUBCASE("the database deleted") { fs::remove(changed); }
+  SUBCASE("the database replaced") {
+    fs::rename(changed, changed + ".old");
+    std::ofstream(changed).put('x');
+  }
+  SUBCASE("the log deleted") { fs::remove(changed + "-wal"); }
+  auto failed = rig.get(journal->append(submits(2, 1, 10)));
+  REQUIRE(!failed);
+  CHECK(failed.error().code == Errc::io);
+  CHECK(failed.error().what.find("moved, deleted or replaced") != std::string::npos);
+  CHECK(rig.get(journal->append(submits(3, 1, 10))).error().code == Errc::io);
+}
+
+TEST_CASE("after a failed fsync nothing is synced again, not even when the journal is closed") {
+  SqliteRig rig;
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  REQUIRE(rig.get(journal->append(submits(1, 1, 10))));
+  rig.break_disk();
+  const int before = rig.syncs;
+  CHECK(rig.get(journal->append(submits(2, 1, 10))).error().code == Errc::io);
+  CHECK(rig.get(journal->append(submits(3, 1, 10))).error().code == Errc::io);
+  journal.reset();
+  CHECK(rig.syncs == before + 1);
+}
+
+TEST_CASE("an fsync that fails in the automatic checkpoint, which SQLite hides, stops the journal, too") {
+  SqliteRig rig;
+  bool failing = false;
+  auto inject = [&](FileOperation operation, std::string_view path) {
+    const bool database = !path.ends_with("-wal");
+    return failing && operation == FileOperation::sync && database ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+  };
+  auto journal = sqlite::open(rig.real_runtime, {rig.path(), inject});
+  REQUIRE(journal);
+  failing = true;  // only this thread's appends below run the hook
+  std::uint64_t acknowledged = 0;
+  Errc code{};
+  for (std::uint64_t seed = 1; seed < 40; ++seed) {  // 1,000 pages are reached after about 20
+    auto entries = rig.get((*journal)->append(submits(seed, 1, 200'000)));
+    if (entries) {
+      acknowledged = entries->back().sequence.value;
+      continue;
+    }
+    code = entries.error().code;
+    break;
+  }
+  CHECK(code == Errc::io);
+  CHECK(acknowledged > 10);
+  journal->reset();
+  std::vector<core::Entry> entries;
+  static_cast<void>(open_and_replay(rig, entries));
+  CHECK(entries.size() == acknowledged);
+}
+
+TEST_CASE("a log cut off or damaged anywhere loses at most its end, never half a batch") {
+  SqliteRig rig;
+  {
+    auto journal = rig.open();
+    REQUIRE(journal);
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) REQUIRE(rig.get((*journal)->append(submits(seed, 3, 700))));
+    // A copy while it is open is what a power cut leaves.
+    fs::copy_file(rig.path(), rig.folder.file("cut.db"));
+    fs::copy_file(rig.path() + "-wal", rig.folder.file("cut.db-wal"));
+  }
+  std::ifstream in(rig.folder.file("cut.db-wal"), std::ios::binary);
+  const std::string log{std::istreambuf_iterator<char>(in), {}};
+  std::ifstream database(rig.folder.file("cut.db"), std::ios::binary);
+  const std::string base{std::istreambuf_iterator<char>(database), {}};
+  REQUIRE(log.size() > 20'000);
+  std::mt19937_64 random(1);
+  std::size_t shorter = 0;
+  for (int round = 0; round < 100; ++round) {
+    CAPTURE(round);
+    std::string damaged = log;
+    if (round % 2 == 0) {
+      damaged.resize(random() % log.size());
+    } else {
+      damaged[random() % log.size()] ^= static_cast<char>(1 << random() % 8);
+    }
+    for (const char* name : {"cut.db-shm", "cut.db-lock"}) fs::remove(rig.folder.file(name));
+    std::ofstream(rig.folder.file("cut.db"), std::ios::binary) << base;
+    std::ofstream(rig.folder.file("cut.db-wal"), std::ios::binary) << damaged;
+    auto journal = sqlite::open(rig.real_runtime, {rig.folder.file("cut.db"), {}});
+    REQUIRE(journal);
+    std::uint64_t count = 0;
+    auto collect = [&](ReplayPage& page) -> Result<void> {
+      for (const core::Entry& entry : page.entries) CHECK(entry.sequence.value == ++count);
+      return {};
+    };
+    REQUIRE(rig.get((*journal)->replay(collect)));
+    CHECK(count % 3 == 0);
+    CHECK(count <= 60);
+    if (count < 60) ++shorter;
+    for (std::uint64_t seed = 1; seed * 3 <= count; ++seed) {
+      CHECK(rig.get((*journal)->attachment({seed + 1, 3})));
+    }
+  }
+  CHECK(shorter > 50);
+}
+
+TEST_CASE("a damaged page is found by the check and stops a replay with the entry's number") {
+  SqliteRig rig;
+  fill(rig, 30);
+  {
+    std::fstream file(rig.path(), std::ios::binary | std::ios::in | std::ios::out);
+    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::size_t at = bytes.find("17-1");  // a prompt_id within an entry's payload
+    REQUIRE(at != std::string::npos);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('X');
+  }
+  auto journal = rig.open();
+  REQUIRE(journal);
+  auto done = rig.get((*journal)->replay([](ReplayPage&) -> Result<void> { return {}; }));
+  REQUIRE(!done);
+  CHECK(done.error().code == Errc::io);
+  CHECK(done.error().what.find("entry 50 of the journal: its checksum is wrong") != std::string::npos);
+  const CheckReport report = check(*rig.reader());
+  REQUIRE(!report.problems.empty());
+  CHECK(report.problems[0].find("entry 50") != std::string::npos);
+}
+
+TEST_CASE("a dump beside a running server sees what is committed") {
+  SqliteRig rig;
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  auto reader = rig.reader();
+  const auto lines = [&] {
+    int count = 0;
+    REQUIRE(dump(*reader, {{}, false, true}, [&](std::string_view) -> Result<void> {
+      ++count;
+      return {};
+    }));
+    return count;
+  };
+  CHECK(lines() == 0);
+  REQUIRE(rig.get(journal->append(submits(1, 3, 10))));
+  CHECK(lines() == 6);
+  const CheckReport report = check(*reader);
+  CHECK(report.problems.empty());
+  CHECK(report.attachments == 3);
+}
+
+TEST_CASE("a reader who keeps a page while commits go on does not keep the log from being reused") {
+  SqliteRig rig;
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  ReplayCursor cursor;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    REQUIRE(rig.get(journal->append(submits(seed, 1, 400'000))));
+    auto page = rig.get(journal->read(cursor));
+    REQUIRE(page);
+    cursor = page->next;
+  }
+  CHECK(fs::file_size(rig.path() + "-wal") < 12u << 20);
+  CHECK(cursor.after == Sequence{60});
+}
+
+}  // namespace
+}  // namespace atelier::journal::sqlite
