@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "rehearsal/node.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rehearsal/nodes/nodes.hpp"
+
+namespace atelier::rehearsal {
+
+std::int64_t NodeCall::integer(std::string_view name) const {
+  const auto found = inputs.find(name);
+  if (found == inputs.end()) return 0;
+  if (const auto* whole = std::get_if<std::int64_t>(&found->second)) return *whole;
+  if (const auto* real = std::get_if<double>(&found->second)) return static_cast<std::int64_t>(*real);
+  return 0;
+}
+
+double NodeCall::number(std::string_view name) const {
+  const auto found = inputs.find(name);
+  if (found == inputs.end()) return 0;
+  if (const auto* real = std::get_if<double>(&found->second)) return *real;
+  return static_cast<double>(integer(name));
+}
+
+std::string NodeCall::text(std::string_view name) const {
+  const auto found = inputs.find(name);
+  const auto* text = found == inputs.end() ? nullptr : std::get_if<std::string>(&found->second);
+  return text ? *text : std::string();
+}
+
+TensorPtr NodeCall::tensor(std::string_view name) const {
+  static const TensorPtr kNothing = std::make_shared<const Tensor>(Tensor{1, 1, 1, 3, {0, 0, 0}});
+  const auto found = inputs.find(name);
+  const auto* tensor = found == inputs.end() ? nullptr : std::get_if<TensorPtr>(&found->second);
+  return tensor && *tensor ? *tensor : kNothing;
+}
+
+NodeResult<Tensor> make_tensor(std::uint64_t frames, std::uint64_t height, std::uint64_t width,
+                               std::uint32_t channels) {
+  const bool fits = frames <= kTensorPixelsMax && height <= kTensorPixelsMax && width <= kTensorPixelsMax &&
+                    frames * height <= kTensorPixelsMax && frames * height * width <= kTensorPixelsMax;
+  if (!fits) {
+    return node_failure("RuntimeError",
+                        fmt::format("{} pictures of {} x {} are more than the {} million pixels that the "
+                                    "rehearsal engine holds at once",
+                                    frames, width, height, kTensorPixelsMax / 1'000'000));
+  }
+  Tensor tensor{static_cast<std::uint32_t>(width),
+                static_cast<std::uint32_t>(height),
+                static_cast<std::uint32_t>(frames),
+                channels,
+                {}};
+  tensor.samples.resize(tensor.frame_length() * tensor.frames);
+  return tensor;
+}
+
+NodeOutput one_tensor(Tensor tensor) {
+  NodeOutput output;
+  output.values.emplace_back(std::make_shared<const Tensor>(std::move(tensor)));
+  return output;
+}
+
+const std::vector<NodeClass>& node_classes() {
+  static const std::vector<NodeClass> classes = [] {
+    std::vector<NodeClass> all{
+        load_image_node(),   save_image_node(),  preview_image_node(), image_scale_node(),
+        image_invert_node(), image_batch_node(), empty_image_node(),   image_crop_node(),
+        solid_mask_node(),   invert_mask_node(), mask_to_image_node(),
+    };
+    std::ranges::sort(all, {}, &NodeClass::name);
+    return all;
+  }();
+  return classes;
+}
+
+const NodeClass* find_node_class(std::string_view name) {
+  const auto& classes = node_classes();
+  const auto found = std::ranges::lower_bound(classes, name, {}, &NodeClass::name);
+  return found != classes.end() && found->name == name ? &*found : nullptr;
+}
+
+std::string object_info_text() {
+  std::string text = "{";
+  for (const NodeClass& node : node_classes()) {
+    text += fmt::format("{}\"{}\":{}", text.size() > 1 ? "," : "", node.name, node.info);
+  }
+  return text + "}";
+}
+
+}  // namespace atelier::rehearsal

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// SaveImage and PreviewImage: each picture of a batch as an 8-bit PNG with the prompt and the workflow
+// inside.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "base/result.hpp"
+#include "image/encode.hpp"
+#include "rehearsal/nodes/nodes.hpp"
+#include "rehearsal/resize.hpp"
+
+namespace atelier::rehearsal {
+namespace {
+
+struct Save {
+  comfy::FileType type;
+  std::string prefix;
+  int compression;
+};
+
+NodeResult<std::string> encode(const NodeCall& call, const Tensor& images, std::uint32_t frame,
+                               int compression) {
+  image::Picture8 picture{images.width, images.height, 1, images.channels, {}};
+  const float* from = images.samples.data() + frame * images.frame_length();
+  picture.samples.resize(picture.frame_length());
+  std::transform(from, from + picture.samples.size(), picture.samples.begin(), to_byte);
+  auto bytes = image::encode_png(image::view(picture), *call.metadata, compression);
+  if (!bytes) return node_failure("ValueError", bytes.error().what);
+  return std::move(*bytes);
+}
+
+NodeResult<NodeOutput> save(const NodeCall& call, const Save& how) {
+  const TensorPtr images = call.tensor("images");
+  const std::string prefix = fill_prefix(how.prefix, images->width, images->height, std::time(nullptr));
+  const auto place = save_place(*call.folders, how.type, prefix);
+  if (!place) {
+    if (place.error().code != Errc::forbidden) return node_failure("OSError", place.error().what);
+    return node_failure("Exception",
+                        "Saving an image outside the output folder is not allowed: \"" + how.prefix + "\"");
+  }
+  NodeOutput output;
+  for (std::uint32_t frame = 0; frame < images->frames; ++frame) {
+    if (!call.watch->advance(frame, images->frames)) return interrupted();
+    auto bytes = encode(call, *images, frame, how.compression);
+    if (!bytes) return std::unexpected(std::move(bytes).error());
+    std::string stem = place->stem;
+    for (auto at = stem.find("%batch_num%"); at != std::string::npos; at = stem.find("%batch_num%")) {
+      stem.replace(at, 11, fmt::to_string(frame));
+    }
+    std::string name = fmt::format("{}_{:05}_.png", stem, place->counter + frame);
+    if (auto written = write_file(place->folder + "/" + name, *bytes); !written) {
+      return node_failure("OSError", written.error().what);
+    }
+    output.images.push_back({std::move(name), place->subfolder, std::string(comfy::to_string(how.type))});
+  }
+  return output;
+}
+
+NodeResult<NodeOutput> run_save(const NodeCall& call) {
+  return save(call, {comfy::FileType::output, call.text("filename_prefix"), 4});
+}
+
+NodeResult<NodeOutput> run_preview(const NodeCall& call) {
+  return save(call, {comfy::FileType::temp, "ComfyUI_temp_" + call.temp_letters, 1});
+}
+
+}  // namespace
+
+NodeClass save_image_node() {
+  return {"SaveImage", R"({"input":{"required":{
+"images":["IMAGE",{"tooltip":"Pictures to write, one file each."}],
+"filename_prefix":["STRING",{"default":"ComfyUI",
+"tooltip":"How the names begin; folders (sub/name) and tokens (%date:yyyy-MM-dd%, %width%) are allowed."}]},
+"hidden":{"prompt":"PROMPT","extra_pnginfo":"EXTRA_PNGINFO"}},
+"input_order":{"required":["images","filename_prefix"],"hidden":["prompt","extra_pnginfo"]},
+"is_input_list":false,
+"output":[],"output_is_list":[],"output_name":[],"name":"SaveImage","display_name":"Save Image",
+"description":"Writes pictures into your output folder as PNG files that carry their workflow.",
+"python_module":"nodes","category":"image","output_node":true,"has_intermediate_output":false,
+"search_aliases":["save","save image","export image","output image","write image","download"],
+"essentials_category":"Basics"})",
+          true, run_save};
+}
+
+NodeClass preview_image_node() {
+  return {"PreviewImage", R"({"input":{"required":{"images":["IMAGE"]},
+"hidden":{"prompt":"PROMPT","extra_pnginfo":"EXTRA_PNGINFO"}},
+"input_order":{"required":["images"],"hidden":["prompt","extra_pnginfo"]},"is_input_list":false,
+"output":[],"output_is_list":[],"output_name":[],"name":"PreviewImage","display_name":"Preview Image",
+"description":"Shows pictures without keeping them: the files lie in the temporary folder.",
+"python_module":"nodes","category":"image","output_node":true,"has_intermediate_output":false,
+"search_aliases":["preview","preview image","show image","view image","display image","image viewer"],
+"essentials_category":"Basics"})",
+          true, run_preview};
+}
+
+}  // namespace atelier::rehearsal
