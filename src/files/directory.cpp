@@ -47,7 +47,7 @@ Result<FileDescriptor> open_beneath(int folder, std::string_view path, std::uint
 }
 
 Result<FileDescriptor> open_directory(int folder, std::string_view path) {
-  return open_beneath(folder, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  return open_beneath(folder, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
 }
 
 EntryKind kind_of(const FileStat& stat) {
@@ -207,14 +207,14 @@ Result<Directory> Directory::make_folder(std::string_view path) const {
 Result<File> Directory::open_file(std::string_view path) const {
   ATELIER_TRY_VOID(check_path(path));
   // First without opening what stands there: to open a device or a FIFO has effects of its own.
-  ATELIER_TRY(FileDescriptor look, open_beneath(fd(), path, O_PATH | O_NOFOLLOW));
+  ATELIER_TRY(FileDescriptor look, open_beneath(fd(), path, O_PATH));
   ATELIER_TRY(const FileStat first, stat_of(look.get()));
   const auto refuse = [&](const FileStat& stat) -> Error {
     if (stat.is_directory()) return {Errc::not_found, fmt::format("\"{}\" is a folder", path)};
     return {Errc::unsupported, fmt::format("\"{}\" is not an ordinary file of ours", path)};
   };
   if (kind_of(first) != EntryKind::file) return std::unexpected(refuse(first));
-  ATELIER_TRY(FileDescriptor opened, open_beneath(fd(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
+  ATELIER_TRY(FileDescriptor opened, open_beneath(fd(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   ATELIER_TRY(const FileStat second, stat_of(opened.get()));
   if (kind_of(second) != EntryKind::file) return std::unexpected(refuse(second));
   return File(std::move(opened), second);
@@ -319,13 +319,13 @@ Result<void> Directory::sync() const { return files::sync(fd(), "sync a folder")
 Result<FileDescriptor> Directory::open_for_append(std::string_view path) const {
   ATELIER_TRY_VOID(check_path(path));
   if (const int injected = fault_at("create")) return std::unexpected(errno_error(injected, "make a file"));
-  return open_beneath(fd(), path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0600);
+  return open_beneath(fd(), path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600);
 }
 
 Result<FileDescriptor> Directory::create_file(std::string_view path) const {
   ATELIER_TRY_VOID(check_path(path));
   if (const int injected = fault_at("create")) return std::unexpected(errno_error(injected, "make a file"));
-  return open_beneath(fd(), path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  return open_beneath(fd(), path, O_RDWR | O_CREAT | O_EXCL, 0600);
 }
 
 }  // namespace atelier::files
