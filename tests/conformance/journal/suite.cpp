@@ -322,8 +322,9 @@ void checkpoints(Rig& rig) {
       checkpoint_done = true;
     };
     auto append = [&]() -> awaitable<void> {
-      for (std::uint64_t seed = 2; !checkpoint_done; ++seed) {
-        CHECK(co_await journal->append(submits(seed, 1, 10)));
+      std::uint64_t seed = 1;
+      while (!checkpoint_done) {
+        CHECK(co_await journal->append(submits(++seed, 1, 10)));
         if (!checkpoint_done) ++commits_meanwhile;
       }
       done = true;
@@ -420,11 +421,11 @@ void failures(Rig& rig) {
 
 void journal_suite(const MakeRig& make) {
   const auto rig = make();
-  appends(*rig);
-  pages(*make());
-  attachments(*make());
-  checkpoints(*make());
-  failures(*make());
+  SUBCASE("appends") { appends(*rig); }
+  SUBCASE("pages") { pages(*rig); }
+  SUBCASE("attachments") { attachments(*rig); }
+  SUBCASE("checkpoints") { checkpoints(*rig); }
+  SUBCASE("failures") { failures(*rig); }
 }
 
 }  // namespace atelier::journal
