@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The conformance run: the cases of required.py against /user/1/ of a fresh server, twice in a row on the same.
+"""The conformance run: the cases of required.py against /user/1/ of a fresh server, twice on the same one.
 
 conform.py, cases.py and the traces are copies of the tool with which real ComfyUI was recorded.
 """

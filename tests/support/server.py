@@ -46,7 +46,7 @@ class Server:
         self.process = None
 
     def start(self):
-        """Starts it and returns when the line `ready ...` has come; RuntimeError with the log's tail if not."""
+        """Starts it and returns when `ready ...` has come; RuntimeError with the log's tail if not."""
         command = [*self.command, "--port", str(self.port), "--data", self.data, *self.options]
         self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
