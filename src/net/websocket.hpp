@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,8 +14,8 @@
 
 #include "base/result.hpp"
 #include "net/header_list.hpp"
+#include "net/wait_slot.hpp"
 #include "runtime/runtime.hpp"
-#include "runtime/signal.hpp"
 
 namespace atelier::net {
 
@@ -82,6 +83,19 @@ class WebSocket {
   /// What the peer's close frame said; `abnormal` if the connection ended without one, `none` while open.
   [[nodiscard]] virtual CloseCode close_code() const = 0;
   [[nodiscard]] virtual std::string close_reason() const = 0;
+
+  /// `callback` is called once when the connection has ended, whoever ended it; not from inside this function. One at
+  /// a time; OutgoingQueue uses it.
+  void when_ended(std::move_only_function<void()> callback) { on_end_ = std::move(callback); }
+
+ protected:
+  /// For implementations (a fake in a test may leave it out).
+  void report_end() {
+    if (auto callback = std::exchange(on_end_, nullptr)) callback();
+  }
+
+ private:
+  std::move_only_function<void()> on_end_;
 };
 
 /// Dials `url` ("ws://host:port/target?query"). `headers` are added to the handshake (Authorization, ...).
@@ -98,19 +112,21 @@ struct OutgoingLimits {
 };
 
 /// The byte-bounded queue in front of one socket. push() never blocks; run() is the one writer.
-/// The owner spawns run() beside its reading loop and keeps socket and queue alive until run() has returned.
+/// The owner spawns run() beside its reading loop and keeps socket and queue alive until run() has returned; run()
+/// returns by itself soon after the socket has ended.
 class OutgoingQueue {
  public:
   enum class Pushed { queued, replaced, dropped, closed };
 
   OutgoingQueue(Runtime& runtime, WebSocket& socket, OutgoingLimits limits = {});
+  ~OutgoingQueue();
   OutgoingQueue(const OutgoingQueue&) = delete;
   OutgoingQueue& operator=(const OutgoingQueue&) = delete;
 
   /// A message that must arrive. `closed` if the queue has overflowed or been closed.
   Pushed push(Message message);
   /// A message of which only the newest of its `key` matters (previews, progress). It takes the place of a waiting
-  /// one with the same key, and is dropped when more than latest_bytes_max wait. With small `bytes_max` nothing else.
+  /// one with the same key, and is dropped when more than latest_bytes_max wait.
   Pushed push_latest(Message message, std::uint64_t key);
   /// What waits is still written, then the socket is closed. Later pushes are refused.
   void close(CloseCode code, std::string reason);
@@ -128,16 +144,16 @@ class OutgoingQueue {
     std::optional<std::uint64_t> key;
   };
   Pushed enqueue(Entry entry);
-  void close_now(CloseCode code, std::string reason);
+  awaitable<void> changed();
 
-  Runtime& runtime_;
   WebSocket& socket_;
   OutgoingLimits limits_;
-  Signal changed_;
+  WaitSlot wake_;
   std::deque<Entry> waiting_;
   std::size_t bytes_ = 0;
   bool overflowed_ = false;
   bool closing_ = false;
+  bool ended_ = false;
   CloseCode close_code_ = CloseCode::normal;
   std::string close_reason_;
 };

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "net/server_connection.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/log.hpp"
+#include "net/websocket_internal.hpp"
+
+namespace atelier::net {
+namespace {
+
+constexpr std::uint64_t kPipelinedPerTurn = 16;
+constexpr std::size_t kHeadBytesKept = 4 << 10;
+constexpr milliseconds kLingerTime{5'000};
+
+/// The Date header's value, made once per second.
+std::string_view date_line(WallTime now) {
+  thread_local std::int64_t second = -1;
+  thread_local std::string line;
+  if (now.ms / 1000 != second) {
+    second = now.ms / 1000;
+    line = "Date: " + http_date(second) + "\r\n";
+  }
+  return line;
+}
+
+/// Framing is the server's business, whatever the handler wrote.
+void remove_framing(HeaderList& headers, bool keep_length) {
+  if (!keep_length) headers.remove("Content-Length");
+  headers.remove("Transfer-Encoding");
+  headers.remove("Connection");
+}
+
+bool has_no_body(unsigned status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+ServerShared::ServerShared(Runtime& r, ServerLimits l, Handler h)
+    : runtime(r), limits(l), handler(std::move(h)), sweep(DeadlineSweep::make(r)) {}
+
+ServerConnection::ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer, bool secure)
+    : shared_(shared),
+      stream_(std::move(stream), shared.sweep),
+      input_(stream_),
+      peer_(std::move(peer)),
+      secure_(secure),
+      opened_(shared.runtime.now()) {}
+
+HeadLimits ServerConnection::head_limits() const {
+  return {shared_.limits.head_bytes_max, shared_.limits.headers_max, shared_.limits.target_bytes_max};
+}
+
+void ServerConnection::stop() {
+  if (idle_ && !released_) stream_->interrupt();
+}
+
+void ServerConnection::close() {
+  if (!released_) stream_->close();
+}
+
+awaitable<void> ServerConnection::run() {
+  Next next = Next::request;
+  while (next == Next::request) {
+    if (shared_.stopping && input_.pending().empty()) break;
+    next = co_await serve_one();
+    if (next == Next::request && !input_.pending().empty() && ++served_ % kPipelinedPerTurn == 0) {
+      co_await asio::post(shared_.runtime.executor(), use_awaitable);
+    }
+  }
+  if (released_) co_return;
+  if (next == Next::close) co_await linger();
+  stream_->close();
+}
+
+awaitable<ServerConnection::Next> ServerConnection::serve_one() {
+  HeadScanner scanner(head_limits());
+  idle_ = true;
+  const milliseconds patience = served_ == 0 ? shared_.limits.header_time : shared_.limits.idle_time;
+  const MessageInput::Head bytes =
+      co_await input_.read_head(scanner, shared_.runtime.now() + patience, shared_.limits.header_time);
+  idle_ = false;
+  if (bytes.end == MessageInput::Head::End::closed) co_return Next::gone;
+  if (bytes.end == MessageInput::Head::End::timeout) {
+    if (!bytes.started) co_return Next::gone;
+    ++shared_.counters.timeouts;
+    co_return co_await refuse({408, "the request's head took too long"});
+  }
+  if (bytes.end == MessageInput::Head::End::refused) co_return co_await refuse(scanner.error());
+  Request request;
+  RequestHead head;
+  if (auto error = parse_request_head(bytes.head, head_limits(), request, head)) co_return co_await refuse(std::move(*error));
+  ++shared_.counters.requests;
+  ++served_;
+  request.peer = peer_;
+  request.secure = secure_;
+  const BodyPace pace{shared_.limits.body_idle, shared_.limits.body_grace, shared_.limits.body_bytes_per_second_min};
+  MessageBody body(stream_, input_, head.framing, pace, MessageBody::Side::server);
+  if (head.expects_continue && input_.pending().empty()) body.send_continue_first();
+  request.body = &body;
+  co_return co_await answer(request, head, body);
+}
+
+/// For what no handler ever sees; the connection ends, because its framing cannot be trusted any more.
+awaitable<ServerConnection::Next> ServerConnection::refuse(HeadError error) {
+  ++shared_.counters.bad_requests;
+  Response response = Response::text(error.status, error.text + "\n");
+  if (error.status == 405) response.headers.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  write_head(response, length_of(response.body), false, false, false);
+  const auto sent = co_await send_message(stream_, head_, response.body, false, send_limits());
+  co_return sent ? Next::close : Next::gone;
+}
+
+awaitable<ServerConnection::Next> ServerConnection::answer(Request& request, const RequestHead& head, MessageBody& body) {
+  Response response;
+  if (request.target == "*") {
+    response.status = 204;
+    response.headers.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  } else {
+    response = co_await handle(request);
+  }
+  if (response.upgrade) {
+    if (request.wants_websocket() && head.framing.kind == Framing::Kind::none) {
+      co_return co_await upgrade(request, std::move(response));
+    }
+    response = Response::text(426, "this address speaks WebSocket (version 13) only\n");
+    response.headers.add("Upgrade", "websocket");
+    response.headers.add("Sec-WebSocket-Version", "13");
+  }
+  co_return co_await send(request, head, body, std::move(response));
+}
+
+awaitable<Response> ServerConnection::handle(Request& request) {
+  std::string failure;
+  try {
+    co_return co_await shared_.handler(request);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;  // this connection is being cancelled
+    failure = error.what();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  ++shared_.counters.handler_failures;
+  log::error("handler_failed", {{"method", to_string(request.method)}, {"path", request.path()}, {"reason", failure}});
+  co_return Response::text(500, "the server made a mistake; it is in its log\n");
+}
+
+awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const RequestHead& head, MessageBody& body,
+                                                         Response response) {
+  const bool old_peer = request.version_minor == 0;
+  bool keep = head.keep_alive && !shared_.stopping && !response.close_connection && !body.broken() &&
+              !body.continue_pending() && !response.headers.has_token("Connection", "close") &&
+              body.left().value_or(0) <= shared_.limits.drain_bytes_max;
+  const bool bodiless = request.is_head || has_no_body(response.status);
+  std::optional<std::uint64_t> length = length_of(response.body);
+  const bool own_length = bodiless && response.headers.contains("Content-Length");
+  remove_framing(response.headers, own_length);
+  const bool chunked = !length && !old_peer;
+  if (!length && old_peer) keep = false;  // the body ends with the connection
+  if (own_length || has_no_body(response.status)) length = std::nullopt;
+  write_head(response, length, chunked && !bodiless, keep, old_peer);
+  if (bodiless) response.body = std::monostate{};
+  auto sent = co_await send_message(stream_, head_, response.body, chunked, send_limits());
+  if (head_.capacity() > kHeadBytesKept) head_ = std::string();
+  if (!sent) {
+    if (sent.error().code == Errc::timeout) ++shared_.counters.timeouts;
+    if (sent.error().code != Errc::closed && sent.error().code != Errc::timeout) {
+      log::warn("answer_broke_off", {{"path", request.path()}, {"reason", sent.error().what}});
+    }
+    co_return Next::gone;
+  }
+  if (!keep) co_return Next::close;
+  co_return co_await drain(body) ? Next::request : Next::close;
+}
+
+awaitable<ServerConnection::Next> ServerConnection::upgrade(Request& request, Response response) {
+  std::string rest = input_.take_rest();
+  released_ = true;
+  auto stream = stream_.release();
+  auto socket = co_await accept_websocket(std::move(stream), shared_.sweep, request, response.headers,
+                                          response.upgrade_limits, std::move(rest));
+  if (!socket) co_return Next::gone;
+  struct Count {
+    explicit Count(std::size_t& c) : open(c) { ++open; }
+    ~Count() { --open; }
+    std::size_t& open;
+  } count(shared_.counters.websockets_open);
+  std::string failure;
+  try {
+    co_await response.upgrade(std::move(*socket));
+    co_return Next::gone;
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    failure = error.what();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  ++shared_.counters.handler_failures;
+  log::error("handler_failed", {{"method", "websocket"}, {"path", request.path()}, {"reason", failure}});
+  co_return Next::gone;
+}
+
+/// Reads and drops what the handler left of a body; false if it is too much or broken.
+awaitable<bool> ServerConnection::drain(MessageBody& body) {
+  std::size_t dropped = 0;
+  std::string buffer;
+  while (!body.done()) {
+    buffer.resize(16 << 10);
+    const auto count = co_await body.read(buffer, shared_.runtime.now() + shared_.limits.header_time);
+    if (!count) co_return false;
+    dropped += *count;
+    if (dropped > shared_.limits.drain_bytes_max) co_return false;
+  }
+  co_return true;
+}
+
+/// Says FIN and reads on for a moment, so that the peer gets the answer before a reset for its unread bytes.
+awaitable<void> ServerConnection::linger() {
+  stream_->shutdown_send();
+  const Instant end = shared_.runtime.now() + kLingerTime;
+  while (!shared_.stopping && shared_.runtime.now() < end) {
+    idle_ = true;  // stop() may interrupt it
+    if (co_await stream_.wait(ByteStream::Wait::readable, end) != TimedStream::End::ready) co_return;
+    const Transfer transfer = stream_->try_read(scratch());
+    if (transfer.state == Transfer::State::end || transfer.state == Transfer::State::failed) co_return;
+  }
+}
+
+void ServerConnection::write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked, bool keep,
+                                  bool old_peer) {
+  head_.clear();
+  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
+  const bool dated = response.headers.contains("Date") || (response.shared_headers && response.shared_headers->contains("Date"));
+  if (!dated) head_ += date_line(shared_.runtime.wall());
+  if (response.shared_headers) head_ += response.shared_headers->wire();
+  head_ += response.headers.wire();
+  if (length) fmt::format_to(std::back_inserter(head_), "Content-Length: {}\r\n", *length);
+  if (chunked) head_ += "Transfer-Encoding: chunked\r\n";
+  if (response.status == 426) {
+    head_ += keep ? "Connection: upgrade\r\n" : "Connection: upgrade, close\r\n";
+  } else if (!keep) {
+    head_ += "Connection: close\r\n";
+  } else if (old_peer) {
+    head_ += "Connection: keep-alive\r\n";
+  }
+  head_ += "\r\n";
+}
+
+}  // namespace atelier::net

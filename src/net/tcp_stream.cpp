@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <fmt/format.h>
+
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "net/byte_stream.hpp"
+#include "net/deadline_sweep.hpp"
+
+namespace atelier::net {
+namespace {
+
+using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
+
+void set_option(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
+
+Transfer sent(ssize_t count) {
+  if (count >= 0) return Transfer::moved(static_cast<std::size_t>(count));
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Transfer::blocked();
+  return Transfer::broken(errno);
+}
+
+class TcpStream final : public ByteStream {
+ public:
+  TcpStream(Executor executor, OwnedFd socket) : descriptor_(executor, socket.release()) {
+    const int fd = descriptor_.native_handle();
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
+  }
+  ~TcpStream() override { close(); }
+
+  Transfer try_read(std::span<char> into) override {
+    while (true) {
+      const ssize_t count = ::recv(fd(), into.data(), into.size(), MSG_DONTWAIT);
+      if (count > 0) return Transfer::moved(static_cast<std::size_t>(count));
+      if (count == 0) return Transfer::ended();
+      if (errno != EINTR) return sent(count);
+    }
+  }
+
+  Transfer try_write(std::span<const std::string_view> buffers, More more) override {
+    std::array<iovec, kGatherMax> pieces;
+    std::size_t count = 0;
+    for (std::string_view buffer : buffers.first(std::min(buffers.size(), kGatherMax))) {
+      if (buffer.empty()) continue;
+      pieces[count++] = iovec{const_cast<char*>(buffer.data()), buffer.size()};
+    }
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = count;
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more == More::yes ? MSG_MORE : 0);
+    while (true) {
+      const ssize_t written = ::sendmsg(fd(), &message, flags);
+      if (written >= 0 || errno != EINTR) return sent(written);
+    }
+  }
+
+  Transfer try_flush() override { return Transfer::moved(0); }
+
+  Transfer try_file(int file, std::uint64_t offset, std::size_t length, More) override {
+    auto position = static_cast<off_t>(offset);
+    while (true) {
+      const ssize_t written = ::sendfile(fd(), file, &position, length);
+      if (written == 0 && length > 0) return Transfer::ended();
+      if (written >= 0 || errno != EINTR) return sent(written);
+    }
+  }
+
+  std::size_t buffered() const override { return 0; }
+
+  void async_wait(Wait what, WaitHandler handler) override {
+    descriptor_.async_wait(what == Wait::readable ? Descriptor::wait_read : Descriptor::wait_write, std::move(handler));
+  }
+
+  void interrupt() override {
+    boost::system::error_code ignored;
+    descriptor_.cancel(ignored);
+  }
+  void shutdown_send() override { ::shutdown(fd(), SHUT_WR); }
+  void close() override {
+    boost::system::error_code ignored;
+    descriptor_.close(ignored);
+  }
+  bool is_open() const override { return descriptor_.is_open(); }
+  Executor executor() override { return descriptor_.get_executor(); }
+
+ private:
+  [[nodiscard]] int fd() { return descriptor_.native_handle(); }
+  Descriptor descriptor_;
+};
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+};
+
+bool is_literal(const std::string& host) {
+  return host.find_first_not_of("0123456789.") == std::string::npos || host.find(':') != std::string::npos;
+}
+
+Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | (is_literal(host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
+  addrinfo* list = nullptr;
+  const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  if (error != 0) return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", host, ::gai_strerror(error)));
+  std::vector<Address> addresses;
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
+    Address& address = addresses.emplace_back();
+    std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
+    address.length = entry->ai_addrlen;
+  }
+  ::freeaddrinfo(list);
+  return addresses;
+}
+
+awaitable<Result<std::unique_ptr<ByteStream>>> connect_one(Runtime& runtime, const Address& address,
+                                                           const std::string& name, Instant deadline) {
+  OwnedFd socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) co_return std::unexpected(errno_error(errno, "socket"));
+  const int fd = socket.get();
+  const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length);
+  const int first_error = result == 0 ? 0 : errno;
+  if (first_error != 0 && first_error != EINPROGRESS) {
+    co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(first_error)));
+  }
+  TimedStream stream(make_tcp_stream(runtime.executor(), std::move(socket)), DeadlineSweep::make(runtime));
+  if (first_error == EINPROGRESS) {
+    const auto end = co_await stream.wait(ByteStream::Wait::writable, deadline);
+    if (end == TimedStream::End::timeout) co_return fail(Errc::timeout, fmt::format("connect to {}: no answer", name));
+    if (end == TimedStream::End::stopped) co_return fail(Errc::cancelled, "the connect was cancelled");
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(error)));
+  }
+  co_return stream.release();
+}
+
+}  // namespace
+
+std::unique_ptr<ByteStream> make_tcp_stream(Executor executor, OwnedFd socket) {
+  return std::make_unique<TcpStream>(executor, std::move(socket));
+}
+
+awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std::string host, std::uint16_t port,
+                                                          Instant deadline) {
+  Result<std::vector<Address>> addresses = fail(Errc::internal, "");
+  if (is_literal(host)) {
+    addresses = resolve(host, port);
+  } else {
+    auto work = [host, port] { return resolve(host, port); };
+    addresses = co_await run_blocking(runtime.file_pool(), std::move(work));
+  }
+  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  const std::string name = fmt::format("{}:{}", host, port);
+  Error last{Errc::not_found, fmt::format("{} has no address", name)};
+  for (const Address& address : *addresses) {
+    auto stream = co_await connect_one(runtime, address, name, deadline);
+    if (stream || stream.error().code == Errc::timeout || stream.error().code == Errc::cancelled) co_return stream;
+    last = std::move(stream).error();
+  }
+  co_return std::unexpected(std::move(last));
+}
+
+}  // namespace atelier::net
