@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Agent: one ComfyUI process, from its first answer to its death, again and again.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/agent_impl.hpp"
+#include "base/log.hpp"
+#include "net/websocket.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr milliseconds kPause{300};
+constexpr milliseconds kPauseMost{5'000};
+constexpr milliseconds kPollInterval{5'000};
+constexpr milliseconds kReadTurn{3'600'000};
+
+struct ReadInfo {
+  Digest digest;
+  Result<comfy::ObjectInfo> info;
+};
+
+}  // namespace
+
+awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
+  milliseconds pause = kPause;
+  std::string said;
+  for (;;) {
+    auto lived = co_await live_with_engine(slot);
+    Engine& engine = *engines[slot];
+    if (engine.up) {
+      engine.up = false;
+      pause = kPause;
+      said.clear();
+      feed(EngineDown{slot, lived.error().what});
+    } else if (lived.error().what != said) {
+      said = lived.error().what;
+      log::warn("engine_not_reached", {{"slot", slot}, {"url", options.comfy.authority()}, {"why", said}});
+    }
+    if (!co_await runtime.sleep_for(pause)) co_return;
+    pause = std::min(pause * 2, kPauseMost);
+  }
+}
+
+awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  ATELIER_CO_TRY(const EngineStats stats, co_await engine.client.stats());
+  ATELIER_CO_TRY(std::string text, co_await engine.client.object_info());
+  auto bytes = std::make_shared<const std::string>(std::move(text));
+  auto parse = [bytes] { return ReadInfo{sha256(*bytes), comfy::ObjectInfo::parse(*bytes)}; };
+  auto read = co_await run_blocking(runtime.compute_pool(), std::move(parse));
+  if (!read.info) co_return std::unexpected(std::move(read.info).error());
+  ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
+  ATELIER_CO_TRY_VOID(co_await engine.client.clear_runs_of(fmt::format("atelier-{}-", options.name)));
+  engine.digest = read.digest;
+  engine.object_info_bytes = std::move(bytes);
+  engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(*read.info));
+  engine.inputs.engine_restarted();
+  engine.up = true;
+  EngineInfo info;
+  info.comfy_version = stats.comfy_version;
+  info.object_info = engine.digest;
+  info.engine_start = static_cast<std::uint64_t>(std::max<std::int64_t>(runtime.wall().ms, 0));
+  info.device = stats.device;
+  info.vram_total = stats.vram_total;
+  feed(EngineUp{slot, std::move(info)});
+  for (;;) {
+    auto message = co_await open->read(runtime.now() + kReadTurn);
+    if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
+    if (!message) co_return std::unexpected(std::move(message).error());
+    if (message->kind == net::MessageKind::text) {
+      feed(EngineEvent{slot, std::string(message->view())});
+    } else {
+      feed(EngineFrame{slot, std::string(message->view())});
+    }
+  }
+}
+
+awaitable<void> Agent::Impl::poll_engine(std::uint32_t slot) {
+  while (co_await runtime.sleep_for(kPollInterval)) {
+    Engine& engine = *engines[slot];
+    if (!engine.up) continue;
+    auto stats = co_await engine.client.stats();
+    if (stats) feed(EngineAnswered{slot, stats->device, stats->vram_total, stats->vram_free, disk_free()});
+  }
+}
+
+}  // namespace atelier::agent

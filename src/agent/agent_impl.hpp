@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Inside of Agent: carries the machine's actions out. Private to agent*.cpp.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/agent.hpp"
+#include "agent/collector.hpp"
+#include "agent/engine_client.hpp"
+#include "agent/gateway_client.hpp"
+#include "agent/input_store.hpp"
+#include "agent/machine.hpp"
+#include "agent/run_files.hpp"
+#include "comfy/object_info.hpp"
+#include "link/codec.hpp"
+#include "runtime/signal.hpp"
+#include "runtime/task_group.hpp"
+
+namespace atelier::agent {
+
+/// A counter of turns: so many may be under way at once.
+class Turns {
+ public:
+  Turns(Runtime& runtime, int free) : runtime_(runtime), changed_(runtime), free_(free) {}
+  /// False if cancelled.
+  [[nodiscard]] awaitable<bool> take();
+  void give() {
+    ++free_;
+    changed_.notify_all();
+  }
+
+ private:
+  Runtime& runtime_;
+  Signal changed_;
+  int free_;
+};
+
+struct Agent::Impl {
+  /// One ComfyUI process.
+  struct Engine {
+    Engine(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id)
+        : client(runtime, http, std::move(base), std::move(client_id)), inputs(runtime) {}
+    EngineClient client;
+    InputStore inputs;
+    std::optional<EngineFolders> folders;
+    bool up = false;
+    Digest digest;
+    std::shared_ptr<const std::string> object_info_bytes;
+    std::shared_ptr<const comfy::ObjectInfo> object_info;
+  };
+
+  Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, MachineOptions machine_options);
+
+  awaitable<int> run();
+  /// Gives an input to the machine and carries its actions out; calls from inside wait their turn.
+  void feed(Input input);
+  void perform(Action action);
+  void do_action(Dial&& action);
+  void do_action(CloseLink&& action);
+  void do_action(Send&& action);
+  void do_action(FetchJob&& action);
+  void do_action(PostRun&& action);
+  void do_action(AskRun&& action);
+  void do_action(InterruptRun&& action);
+  void do_action(Collect&& action);
+  void do_action(CollectRest&& action);
+  void do_action(Upload&& action);
+  void do_action(PublishObjectInfo&& action);
+  void do_action(Forget&& action);
+  void do_action(FreeEngine&& action);
+  void do_action(Exit&& action);
+
+  // agent_link.cpp
+  awaitable<void> dial();
+  awaitable<void> read_link(net::WebSocket& socket, std::uint64_t generation);
+  bool hear(const net::Message& message, std::string& why);
+
+  // agent_engine.cpp
+  awaitable<void> keep_engine(std::uint32_t slot);
+  awaitable<Result<void>> live_with_engine(std::uint32_t slot);
+  awaitable<void> poll_engine(std::uint32_t slot);
+
+  // agent_work.cpp
+  awaitable<void> fetch(FetchJob action, std::shared_ptr<RunFiles> run);
+  awaitable<Result<void>> fetch_all(FetchJob& action, std::shared_ptr<RunFiles> run);
+  awaitable<void> post(PostRun action, std::shared_ptr<RunFiles> run);
+  awaitable<void> ask(AskRun action);
+  awaitable<void> collect(Collect action, std::shared_ptr<RunFiles> run);
+  awaitable<void> collect_rest(CollectRest action, std::shared_ptr<RunFiles> run);
+  awaitable<void> upload(Upload action, std::shared_ptr<RunFiles> run);
+  awaitable<void> publish(PublishObjectInfo action);
+
+  awaitable<void> keep_time();
+  std::shared_ptr<RunFiles> files_of(RunKey key);
+  std::uint64_t disk_free() const;
+
+  Runtime& runtime;
+  AgentOptions options;
+  Spool spool;
+  net::HttpClient gateway_http;
+  net::HttpClient engine_http;
+  GatewayClient gateway;
+  Collector collector;
+  Turns uploads;
+  AgentMachine machine;
+  std::vector<std::unique_ptr<Engine>> engines;
+  std::map<RunKey, std::shared_ptr<RunFiles>> runs;
+
+  std::deque<Input> inputs;
+  bool feeding = false;
+  std::unique_ptr<Timer> timer;
+  net::OutgoingQueue* outgoing = nullptr;  // of the open link
+  net::WebSocket* socket = nullptr;
+  std::uint64_t link_generation = 0;
+  std::optional<int> exit_code;
+  bool link_over = true;
+  Signal changed;                          // exit_code or link_over
+  TaskGroup tasks;                         // last: ends first
+};
+
+}  // namespace atelier::agent

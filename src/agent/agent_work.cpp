@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Agent: the work for one run: fetch, post, ask, collect, upload.
+#include <fmt/format.h>
+
+#include "agent/agent_impl.hpp"
+#include "agent/prepare.hpp"
+#include "base/log.hpp"
+
+namespace atelier::agent {
+
+awaitable<void> Agent::Impl::fetch(FetchJob action, std::shared_ptr<RunFiles> run) {
+  auto result = co_await fetch_all(action, run);
+  if (!run->forgotten) feed(JobFetched{action.key, std::move(result)});
+}
+
+awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr<RunFiles> run) {
+  Engine& engine = *engines[action.lease.slot];
+  ATELIER_CO_TRY(std::string accepted, co_await gateway.prompt(action.key, action.lease.prompt));
+  comfy::WorkerNames names;
+  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  for (const link::InputRef& input : action.lease.inputs) {
+    const std::string name = comfy::worker_input_name(input.name, input.digest);
+    ATELIER_CO_TRY_VOID(co_await engine.inputs.place(run, action.key, input, name, gateway, engine.client, folders));
+    names[{to_comfy(input.type), input.name}] = name;
+    run->input_names[name] = input.name;
+    if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
+  }
+  auto info = engine.object_info;
+  if (!info) co_return fail(Errc::unavailable, "ComfyUI has not answered yet");
+  auto prepare = [accepted = std::move(accepted), info, names = std::move(names), lease = action.lease,
+                  client_id = engine.client.client_id()] { return prepare_prompt(accepted, *info, names, lease, client_id); };
+  auto prepared = co_await run_blocking(runtime.compute_pool(), std::move(prepare));
+  if (!prepared) co_return std::unexpected(std::move(prepared).error());
+  run->post_body = std::move(prepared->body);
+  run->original_prompt = std::move(prepared->original_prompt);
+  co_return Result<void>();
+}
+
+awaitable<void> Agent::Impl::post(PostRun action, std::shared_ptr<RunFiles> run) {
+  auto posted = co_await engines[action.slot]->client.post(run->post_body);
+  feed(RunPosted{action.key, posted.result, std::move(posted.body)});
+}
+
+awaitable<void> Agent::Impl::ask(AskRun action) {
+  auto asked = co_await engines[action.slot]->client.ask(action.run_id.uuid());
+  feed(RunAsked{action.key, asked.place, std::move(asked.history)});
+}
+
+awaitable<void> Agent::Impl::collect(Collect action, std::shared_ptr<RunFiles> run) {
+  Engine& engine = *engines[action.slot];
+  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  auto files = co_await collector.collect(run, action.key, engine.client, folders, action.node, action.ui);
+  if (!run->forgotten) feed(Collected{action.key, action.node, std::move(files)});
+}
+
+awaitable<void> Agent::Impl::collect_rest(CollectRest action, std::shared_ptr<RunFiles> run) {
+  Engine& engine = *engines[action.slot];
+  auto files = co_await collector.rest(run, action.key, engine.folders ? &*engine.folders : nullptr);
+  if (!run->forgotten) feed(Collected{action.key, "", std::move(files)});
+}
+
+awaitable<void> Agent::Impl::upload(Upload action, std::shared_ptr<RunFiles> run) {
+  const auto found = run->collected.find({action.node, action.index});
+  if (found == run->collected.end()) {
+    feed(Uploaded{action.key, action.node, action.index, fail(Errc::internal, "an output was not collected")});
+    co_return;
+  }
+  const LocalFile file = found->second;
+  if (!co_await uploads.take()) co_return;
+  auto result = run->forgotten ? Result<void>() : co_await gateway.upload(action.key, action.file, file, action.anew);
+  uploads.give();
+  if (!run->forgotten) feed(Uploaded{action.key, action.node, action.index, std::move(result)});
+}
+
+awaitable<void> Agent::Impl::publish(PublishObjectInfo action) {
+  Engine& engine = *engines[action.slot];
+  Result<void> result = fail(Errc::unavailable, "the engine has changed meanwhile");
+  if (engine.object_info_bytes && engine.digest == action.digest) {
+    result = co_await gateway.publish_object_info(action.digest, engine.object_info_bytes);
+  }
+  feed(ObjectInfoPublished{action.slot, action.digest, std::move(result)});
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+#include "agent/collector.hpp"
+
+#include <fmt/format.h>
+
+#include "agent/prepare.hpp"
+#include "base/log.hpp"
+#include "comfy/rewrite.hpp"
+#include "files/safe_path.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr std::size_t kTurnBytes = 4u << 20;
+constexpr std::uint64_t kPngBytesMax = 256u << 20;  // larger ones keep the worker's own metadata
+constexpr milliseconds kViewLimit{600'000};
+
+const files::Directory& folder_of(const EngineFolders& folders, link::FileType type) {
+  switch (type) {
+    case link::FileType::output: return folders.output;
+    case link::FileType::temp: return folders.temp;
+    case link::FileType::input: return folders.input;
+  }
+  return folders.output;
+}
+
+/// A PNG read, put right and written to the spool under `name`; nothing if the file may stay as it is.
+Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(const files::File& file, const std::string& prompt,
+                                                                      const files::Directory& spool, const std::string& name) {
+  ATELIER_TRY(const std::string bytes, file.read_all(kPngBytesMax));
+  ATELIER_TRY(const std::optional<std::string> restored, restore_png(bytes, prompt));
+  if (!restored) return std::optional<std::pair<Digest, std::uint64_t>>();
+  ATELIER_TRY(const files::FileDescriptor copy, spool.create_file(name));
+  ATELIER_TRY_VOID(files::write_all_at(copy.get(), 0, *restored));
+  return std::optional(std::pair(sha256(*restored), static_cast<std::uint64_t>(restored->size())));
+}
+
+}  // namespace
+
+awaitable<Result<Digest>> hash_file(Runtime& runtime, std::shared_ptr<const files::File> file) {
+  auto hasher = std::make_shared<Hasher>();
+  for (std::uint64_t offset = 0; offset < file->size(); offset += kTurnBytes) {
+    auto turn = [file, hasher, offset]() -> Result<void> {
+      std::vector<std::byte> buffer(kTurnBytes);
+      ATELIER_TRY(const std::size_t bytes, file->read_at(offset, buffer));
+      hasher->update(std::span<const std::byte>(buffer.data(), bytes));
+      return {};
+    };
+    auto done = co_await run_blocking(runtime.file_pool(), std::move(turn));
+    if (!done) co_return std::unexpected(std::move(done).error());
+  }
+  co_return hasher->finish();
+}
+
+void Collector::note(RunFiles& run, RunKey key, const std::string& ui) {
+  auto named = files_of_ui(ui);
+  if (!named) return;
+  for (const UiFile& file : *named) {
+    auto placed = place_file(file, key);
+    if (placed && placed->named.type == link::FileType::output) run.output_paths.insert(placed->path);
+  }
+}
+
+awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file) {
+  auto response = co_await engine.view(file);
+  if (!response) co_return std::unexpected(std::move(response).error());
+  LocalFile local;
+  local.folder = spool_.folder();
+  local.path = spool_.fresh_name();
+  run->spooled.push_back(local.path);
+  auto made = local.folder.create_file(local.path);
+  if (!made) co_return std::unexpected(std::move(made).error());
+  auto fd = std::make_shared<files::FileDescriptor>(std::move(*made));
+  const Instant deadline = runtime_.now() + kViewLimit;
+  std::vector<char> buffer(256 << 10);
+  for (;;) {
+    auto bytes = co_await response->read(buffer, deadline);
+    if (!bytes) co_return std::unexpected(as_unavailable(std::move(bytes).error()));
+    if (*bytes == 0) break;
+    auto chunk = std::make_shared<std::string>(buffer.data(), *bytes);
+    const std::uint64_t offset = local.size;
+    auto write = [fd, chunk, offset] { return files::write_all_at(fd->get(), offset, *chunk); };
+    auto written = co_await run_blocking(runtime_.file_pool(), std::move(write));
+    if (!written) co_return std::unexpected(std::move(written).error());
+    local.size += *bytes;
+    if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
+  }
+  co_return local;
+}
+
+awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, LocalFile raw) {
+  const std::string shown = raw.path;
+  auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
+  auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
+  if (!opened) {
+    co_return fail(Errc::not_found, fmt::format("an output file cannot be read: {}", opened.error().what));
+  }
+  auto file = std::make_shared<const files::File>(std::move(*opened));
+  if (file->size() == 0) co_return fail(Errc::bad_request, fmt::format("the output file {} is empty", shown));
+  raw.size = file->size();
+  if (raw.size <= kPngBytesMax && !run->original_prompt.empty()) {
+    const std::string name = spool_.fresh_name();
+    run->spooled.push_back(name);
+    auto restore = [file, run, folder = spool_.folder(), name] { return restored_copy(*file, run->original_prompt, folder, name); };
+    auto restored = co_await run_blocking(runtime_.file_pool(), std::move(restore));
+    if (!restored) {
+      if (restored.error().code != Errc::bad_request) co_return std::unexpected(std::move(restored).error());
+      co_return fail(Errc::bad_request, fmt::format("the output file {} is broken: {}", shown, restored.error().what));
+    }
+    if (*restored) {
+      raw.folder = spool_.folder();
+      raw.path = name;
+      raw.digest = (*restored)->first;
+      raw.size = (*restored)->second;
+      co_return raw;
+    }
+  }
+  auto digest = co_await hash_file(runtime_, file);
+  if (!digest) co_return std::unexpected(std::move(digest).error());
+  raw.digest = *digest;
+  co_return raw;
+}
+
+awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_ptr<RunFiles> run, RunKey key,
+                                                                    EngineClient& engine, const EngineFolders* folders,
+                                                                    std::string node, std::string ui) {
+  ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui));
+  std::vector<link::CommitFile> files;
+  for (const UiFile& one : named) {
+    ATELIER_CO_TRY(PlacedFile placed, place_file(one, key));
+    LocalFile raw;
+    if (folders != nullptr) {
+      raw.folder = folder_of(*folders, placed.named.type);
+      raw.path = placed.path;
+    } else {
+      auto downloaded = co_await download(run, engine, one);
+      if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
+      raw = std::move(*downloaded);
+    }
+    auto local = co_await finish(run, std::move(raw));
+    if (!local) co_return std::unexpected(std::move(local).error());
+    link::CommitFile file = std::move(placed.named);
+    file.size = local->size;
+    file.digest = local->digest;
+    // A node that shows one of its inputs: the participant knows it by its own name.
+    if (const auto own = run->input_names.find(placed.path); file.type == link::FileType::input && own != run->input_names.end()) {
+      const files::SplitPath split = files::split_path(own->second);
+      file.folder = split.folder;
+      file.stem = split.name;
+      file.number.reset();
+      file.rest.clear();
+    }
+    run->collected[{node, static_cast<std::uint32_t>(files.size())}] = std::move(*local);
+    files.push_back(std::move(file));
+  }
+  co_return files;
+}
+
+awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr<RunFiles> run, RunKey key,
+                                                                 const EngineFolders* folders) {
+  std::vector<link::CommitFile> files;
+  if (folders == nullptr) co_return files;
+  const std::string below = comfy::job_folder(key.job, key.epoch);
+  files::ListLimits limits;
+  limits.entries_max = link::kFilesPerCommitMax;
+  limits.depth_max = 8;
+  auto list = [folder = folders->output, below, limits] { return folder.list(below, limits); };
+  auto listing = co_await run_blocking(runtime_.file_pool(), std::move(list));
+  if (!listing) {
+    if (listing.error().code == Errc::not_found) co_return files;  // nothing was saved
+    co_return std::unexpected(std::move(listing).error());
+  }
+  for (const files::Entry& entry : listing->entries) {
+    const std::string path = files::join_path(below, entry.path);
+    if (entry.kind != files::EntryKind::file || entry.stat.size() == 0 || run->output_paths.contains(path)) continue;
+    const files::SplitPath split = files::split_path(path);
+    UiFile one{fmt::format("/{}", files.size()), std::string(split.name), std::string(split.folder), "output"};
+    auto placed = place_file(one, key);
+    if (!placed) continue;
+    LocalFile raw;
+    raw.folder = folders->output;
+    raw.path = path;
+    auto local = co_await finish(run, std::move(raw));
+    if (!local) {
+      log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
+      continue;
+    }
+    link::CommitFile file = std::move(placed->named);
+    file.size = local->size;
+    file.digest = local->digest;
+    run->collected[{"", static_cast<std::uint32_t>(files.size())}] = std::move(*local);
+    files.push_back(std::move(file));
+  }
+  co_return files;
+}
+
+void Collector::forget(RunFiles& run) {
+  run.forgotten = true;
+  auto remove = [folder = spool_.folder(), names = std::move(run.spooled)] {
+    for (const std::string& name : names) (void)folder.remove_file(name);
+  };
+  run.spooled.clear();
+  runtime_.file_pool().post(std::move(remove));
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include "agent/gateway_client.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace atelier::agent {
+namespace {
+
+constexpr milliseconds kShort{30'000};
+constexpr milliseconds kPromptLimit{120'000};
+constexpr milliseconds kUploadLimit{6 * 3600 * 1000};  // a stalled one ends earlier (ClientLimits::stall)
+constexpr std::uint64_t kPromptBytesMax = 32u << 20;
+constexpr std::uint64_t kTextBytesMax = 4096;
+constexpr int kResumesMax = 8;
+
+}  // namespace
+
+GatewayClient::GatewayClient(Runtime& runtime, net::HttpClient& http, std::string token)
+    : runtime_(runtime), http_(http), token_(std::move(token)) {}
+
+void GatewayClient::set_link(net::Url base, LinkId link) {
+  base_ = std::move(base);
+  while (base_.target.ends_with('/')) base_.target.pop_back();
+  link_ = link;
+}
+
+net::ClientRequest GatewayClient::make(net::Method method, std::string path) const {
+  net::Url url = base_;
+  url.target += path;
+  net::ClientRequest request(method, std::move(url));
+  request.headers.add("Authorization", "Bearer " + token_);
+  request.headers.add("Atelier-Link", fmt::format("{}", link_));
+  return request;
+}
+
+Error GatewayClient::error_of(unsigned status, std::string text, LinkId asked_on) const {
+  if (text.size() > 300) text.resize(300);
+  std::string what = fmt::format("the gateway answered {}: {}", status, text);
+  // A refusal meant for an older link says nothing about the job: the next hello settles it.
+  if (asked_on != link_) return Error(Errc::unavailable, std::move(what));
+  switch (status) {
+    case 404: return Error(Errc::not_found, std::move(what));
+    case 409: return Error(Errc::stale_epoch, std::move(what));
+    case 413: return Error(Errc::too_large, std::move(what));
+    case 422: return Error(Errc::bad_hash, std::move(what));
+    case 507: return Error(Errc::disk_full, std::move(what));
+    default: return Error(Errc::unavailable, std::move(what));
+  }
+}
+
+awaitable<Result<GatewayClient::Head>> GatewayClient::exchange(net::ClientRequest request, Instant deadline) {
+  const bool bodiless = request.method == net::Method::head;
+  auto response = co_await http_.request(std::move(request), deadline);
+  if (!response) co_return std::unexpected(std::move(response).error());
+  Head head;
+  head.status = response->status;
+  const std::string_view offset = response->headers.get("Upload-Offset");
+  std::uint64_t value = 0;
+  if (std::from_chars(offset.data(), offset.data() + offset.size(), value).ec == std::errc() && !offset.empty()) head.offset = value;
+  if (!bodiless) {
+    auto text = co_await response->read_all(kTextBytesMax, deadline);
+    if (text) head.text = std::move(*text);
+  }
+  co_return head;
+}
+
+awaitable<Result<std::string>> GatewayClient::prompt(RunKey key, link::PromptRef reference) {
+  if (reference.bytes > kPromptBytesMax) co_return fail(Errc::too_large, "the prompt is larger than 32 MB");
+  const LinkId asked_on = link_;
+  const Instant deadline = runtime_.now() + kPromptLimit;
+  auto response = co_await http_.request(make(net::Method::get, fmt::format("/prompt/{}/{}", key.job, key.epoch)), deadline);
+  if (!response) co_return std::unexpected(std::move(response).error());
+  auto body = co_await response->read_all(kPromptBytesMax, deadline);
+  if (!body) co_return std::unexpected(std::move(body).error());
+  if (response->status != 200) co_return std::unexpected(error_of(response->status, std::move(*body), asked_on));
+  if (sha256(*body) != reference.digest) co_return fail(Errc::closed, "the prompt came damaged");
+  co_return std::move(*body);
+}
+
+awaitable<Result<net::ClientResponse>> GatewayClient::input(RunKey key, Digest digest) {
+  const LinkId asked_on = link_;
+  auto request = make(net::Method::get, fmt::format("/input/{}/{}/{}", key.job, key.epoch, digest.hex()));
+  auto response = co_await http_.request(std::move(request), runtime_.now() + kShort);
+  if (!response) co_return std::unexpected(std::move(response).error());
+  if (response->status == 200) co_return std::move(*response);
+  auto text = co_await response->read_all(kTextBytesMax, runtime_.now() + kShort);
+  co_return std::unexpected(error_of(response->status, text ? std::move(*text) : std::string(), asked_on));
+}
+
+awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, LocalFile file, bool anew) {
+  const std::string path = fmt::format("/output/{}/{}/{}?digest={}&size={}", key.job, key.epoch, number, file.digest.hex(), file.size);
+  const LinkId asked_on = link_;
+  std::uint64_t offset = 0;
+  if (!anew) {
+    auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
+    if (!asked) co_return std::unexpected(std::move(asked).error());
+    if (asked->status != 200) co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
+    offset = asked->offset.value_or(0);
+    if (offset == file.size) co_return Result<void>();
+    if (offset > file.size) offset = 0;
+  }
+  for (int tries = 0; tries < kResumesMax; ++tries) {
+    auto open = [file] { return file.folder.open_file(file.path); };
+    auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
+    if (!opened || opened->size() != file.size) co_return fail(Errc::io, "an output file went away before it was uploaded");
+    auto request = make(net::Method::put, fmt::format("{}&offset={}", path, offset));
+    request.headers.add("Content-Type", "application/octet-stream");
+    request.body = net::FileBody(net::OwnedFd(std::move(*opened).take().release()), offset, file.size - offset);
+    auto answer = co_await exchange(std::move(request), runtime_.now() + kUploadLimit);
+    if (!answer) co_return std::unexpected(std::move(answer).error());
+    if (answer->status == 204 || answer->status == 200) co_return Result<void>();
+    if (answer->status != 416 || !answer->offset || *answer->offset > file.size) {
+      co_return std::unexpected(error_of(answer->status, std::move(answer->text), asked_on));
+    }
+    offset = *answer->offset;
+    if (offset == file.size) co_return Result<void>();
+  }
+  co_return fail(Errc::unavailable, "the gateway and the agent do not agree on an upload's offset");
+}
+
+awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest, std::shared_ptr<const std::string> bytes) {
+  const std::string path = "/object_info/" + digest.hex();
+  const LinkId asked_on = link_;
+  auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
+  if (!asked) co_return std::unexpected(std::move(asked).error());
+  if (asked->status == 200) co_return Result<void>();
+  if (asked->status != 404) co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
+  auto request = make(net::Method::put, path);
+  request.headers.add("Content-Type", "application/json");
+  request.body = net::SharedBody(std::move(bytes));
+  auto answer = co_await exchange(std::move(request), runtime_.now() + kPromptLimit);
+  if (!answer) co_return std::unexpected(std::move(answer).error());
+  if (answer->status == 204 || answer->status == 200) co_return Result<void>();
+  co_return std::unexpected(error_of(answer->status, std::move(answer->text), asked_on));
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The HTTP side of the worker link (docs/protocol/worker-link.md, "HTTP"). One thread.
+
+#include <memory>
+#include <string>
+
+#include "agent/run_files.hpp"
+#include "agent/vocabulary.hpp"
+#include "net/http_client.hpp"
+#include "runtime/runtime.hpp"
+
+namespace atelier::agent {
+
+/// Errors of every call: stale_epoch (drop the job), disk_full, bad_hash, too_large, not_found; closed, timeout and
+/// unavailable mean "try again", as do 401, 5xx and answers to a link that is no longer the present one.
+class GatewayClient {
+ public:
+  GatewayClient(Runtime& runtime, net::HttpClient& http, std::string token);
+
+  /// From `welcome`; `base` without a trailing slash.
+  void set_link(net::Url base, LinkId link);
+
+  /// The accepted form, verified.
+  [[nodiscard]] awaitable<Result<std::string>> prompt(RunKey key, link::PromptRef reference);
+  /// The head of the answer; the caller reads and verifies the body.
+  [[nodiscard]] awaitable<Result<net::ClientResponse>> input(RunKey key, Digest digest);
+  /// Brings a file into staging, from where the gateway already has it.
+  [[nodiscard]] awaitable<Result<void>> upload(RunKey key, std::uint32_t number, LocalFile file, bool anew);
+  /// Gives object_info to the gateway unless it has it.
+  [[nodiscard]] awaitable<Result<void>> publish_object_info(Digest digest, std::shared_ptr<const std::string> bytes);
+
+ private:
+  struct Head {
+    unsigned status = 0;
+    std::optional<std::uint64_t> offset;  // Upload-Offset
+    std::string text;
+  };
+  net::ClientRequest make(net::Method method, std::string path) const;
+  awaitable<Result<Head>> exchange(net::ClientRequest request, Instant deadline);
+  Error error_of(unsigned status, std::string text, LinkId asked_on) const;
+
+  Runtime& runtime_;
+  net::HttpClient& http_;
+  std::string token_;
+  net::Url base_;
+  LinkId link_;
+};
+
+}  // namespace atelier::agent

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "agent/input_store.hpp"
+
+#include <fmt/format.h>
+
+#include "agent/collector.hpp"
+#include "files/safe_path.hpp"
+#include "files/temp_file.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
+constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
+
+}  // namespace
+
+awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name, const link::InputRef& input) {
+  auto open = [folder, name] { return folder.open_file(name); };
+  auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
+  if (!opened || opened->size() != input.size) co_return false;
+  if (known_.contains(name)) co_return true;
+  auto file = std::make_shared<const files::File>(std::move(*opened));
+  auto digest = co_await hash_file(runtime_, file);
+  co_return digest && *digest == input.digest;
+}
+
+awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input, std::string name,
+                                          GatewayClient& gateway, EngineClient& engine, const EngineFolders* folders) {
+  ATELIER_CO_TRY_VOID(files::check_path(name));
+  if (folders == nullptr) {
+    if (known_.contains(name)) co_return Result<void>();
+    if (input.size > kUploadBytesMax) co_return fail(Errc::too_large, "an input is too large for an agent without --comfy-dir");
+    ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
+    ATELIER_CO_TRY(std::string bytes, co_await response.read_all(input.size, runtime_.now() + kDownloadLimit));
+    if (bytes.size() != input.size || sha256(bytes) != input.digest) co_return fail(Errc::closed, "an input came damaged");
+    ATELIER_CO_TRY_VOID(co_await engine.upload_input(name, std::move(bytes)));
+    known_.insert(name);
+    co_return Result<void>();
+  }
+  if (co_await lies_there(folders->input, name, input)) {
+    known_.insert(name);
+    co_return Result<void>();
+  }
+  ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
+  auto make = [folder = folders->input_temp, size = input.size] { return files::TempFile::create(folder, size); };
+  auto made = co_await run_blocking(runtime_.file_pool(), std::move(make));
+  if (!made) co_return std::unexpected(std::move(made).error());
+  auto temp = std::make_shared<files::TempFile>(std::move(*made));
+  const Instant deadline = runtime_.now() + kDownloadLimit;
+  std::vector<char> buffer(256 << 10);
+  for (;;) {
+    auto bytes = co_await response.read(buffer, deadline);
+    if (!bytes) co_return std::unexpected(std::move(bytes).error());
+    if (*bytes == 0) break;
+    if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
+    auto chunk = std::make_shared<std::string>(buffer.data(), *bytes);
+    auto write = [temp, chunk] { return temp->write(*chunk); };
+    auto written = co_await run_blocking(runtime_.file_pool(), std::move(write));
+    if (!written) co_return std::unexpected(std::move(written).error());
+  }
+  auto publish = [temp, input, folder = folders->input, name]() -> Result<void> {
+    ATELIER_TRY_VOID(temp->finish(files::FileMode::read_only));
+    if (temp->digest() != input.digest) return fail(Errc::closed, "an input came damaged");
+    const files::SplitPath split = files::split_path(name);
+    ATELIER_TRY(const files::Directory target, folder.make_folder(split.folder));
+    return temp->publish(target, split.name, files::Replace::yes);
+  };
+  auto published = co_await run_blocking(runtime_.file_pool(), std::move(publish));
+  if (!published) co_return std::unexpected(std::move(published).error());
+  known_.insert(name);
+  co_return Result<void>();
+}
+
+}  // namespace atelier::agent

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Participants' files on their way into ComfyUI's input folder: verified by digest, under names made of their hash
+// (comfy/rewrite), kept and used again.
+
+#include <set>
+#include <string>
+
+#include "agent/engine_client.hpp"
+#include "agent/gateway_client.hpp"
+#include "agent/run_files.hpp"
+
+namespace atelier::agent {
+
+class InputStore {
+ public:
+  explicit InputStore(Runtime& runtime) : runtime_(runtime) {}
+
+  /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST /upload/image.
+  /// Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that cannot be a file's).
+  [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input, std::string name,
+                                              GatewayClient& gateway, EngineClient& engine, const EngineFolders* folders);
+  /// The engine is a new one: what was uploaded to it may be gone.
+  void engine_restarted() { known_.clear(); }
+
+ private:
+  awaitable<bool> lies_there(files::Directory folder, std::string name, const link::InputRef& input);
+
+  Runtime& runtime_;
+  std::set<std::string> known_;  // names verified in this life of the engine
+};
+
+}  // namespace atelier::agent

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the agent keeps on its disk and in memory for one run, and the folders of an engine that it may read.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "files/directory.hpp"
+
+namespace atelier::agent {
+
+/// The folders of a ComfyUI whose --comfy-dir is known.
+struct EngineFolders {
+  files::Directory output, temp, input;
+  files::Directory input_temp;  // below input: downloads under way
+};
+/// Opens DIR/output, DIR/temp and DIR/input, making what is missing. Errors: config, with the folder's name.
+[[nodiscard]] Result<EngineFolders> open_engine_folders(const std::string& comfy_dir);
+
+/// A file whose bytes stay as they are until the run is forgotten.
+struct LocalFile {
+  files::Directory folder;
+  std::string path;
+  Digest digest;
+  std::uint64_t size = 0;
+};
+
+struct RunFiles {
+  bool forgotten = false;          // looked at by what is under way
+  std::string post_body;
+  std::string original_prompt;
+  std::map<std::pair<std::string, std::uint32_t>, LocalFile> collected;  // (node, index)
+  std::set<std::string> output_paths;                    // named by some `ui`, relative to the output folder
+  std::map<std::string, std::string> input_names;        // worker's name -> the participant's
+  std::vector<std::string> spooled;                      // names in the spool folder
+};
+
+/// A folder of the agent's own for copies: made empty at start, gone at the end.
+class Spool {
+ public:
+  /// In $TMPDIR (or /tmp). Errors: io, disk_full.
+  [[nodiscard]] static Result<Spool> make();
+  Spool(Spool&&) noexcept;
+  Spool& operator=(Spool&&) = delete;
+  ~Spool();
+  [[nodiscard]] const files::Directory& folder() const { return folder_; }
+  [[nodiscard]] std::string fresh_name();
+
+ private:
+  Spool(std::string path, files::Directory folder) : path_(std::move(path)), folder_(std::move(folder)) {}
+  std::string path_;
+  files::Directory folder_;
+  std::uint64_t counter_ = 0;
+};
+
+}  // namespace atelier::agent
