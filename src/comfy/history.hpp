@@ -84,7 +84,7 @@ struct JobEntry {
                                            std::string_view extra_data_json);
 
 struct JobsQuery {
-  std::vector<JobsStatus> statuses;  // empty = all
+  std::optional<std::vector<JobsStatus>> statuses;  // absent = all
   std::optional<std::string> workflow_id;
   bool by_duration = false;  // sort_by=execution_duration, else created_at
   bool descending = true;

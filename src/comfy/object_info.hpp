@@ -38,11 +38,12 @@ struct UploadFlags {
   [[nodiscard]] bool any() const { return image || animated_image || video || audio || mesh; }
 };
 
-/// Which list fills the choices of an upload combo.
+/// Which list fills the choices of an upload combo. As in ComfyUI, `audio` means sound and video files, `image` and
+/// `video` their own kind, `model3d` the meshes of the front end's 3D viewer.
 struct FileListKey {
   FileType folder = FileType::input;
   ContentKind content = ContentKind::image;
-  std::string subfolder;  // "" = top level only; else the names are returned with it in front ("3d/cup.glb")
+  std::string subfolder;  // "" = top level only; else everything below it, with it in front ("3d/a/cup.glb")
   auto operator<=>(const FileListKey&) const = default;
 };
 
@@ -65,6 +66,10 @@ struct InputSpec {
 
 /// One node class.
 struct NodeClass {
+  NodeClass() = default;
+  NodeClass(const NodeClass&) = delete;  // its inputs point into `raw`
+  NodeClass& operator=(const NodeClass&) = delete;
+
   std::string name;
   bool output_node = false, input_is_list = false, deprecated = false, experimental = false;
   std::vector<InputSpec> inputs;                        // required, optional, hidden, each in declared order

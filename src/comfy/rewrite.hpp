@@ -26,7 +26,7 @@ struct InputFile {
   auto operator<=>(const InputFile&) const = default;
 };
 
-/// Every place that names a file: inputs with an upload flag, and annotated names ("x.png [input]") anywhere in the
+/// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png [input]") anywhere in the
 /// literal values of other declared inputs. With `exists`, also combo and STRING values with a media extension for
 /// which it says yes in the input folder. Order: the prompt's.
 [[nodiscard]] std::vector<InputFile> input_files_of(const boost::json::object& prompt, const ObjectInfo& info,
@@ -39,7 +39,8 @@ struct InputFile {
 using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
 /// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a file
-/// that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch.
+/// that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch. Lists that are no
+/// links get their `__value__` wrapper back, which the accepted form has lost and the worker's validation wants.
 void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job, Epoch epoch);
 
 /// "atelier/<job>-<epoch>": the folder below the worker's output folder in which a job's files land.

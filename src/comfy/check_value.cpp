@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#include "comfy/check_value.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include "comfy/input_spec.hpp"
+#include "comfy/python_text.hpp"
+
+namespace atelier::comfy {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kChoicesShown = 20;
+
+/// Stock loaders that check their file themselves (ComfyUI 0.21.0: nodes.py, nodes_audio.py, nodes_video.py).
+struct Loader {
+  std::string_view class_name, input, noun;
+  std::string_view function;  // as Python names it when an argument is missing
+};
+constexpr std::array<Loader, 6> kLoaders{{
+    {"LoadImage", "image", "image", "LoadImage.VALIDATE_INPUTS"},
+    {"LoadImageMask", "image", "image", "LoadImage.VALIDATE_INPUTS"},
+    {"LoadImageOutput", "image", "image", "LoadImage.VALIDATE_INPUTS"},
+    {"LoadLatent", "latent", "latent", "LoadLatent.VALIDATE_INPUTS"},
+    {"LoadAudio", "audio", "audio", "LoadAudio.validate_inputs"},
+    {"LoadVideo", "file", "video", "LoadVideo.validate_inputs"},
+}};
+
+const Loader* loader_of(std::string_view class_name) {
+  const auto found = std::find_if(kLoaders.begin(), kLoaders.end(), [&](const Loader& l) { return l.class_name == class_name; });
+  return found == kLoaders.end() ? nullptr : &*found;
+}
+
+/// Inputs whose built-in checks a validator of the class replaces. Combos of uploaded files of other packs count, too:
+/// their choices are the participant's, and most packs check the file themselves.
+bool has_own_validator(const NodeClass& node_class, const InputSpec& spec) {
+  const Loader* loader = loader_of(node_class.name);
+  return (loader != nullptr && loader->input == spec.name) || spec.upload.any();
+}
+
+json::value options_value(const InputSpec& spec) { return *spec.options; }
+
+json::object received_value_info(const InputSpec& spec, json::value config, const json::value& value) {
+  return {{"input_name", spec.name}, {"input_config", std::move(config)}, {"received_value", value}};
+}
+
+/// INT, FLOAT, STRING, BOOLEAN; anything else stays as it is.
+std::expected<void, PythonError> coerce(std::string_view type, json::value& value) {
+  if (type == "INT") {
+    auto number = python_int(value);
+    if (!number) return std::unexpected(std::move(number.error()));
+    value = std::move(number->value);
+  } else if (type == "FLOAT") {
+    auto number = python_float(value);
+    if (!number) return std::unexpected(std::move(number.error()));
+    value = std::move(number->value);
+  } else if (type == "STRING") {
+    if (!value.is_string()) value = json::string(python_str(value));
+  } else if (type == "BOOLEAN") {
+    value = python_truth(value);
+  }
+  return {};
+}
+
+CheckResult check_range(const InputSpec& spec, const json::value& value) {
+  struct Bound {
+    const char *key, *operator_text, *type, *words;
+  };
+  for (const auto& bound : {Bound{"min", "<", "value_smaller_than_min", "smaller than min"},
+                            Bound{"max", ">", "value_bigger_than_max", "bigger than max"}}) {
+    const auto* limit = spec.options->if_contains(bound.key);
+    if (limit == nullptr) continue;
+    const auto outside = python_less(value, *limit, bound.operator_text);
+    if (!outside) return std::unexpected(outside.error());
+    if (!*outside) continue;
+    return make_error(bound.type, fmt::format("Value {} {} of {}", python_str(value), bound.words, python_str(*limit)),
+                      spec.name, received_value_info(spec, input_config(spec), value));
+  }
+  return std::optional<json::object>{};
+}
+
+std::optional<json::object> check_choice(const InputSpec& spec, const json::value& value) {
+  if (!spec.combo || spec.remote) return std::nullopt;
+  static const json::array none;
+  const json::array& choices = spec.choices != nullptr ? *spec.choices : none;
+  const auto listed = [&](const json::value& v) {
+    return std::any_of(choices.begin(), choices.end(), [&](const json::value& c) { return python_equal(v, c); });
+  };
+  std::string bad;
+  const auto look = [&](const json::value& v) {
+    if (listed(v)) return;
+    if (!bad.empty()) bad += ", ";
+    bad += python_repr(v);
+  };
+  if (spec.multiselect && value.is_array())
+    for (const auto& item : value.get_array()) look(item);
+  else
+    look(value);
+  if (bad.empty()) return std::nullopt;
+  const bool many = choices.size() > kChoicesShown;
+  const std::string list = many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
+  return make_error("value_not_in_list", "Value not in list", fmt::format("{}: {} not in {}", spec.name, bad, list),
+                    received_value_info(spec, many ? json::value() : input_config(spec), value));
+}
+
+std::set<std::string> members(std::string_view types) {
+  std::set<std::string> out;
+  while (true) {
+    const std::size_t comma = std::min(types.find(','), types.size());
+    std::string_view one = types.substr(0, comma);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    out.emplace(one);
+    if (comma == types.size()) return out;
+    types.remove_prefix(comma + 1);
+  }
+}
+
+std::string_view noun_of(const UploadFlags& upload) {
+  if (upload.video) return "video";
+  if (upload.audio) return "audio";
+  if (upload.mesh) return "3D";
+  return "image";
+}
+
+std::optional<json::object> check_file(std::string_view input, std::string_view noun, std::string_view value,
+                                       const FileLookup& exists) {
+  const AnnotatedName file = split_annotation(value);
+  if (exists && stays_inside(file.name) && exists(file.type_or(FileType::input), file.name)) return std::nullopt;
+  return make_error("custom_validation_failed", "Custom validation failed for node",
+                    fmt::format("{} - Invalid {} file: {}", input, noun, value), {{"input_name", input}});
+}
+
+CheckResult check_loader(const Loader& loader, const json::object& values, const FileLookup& exists) {
+  const auto* value = values.if_contains(loader.input);
+  if (value == nullptr)
+    return std::unexpected(PythonError{
+        "TypeError", fmt::format("{}() missing 1 required positional argument: '{}'", loader.function, loader.input)});
+  if (!value->is_string()) {
+    // A link arrives there as None.
+    const auto kind = value->is_array() ? std::string_view("NoneType") : python_type_name(*value);
+    return std::unexpected(PythonError{"AttributeError", fmt::format("'{}' object has no attribute 'endswith'", kind)});
+  }
+  return check_file(loader.input, loader.noun, text_view(value->get_string()), exists);
+}
+
+}  // namespace
+
+json::object make_error(std::string_view type, std::string_view message, std::string_view details, json::object extra_info) {
+  return {{"type", json::string_view(type.data(), type.size())},
+          {"message", json::string_view(message.data(), message.size())},
+          {"details", json::string_view(details.data(), details.size())},
+          {"extra_info", std::move(extra_info)}};
+}
+
+json::value input_config(const InputSpec& spec) { return json::array{*spec.type_value, options_value(spec)}; }
+
+json::object missing_input_error(const InputSpec& spec, bool dynamic) {
+  const std::size_t dot = dynamic ? spec.name.rfind('.') : std::string::npos;
+  const std::string details = dot == std::string::npos ? spec.name : spec.name.substr(dot + 1);
+  return make_error("required_input_missing", "Required input is missing", details, {{"input_name", spec.name}});
+}
+
+json::object bad_link_error(const InputSpec& spec, const json::value& received) {
+  return make_error("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]", spec.name,
+                    received_value_info(spec, input_config(spec), received));
+}
+
+json::object mismatch_error(const InputSpec& spec, const json::value& received_type, const json::value& link) {
+  const std::string details = fmt::format("{}, received_type({}) mismatch input_type({})", spec.name,
+                                          python_str(received_type), python_str(*spec.type_value));
+  return make_error("return_type_mismatch", "Return type mismatch between linked nodes", details,
+                    {{"input_name", spec.name},
+                     {"input_config", input_config(spec)},
+                     {"received_type", received_type},
+                     {"linked_node", link}});
+}
+
+// ComfyUI 0.21.0, comfy_execution/validation.py, not strict.
+bool types_fit(const json::value& received, const InputSpec& spec) {
+  if (spec.type == "*" || spec.type == "COMFY_MATCHTYPE_V3" || spec.type == "COMFY_DYNAMICSLOT_V3") return true;
+  if (python_equal(received, *spec.type_value)) return true;
+  if (received.is_array()) return spec.type == "COMBO" && !spec.legacy_combo;
+  if (!received.is_string()) return false;
+  const auto type = text_view(received.get_string());
+  if (type == "*" || type == "COMFY_MATCHTYPE_V3") return true;
+  if (spec.legacy_combo || !spec.type_value->is_string()) return false;
+  const auto given = members(type), wanted = members(spec.type);
+  if (given.contains("*") || wanted.contains("*")) return true;
+  return std::any_of(given.begin(), given.end(), [&](const auto& t) { return wanted.contains(t); });
+}
+
+CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json::value& value) {
+  if (auto* wrapper = value.if_object()) {
+    if (auto* inner = wrapper->if_contains("__value__")) {
+      json::value unwrapped = std::move(*inner);
+      value = std::move(unwrapped);
+    }
+  }
+  const std::string_view type = spec.legacy_combo ? std::string_view() : std::string_view(spec.type);
+  if (const auto coerced = coerce(type, value); !coerced) {
+    const std::string& text = coerced.error().text;
+    json::object extra = received_value_info(spec, input_config(spec), value);
+    extra["exception_message"] = text;
+    return make_error("invalid_input_type", fmt::format("Failed to convert an input value to a {} value", type),
+                      fmt::format("{}, {}, {}", spec.name, python_str(value), text), std::move(extra));
+  }
+  if (has_own_validator(node_class, spec)) return std::optional<json::object>{};
+  auto range = check_range(spec, value);
+  if (!range || *range) return range;
+  return check_choice(spec, value);
+}
+
+CheckResult check_files(const NodeClass& node_class, const json::object& values, const FileLookup& exists) {
+  if (const Loader* loader = loader_of(node_class.name)) return check_loader(*loader, values, exists);
+  for (const auto& spec : node_class.inputs) {
+    if (!spec.upload.any()) continue;
+    const auto* value = values.if_contains(spec.name);
+    if (value == nullptr || !value->is_string()) continue;  // missing or linked: said elsewhere, or known at run time
+    const auto text = text_view(value->get_string());
+    if (text.empty() || text == "none" || text == "None") continue;  // "no file" of optional loaders
+    if (auto error = check_file(spec.name, noun_of(spec.upload), text, exists)) return error;
+  }
+  return std::optional<json::object>{};
+}
+
+}  // namespace atelier::comfy

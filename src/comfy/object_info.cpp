@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+#include "comfy/object_info.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "comfy/input_spec.hpp"
+#include "comfy/json_printer.hpp"
+#include "comfy/python_text.hpp"
+
+namespace atelier::comfy {
+
+namespace json = boost::json;
+
+namespace {
+
+const json::object& no_options() {
+  static const json::object object;
+  return object;
+}
+
+bool flag(const json::object& object, json::string_view name) {
+  const auto* value = object.if_contains(name);
+  return value != nullptr && python_truth(*value);
+}
+
+std::string text_of(const json::object& object, json::string_view name) {
+  const auto* value = object.if_contains(name);
+  return value != nullptr && value->is_string() ? std::string(text_view(value->get_string())) : std::string();
+}
+
+UploadFlags read_flags(const json::object& options) {
+  UploadFlags flags;
+  flags.image = flag(options, "image_upload");
+  flags.animated_image = flag(options, "animated_image_upload");
+  flags.video = flag(options, "video_upload");
+  flags.audio = flag(options, "audio_upload");
+  flags.mesh = flag(options, "mesh_upload") || flag(options, "file_upload");  // ComfyUI 0.21 Load3D: file_upload
+  flags.allow_batch = flag(options, "allow_batch");
+  flags.folder = parse_file_type(text_of(options, "image_folder")).value_or(FileType::input);
+  flags.subfolder = text_of(options, "upload_subfolder");
+  return flags;
+}
+
+FileListKey list_key(const UploadFlags& flags) {
+  FileListKey key{flags.folder, ContentKind::image, flags.subfolder};
+  if (flags.video)
+    key.content = ContentKind::video;
+  else if (flags.audio)
+    key.content = ContentKind::audio;
+  else if (flags.mesh)
+    key.content = ContentKind::model3d;
+  if (flags.mesh && key.subfolder.empty()) key.subfolder = "3d";  // ComfyUI 0.21, nodes_load_3d.py
+  return key;
+}
+
+/// A stretch of a class's text, followed by what differs from participant to participant.
+struct Piece {
+  std::string text;
+  enum class Hole : std::uint8_t { none, files, route } hole = Hole::none;
+  std::size_t list = 0;  // files: index of the key in the class's own list_keys
+  std::string route;
+};
+
+struct Entry {
+  NodeClass node;
+  std::vector<Piece> pieces;
+  std::vector<FileListKey> list_keys;
+};
+
+constexpr std::pair<const char*, InputGroup> kGroups[] = {
+    {"required", InputGroup::required}, {"optional", InputGroup::optional}, {"hidden", InputGroup::hidden}};
+
+void read_inputs(NodeClass& node) {
+  const auto* input = node.raw.object().if_contains("input");
+  if (input == nullptr || !input->is_object()) return;
+  for (const auto& [group_name, group] : kGroups) {
+    const auto* members = input->get_object().if_contains(group_name);
+    if (members == nullptr || !members->is_object()) continue;
+    for (const auto& member : members->get_object())
+      node.inputs.push_back(make_input_spec(std::string(member.key()), group, member.value()));
+  }
+}
+
+/// The engine's own files are nobody's business: the choices of upload combos are emptied before anything is kept.
+void empty_upload_choices(json::object& raw) {
+  auto* input = raw.if_contains("input");
+  if (input == nullptr || !input->is_object()) return;
+  for (const auto& [group_name, group] : kGroups) {
+    auto* members = input->get_object().if_contains(group_name);
+    if (members == nullptr || !members->is_object()) continue;
+    for (auto& member : members->get_object()) {
+      if (!make_input_spec(std::string(member.key()), group, member.value()).file_list) continue;
+      auto& config = member.value().get_array();
+      if (config[0].is_array())
+        config[0].get_array().clear();
+      else
+        config[1].get_object()["options"].emplace_array();
+    }
+  }
+}
+
+bool in_order(const json::object& members, const json::array& names) {
+  auto name = names.begin();
+  for (const auto& member : members) {
+    if (name == names.end()) return true;
+    if (!name->is_string() || name->get_string() != member.key()) return false;
+    ++name;
+  }
+  return true;
+}
+
+/// Puts members into the order that `input_order` states, so that declared order survives any transport.
+void order_inputs(json::object& raw) {
+  const auto* order = raw.if_contains("input_order");
+  auto* input = raw.if_contains("input");
+  if (order == nullptr || !order->is_object() || input == nullptr || !input->is_object()) return;
+  for (const auto& group : order->get_object()) {
+    auto* members = input->get_object().if_contains(group.key());
+    if (members == nullptr || !members->is_object() || !group.value().is_array()) continue;
+    if (in_order(members->get_object(), group.value().get_array())) continue;
+    json::object sorted;
+    for (const auto& name : group.value().get_array()) {
+      if (!name.is_string()) continue;
+      if (auto* config = members->get_object().if_contains(name.get_string())) sorted[name.get_string()] = *config;
+    }
+    for (auto& member : members->get_object()) sorted.insert(json::object::value_type(member.key(), member.value()));
+    members->get_object() = std::move(sorted);
+  }
+}
+
+const json::value* remote_route(const InputSpec& spec) {
+  const auto* remote = spec.options->if_contains("remote");
+  if (remote == nullptr || !remote->is_object()) return nullptr;
+  const auto* route = remote->get_object().if_contains("route");
+  return route != nullptr && route->is_string() && text_view(route->get_string()).starts_with('/') ? route : nullptr;
+}
+
+void make_pieces(Entry& entry) {
+  std::map<const json::value*, std::size_t> lists;  // choices -> index of key
+  std::map<const json::value*, std::string> routes;
+  for (const auto& spec : entry.node.inputs) {
+    if (const auto* route = remote_route(spec)) routes[route] = std::string(text_view(route->get_string()));
+    if (!spec.file_list) continue;
+    const json::value* place = spec.legacy_combo ? spec.type_value : spec.options->if_contains("options");
+    auto found = std::find(entry.list_keys.begin(), entry.list_keys.end(), *spec.file_list);
+    lists[place] = static_cast<std::size_t>(found - entry.list_keys.begin());
+    if (found == entry.list_keys.end()) entry.list_keys.push_back(*spec.file_list);
+  }
+  std::string out;
+  const JsonIntercept intercept = [&](const json::value& value, std::string& text) {
+    Piece piece;
+    if (const auto list = lists.find(&value); list != lists.end()) {
+      piece.hole = Piece::Hole::files;
+      piece.list = list->second;
+    } else if (const auto route = routes.find(&value); route != routes.end()) {
+      piece.hole = Piece::Hole::route;
+      piece.route = route->second;
+    } else {
+      return false;
+    }
+    piece.text = std::exchange(text, {});
+    entry.pieces.push_back(std::move(piece));
+    return true;
+  };
+  const bool plain = lists.empty() && routes.empty();
+  print_json_to(entry.node.raw.value(), {}, out, plain ? nullptr : &intercept);
+  entry.pieces.push_back(Piece{.text = std::move(out), .route = {}});
+}
+
+std::shared_ptr<const Entry> make_entry(std::string name, json::object raw) {
+  auto entry = std::make_shared<Entry>();
+  order_inputs(raw);
+  empty_upload_choices(raw);
+  NodeClass& node = entry->node;
+  node.name = std::move(name);
+  node.raw = Json(std::move(raw));
+  const auto& object = std::as_const(node.raw).object();
+  node.output_node = flag(object, "output_node");
+  node.input_is_list = flag(object, "is_input_list");
+  node.deprecated = flag(object, "deprecated");
+  node.experimental = flag(object, "experimental");
+  read_inputs(node);
+  if (const auto* output = object.if_contains("output"); output != nullptr && output->is_array())
+    for (const auto& type : output->get_array()) node.output_types.push_back(&type);
+  make_pieces(*entry);
+  return entry;
+}
+
+/// Choices of model combos that `extra` has and `base` lacks, put into a copy of base; null if there are none.
+std::shared_ptr<const Entry> with_choices_of(const Entry& base, const Entry& extra) {
+  json::object raw;
+  for (const auto& spec : base.node.inputs) {
+    const InputSpec* other = extra.node.find_input(spec.name);
+    if (other == nullptr || spec.choices == nullptr || other->choices == nullptr || spec.file_list) continue;
+    if (spec.legacy_combo != other->legacy_combo || spec.group != other->group) continue;
+    if (!is_model_combo(spec) && !is_model_combo(*other)) continue;
+    std::vector<json::value> added;
+    for (const auto& choice : *other->choices)
+      if (std::find(spec.choices->begin(), spec.choices->end(), choice) == spec.choices->end()) added.push_back(choice);
+    if (added.empty()) continue;
+    if (raw.empty()) raw = base.node.raw.object();
+    const char* group = spec.group == InputGroup::required ? "required" : "optional";
+    auto& config = raw["input"].as_object()[group].as_object()[spec.name].as_array();
+    auto& choices = spec.legacy_combo ? config[0].as_array() : config[1].as_object()["options"].as_array();
+    const auto less = [](const json::value& a, const json::value& b) { return python_str(a) < python_str(b); };
+    const bool sorted = std::is_sorted(choices.begin(), choices.end(), less);
+    choices.insert(choices.end(), added.begin(), added.end());
+    if (sorted) std::sort(choices.begin(), choices.end(), less);
+  }
+  return raw.empty() ? nullptr : make_entry(base.node.name, std::move(raw));
+}
+
+void print_entry(const Entry& entry, const ObjectInfoView& view, std::map<FileListKey, std::string>& lists,
+                 std::string& out) {
+  for (const auto& piece : entry.pieces) {
+    out += piece.text;
+    if (piece.hole == Piece::Hole::route) {
+      print_json_string(view.route_prefix + piece.route, {}, out);
+    } else if (piece.hole == Piece::Hole::files) {
+      const auto& key = entry.list_keys[piece.list];
+      auto found = lists.find(key);
+      if (found == lists.end())
+        found = lists.emplace(key, quote_json_list(view.files ? view.files(key) : std::vector<std::string>{})).first;
+      out += found->second;
+    }
+  }
+}
+
+}  // namespace
+
+struct ObjectInfo::Impl {
+  std::map<std::string, std::shared_ptr<const Entry>, std::less<>> classes;
+  std::size_t text_bytes = 0;  // of all pieces: what print_all reserves
+};
+
+InputSpec make_input_spec(std::string name, InputGroup group, const json::value& config) {
+  InputSpec spec;
+  spec.name = std::move(name);
+  spec.group = group;
+  spec.config = &config;
+  spec.options = &no_options();
+  const auto* list = config.if_array();
+  spec.type_value = list != nullptr && !list->empty() ? &(*list)[0] : &config;
+  if (list != nullptr && list->size() > 1 && (*list)[1].is_object()) spec.options = &(*list)[1].get_object();
+  if (const auto* choices = spec.type_value->if_array(); choices != nullptr && list != nullptr && !list->empty()) {
+    spec.type = "COMBO";
+    spec.combo = spec.legacy_combo = true;
+    spec.choices = choices;
+  } else if (spec.type_value->is_string()) {
+    spec.type = std::string(text_view(spec.type_value->get_string()));
+    spec.combo = spec.type == "COMBO";
+    if (const auto* options = spec.options->if_contains("options"); spec.combo && options != nullptr)
+      spec.choices = options->if_array();
+  }
+  spec.multiselect = flag(*spec.options, "multiselect");
+  const auto* remote = spec.options->if_contains("remote");
+  spec.remote = remote != nullptr && remote->is_object();
+  if (!spec.combo) return spec;
+  spec.upload = read_flags(*spec.options);
+  if (spec.upload.any() && spec.choices != nullptr && !spec.remote) spec.file_list = list_key(spec.upload);
+  return spec;
+}
+
+const InputSpec* NodeClass::find_input(std::string_view input_name) const {
+  for (const auto& input : inputs)
+    if (input.name == input_name) return &input;
+  return nullptr;
+}
+
+ObjectInfo::ObjectInfo() : impl_(std::make_shared<Impl>()) {}
+ObjectInfo::ObjectInfo(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+
+Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimits& limits) {
+  ATELIER_TRY(Json parsed, Json::parse(text, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max}));
+  auto* object = parsed.value().if_object();
+  if (object == nullptr) return fail(Errc::bad_request, "object_info is not a JSON object");
+  if (object->size() > limits.classes_max)
+    return fail(Errc::too_large, fmt::format("object_info of {} classes, the limit is {}", object->size(), limits.classes_max));
+  auto impl = std::make_shared<Impl>();
+  for (auto& member : *object) {
+    auto* raw = member.value().if_object();
+    if (raw == nullptr || flag(*raw, "api_node")) continue;
+    std::string name(member.key());
+    auto entry = make_entry(name, std::move(*raw));
+    for (const auto& piece : entry->pieces) impl->text_bytes += piece.text.size() + name.size() + 8;
+    impl->classes.emplace(std::move(name), std::move(entry));
+  }
+  return ObjectInfo(std::move(impl));
+}
+
+ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
+  if (parts.size() == 1) return parts.front();
+  auto impl = std::make_shared<Impl>();
+  for (const auto& part : parts) {
+    impl->text_bytes = std::max(impl->text_bytes, part.impl_->text_bytes);
+    for (const auto& [name, entry] : part.impl_->classes) {
+      const auto [place, fresh] = impl->classes.emplace(name, entry);
+      if (fresh || place->second == entry) continue;
+      if (auto merged = with_choices_of(*place->second, *entry)) place->second = std::move(merged);
+    }
+  }
+  return ObjectInfo(std::move(impl));
+}
+
+const NodeClass* ObjectInfo::find(std::string_view class_name) const {
+  const auto found = impl_->classes.find(class_name);
+  return found == impl_->classes.end() ? nullptr : &found->second->node;
+}
+
+std::vector<std::string> ObjectInfo::class_names() const {
+  std::vector<std::string> names;
+  names.reserve(impl_->classes.size());
+  for (const auto& [name, entry] : impl_->classes) names.push_back(name);
+  return names;
+}
+
+std::size_t ObjectInfo::size() const { return impl_->classes.size(); }
+
+std::string ObjectInfo::print_all(const ObjectInfoView& view) const {
+  std::map<FileListKey, std::string> lists;
+  std::string out;
+  out.reserve(impl_->text_bytes + impl_->text_bytes / 8 + 64);
+  out += '{';
+  for (const auto& [name, entry] : impl_->classes) {
+    if (out.size() > 1) out += ',';
+    print_json_string(name, {}, out);
+    out += ':';
+    print_entry(*entry, view, lists, out);
+  }
+  return out += '}';
+}
+
+std::string ObjectInfo::print_class(std::string_view class_name, const ObjectInfoView& view) const {
+  const auto found = impl_->classes.find(class_name);
+  if (found == impl_->classes.end()) return "{}";
+  std::map<FileListKey, std::string> lists;
+  std::string out = "{";
+  print_json_string(found->first, {}, out);
+  out += ':';
+  print_entry(*found->second, view, lists, out);
+  return out += '}';
+}
+
+}  // namespace atelier::comfy
