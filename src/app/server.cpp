@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "app/server.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "app/options.hpp"
+#include "base/log.hpp"
+#include "files/files.hpp"
+#include "gateway/catalog/catalog.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/live/live_bus.hpp"
+#include "gateway/worker_link/worker_link.hpp"
+#include "journal/sqlite/sqlite_journal.hpp"
+#include "net/http_server.hpp"
+#include "runtime/signal.hpp"
+#include "workshop/workshop.hpp"
+
+namespace atelier::app {
+namespace {
+
+constexpr milliseconds kGraceful{5'000};  // for requests in flight; then hard (style.md 5)
+
+files::DataFolderOptions folder_options(const Config& config) {
+  files::DataFolderOptions options;
+  options.data_dir = config.text("DATA_DIR");
+  options.inputs_path = config.text("INPUTS_PATH");
+  options.outputs_path = config.text("OUTPUTS_PATH");
+  options.workflows_path = config.text("WORKFLOWS_PATH");
+  options.models_path = config.text("MODELS_PATH");
+  return options;
+}
+
+workshop::WorkshopOptions workshop_options(const Config& config) {
+  workshop::WorkshopOptions options;
+  options.admission.waiting_per_participant_max = static_cast<std::uint32_t>(config.number("MAX_WAITING_PER_USER"));
+  options.admission.waiting_max = static_cast<std::uint32_t>(config.number("MAX_QUEUE_DEPTH"));
+  options.lease_ttl = config.duration("LEASE_TTL");
+  return options;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(RealRuntime& r, const Config& c) : runtime(r), config(c), stop_signal(r) {}
+
+  void make_faces();
+  void report_workers();
+
+  RealRuntime& runtime;
+  const Config& config;
+  Signal stop_signal;
+  bool stopping = false;
+  int exit_code = 0;
+  std::string url;
+  bool worker_announced = false;
+
+  // In the order in which they are made; destroyed the other way round.
+  std::unique_ptr<files::Files> files;
+  std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<workshop::Workshop> workshop;
+  std::unique_ptr<gateway::Catalog> catalog;
+  gateway::LiveBus live;
+  std::unique_ptr<gateway::ParticipantFace> participants;
+  std::unique_ptr<gateway::PublicFace> everybody;
+  std::unique_ptr<gateway::WorkerLink> workers;
+  std::unique_ptr<gateway::Gateway> gateway;
+  std::unique_ptr<net::HttpServer> http;
+};
+
+Server::Server(RealRuntime& runtime, const Config& config) : impl_(std::make_unique<Impl>(runtime, config)) {}
+Server::~Server() = default;
+
+std::string Server::url() const { return impl_->url; }
+
+awaitable<Result<void>> Server::open() {
+  Impl& self = *impl_;
+  const Config& config = self.config;
+  ATELIER_CO_TRY(auto data, files::DataFolder::open(folder_options(config)));
+  const std::string fresh = sha256(self.runtime.random_key().hex() + self.runtime.random_key().hex()).hex();
+  ATELIER_CO_TRY(const std::string token, data.worker_token(fresh));
+  const std::string database = data.database_path();
+  files::QuotaLimits quota;
+  quota.bytes = config.bytes("USER_QUOTA");
+  self.files = std::make_unique<files::Files>(self.runtime, std::move(data), quota);
+  journal::sqlite::Options journal_options;
+  journal_options.path = database;
+  ATELIER_CO_TRY(self.journal, journal::sqlite::open(self.runtime, std::move(journal_options)));
+  self.workshop = std::make_unique<workshop::Workshop>(self.runtime, *self.journal, workshop_options(config));
+  self.workshop->on_fatal([&self](const Error& error) {
+    log::error("stopping", {{"reason", error.what}});
+    self.stopping = true;
+    self.exit_code = kExitDisk;
+    self.stop_signal.notify_all();
+  });
+  self.catalog = std::make_unique<gateway::Catalog>(self.runtime, *self.files);
+  ATELIER_CO_TRY_VOID(co_await self.catalog->load());
+  ATELIER_CO_TRY_VOID(co_await self.workshop->open());
+
+  gateway::WorkerLinkOptions link;
+  link.token = token;
+  link.lease_ttl = config.duration("LEASE_TTL");
+  link.job_limit = config.duration("JOB_TIMEOUT");
+  auto expect = [&self](JobId job, Epoch epoch, std::string event) {
+    self.participants->expect_ending(job, epoch, std::move(event));
+  };
+  self.workers = std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog, self.live,
+                                                       std::move(link), std::move(expect));
+  self.make_faces();
+  self.workshop->add_sink(*self.workers);
+  self.workshop->add_sink(*self.participants);
+
+  auto handler = [&self](net::Request& request) { return self.gateway->handle(request); };
+  net::ServerLimits limits;
+  limits.connections_per_address_max = static_cast<std::size_t>(config.number("MAX_CONNECTIONS_PER_ADDRESS"));
+  if (limits.connections_per_address_max == 0) {
+    limits.connections_per_address_max = 16 + 16 * static_cast<std::size_t>(config.number("NUM_USERS"));
+  }
+  self.http = std::make_unique<net::HttpServer>(self.runtime, limits, std::move(handler));
+  self.workshop->start();
+  const std::string address = config.text("LISTEN");
+  ATELIER_CO_TRY(const std::uint16_t port, self.http->listen(address, static_cast<std::uint16_t>(config.number("HTTP_PORT"))));
+  const std::string shown = address == "0.0.0.0" || address == "::" ? "127.0.0.1" : address;
+  self.url = fmt::format("http://{}:{}/", shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown), port);
+  self.workers->start();
+  co_return Result<void>{};
+}
+
+void Server::Impl::make_faces() {
+  auto views = [this] { return workers->workers(); };
+  gateway::ParticipantFaceOptions options;
+  options.num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
+  options.frontend_folder = frontend_folder(config);
+  options.web_folder = web_folder(config);
+  options.welcome_folder = welcome_folder(config);
+  participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live, std::move(options));
+  participants->set_workers(views);
+  gateway::PublicFaceOptions public_options;
+  public_options.num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
+  everybody = std::make_unique<gateway::PublicFace>(*workshop, *files, public_options);
+  everybody->set_workers(views);
+  gateway::GatewayOptions gateway_options;
+  gateway_options.domain = config.text("DOMAIN");
+  gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
+  gateway->set_worker_handler([this](net::Request& request) { return workers->handle(request); });
+}
+
+void Server::Impl::report_workers() {
+  if (worker_announced || catalog->object_info()->size() == 0) return;
+  for (const gateway::WorkerView& worker : workers->workers()) {
+    // `atelier up` waits for this line before it says that everything is ready.
+    fmt::print("worker_ready {}\n", worker.name);
+    std::fflush(stdout);
+    worker_announced = true;
+    return;
+  }
+}
+
+awaitable<int> Server::run() {
+  Impl& self = *impl_;
+  while (!self.stopping) {
+    self.report_workers();
+    [[maybe_unused]] const bool notified =
+        co_await self.stop_signal.wait(self.runtime.now() + milliseconds{self.worker_announced ? 3'600'000 : 50});
+  }
+  log::info("stopping", {});
+  const Instant deadline = self.runtime.now() + kGraceful;
+  co_await self.participants->stop(deadline);  // 1001 to every editor: they reconnect by themselves
+  co_await self.workers->stop(deadline);
+  [[maybe_unused]] const bool graceful = co_await self.http->stop(deadline);
+  co_await self.workshop->stop(deadline);
+  co_return self.exit_code;
+}
+
+void Server::request_stop(int exit_code) {
+  impl_->stopping = true;
+  impl_->exit_code = exit_code;
+  impl_->stop_signal.notify_all();
+}
+
+}  // namespace atelier::app
