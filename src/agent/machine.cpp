@@ -59,6 +59,7 @@ std::vector<Action> AgentMachine::on(Instant now, const Input& input) {
 
 Instant AgentMachine::next_at() const {
   Instant next = kNever;
+  if (gone_) return next;
   auto at = [&](const std::optional<Instant>& when) {
     if (when) next = std::min(next, *when);
   };

@@ -24,8 +24,9 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   limits.bytes_max = 32u << 20;  // the accepted form holds prompt, workflow and pins
   limits.depth_max = 128;
   ATELIER_TRY(comfy::Json parsed, comfy::Json::parse(accepted, limits));
+  if (!parsed.is_object()) return fail(Errc::bad_request, "the accepted form is not an object");
   json::object& form = parsed.object();
-  json::value* prompt = parsed.is_object() ? form.if_contains("prompt") : nullptr;
+  json::value* prompt = form.if_contains("prompt");
   if (prompt == nullptr || !prompt->is_object()) return fail(Errc::bad_request, "the accepted form has no prompt");
   Prepared prepared;
   prepared.original_prompt = comfy::python_json_dumps(*prompt);

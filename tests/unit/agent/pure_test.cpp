@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// The parts of the agent that only turn text into text.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "agent/agent.hpp"
+#include "agent/engine_answers.hpp"
+#include "agent/json_text.hpp"
+#include "agent/prepare.hpp"
+#include "comfy/json.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr RunKey kKey{JobId{12}, Epoch{3}};
+
+Result<PlacedFile> place(std::string filename, std::string subfolder, std::string type = "output") {
+  UiFile file;
+  file.place = "images/0";
+  file.filename = std::move(filename);
+  file.subfolder = std::move(subfolder);
+  file.type = std::move(type);
+  return place_file(file, kKey);
+}
+
+}  // namespace
+
+TEST_CASE("a file in the job's folder is named without it, and its number counts") {
+  auto placed = place("ComfyUI_00002_.png", "atelier/12-3/trip/day");
+  REQUIRE(placed);
+  CHECK(placed->path == "atelier/12-3/trip/day/ComfyUI_00002_.png");
+  CHECK(placed->named.folder == "trip/day");
+  CHECK(placed->named.stem == "ComfyUI");
+  CHECK(placed->named.number == 2);
+  CHECK(placed->named.rest == "_.png");
+  CHECK(placed->named.in_job_folder);
+}
+
+TEST_CASE("a file of another job's folder loses the folder, but its number does not count") {
+  auto placed = place("a_00002_.png", "atelier/11-1/x");
+  REQUIRE(placed);
+  CHECK(placed->named.folder == "x");
+  CHECK_FALSE(placed->named.in_job_folder);
+  CHECK(place("a.png", "atelier/12-33/x")->named.in_job_folder == false);
+  CHECK(place("a.png", "atelier/abc/x")->named.folder == "atelier/abc/x");
+  CHECK(place("preview.png", "", "temp")->named.type == link::FileType::temp);
+}
+
+TEST_CASE("a file outside ComfyUI's folders is refused") {
+  for (const auto& [name, folder] : std::vector<std::pair<std::string, std::string>>{
+           {"a.png", ".."}, {"a.png", "../../etc"}, {"../a.png", ""}, {"a/b.png", ""}, {"/etc/passwd", ""}, {"a.png", "/etc"}, {"", ""},
+           {"..", ""}, {std::string("a\0b", 3), ""}, {"a.png", "x/../.."}}) {
+    CHECK_FALSE(place(name, folder));
+  }
+  CHECK_FALSE(place("a.png", "", "models"));
+}
+
+TEST_CASE("files of a ui are found in all its lists, in order") {
+  auto files = files_of_ui(R"({"images":[{"filename":"a.png","subfolder":"s","type":"temp"},{"x":1},{"filename":"b.png"}],
+      "animated":[true],"text":["t"],"gifs":[{"filename":"c.webp","subfolder":"","type":"output"}]})");
+  REQUIRE(files);
+  REQUIRE(files->size() == 3);
+  CHECK((*files)[0].place == "images/0");
+  CHECK((*files)[1].place == "images/2");
+  CHECK((*files)[1].type == "output");
+  CHECK((*files)[2].place == "gifs/0");
+}
+
+TEST_CASE("a run is found in the queue, an earlier life's runs by their client") {
+  const std::string queue = R"({"queue_running":[[1,"run-a",{},{"client_id":"atelier-gpu-1-x"},["9"]]],
+      "queue_pending":[[2,"run-b",{},{"client_id":"somebody"},["9"]],[3,"run-c",{},{},["9"]]]})";
+  CHECK(*find_in_queue(queue, "run-a") == RunPlace::running);
+  CHECK(*find_in_queue(queue, "run-b") == RunPlace::pending);
+  CHECK(*find_in_queue(queue, "run-d") == RunPlace::absent);
+  CHECK(*runs_of(queue, "atelier-gpu-1-") == std::vector<std::string>{"run-a"});
+  CHECK_FALSE(find_in_queue("{}", "run-a"));
+  CHECK_FALSE(find_in_queue("nonsense", "run-a"));
+}
+
+TEST_CASE("history tells outcome, time and outputs") {
+  const std::string history = R"({"r":{"prompt":[1,"r",{},{},[]],"outputs":{"9":{"images":[]}},"status":{"status_str":"error","completed":false,
+      "messages":[["execution_start",{"prompt_id":"r","timestamp":1000}],["execution_interrupted",{"prompt_id":"r","timestamp":1250}]]},"meta":{"9":{}}}})";
+  auto read = read_history(history, "r");
+  REQUIRE(read);
+  REQUIRE(*read);
+  CHECK((*read)->outcome == link::Outcome::cancelled);
+  CHECK((*read)->gpu_ms == 250);
+  CHECK((*read)->event.find("execution_interrupted") != std::string::npos);
+  CHECK((*read)->report.find("\"prompt\"") == std::string::npos);
+  REQUIRE((*read)->outputs.size() == 1);
+  CHECK((*read)->outputs[0].first == "9");
+  CHECK_FALSE(*read_history("{}", "r"));
+}
+
+TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own client") {
+  auto info = comfy::ObjectInfo::parse(R"({
+      "LoadImage":{"name":"LoadImage","input":{"required":{"image":[["a.png"],{"image_upload":true}]}},"output":["IMAGE"],"output_node":false},
+      "SaveImage":{"name":"SaveImage","input":{"required":{"images":["IMAGE"],"filename_prefix":["STRING",{"default":"ComfyUI"}]}},"output":[],"output_node":true}})");
+  REQUIRE(info);
+  link::Lease lease;
+  lease.job = JobId{12};
+  lease.epoch = Epoch{3};
+  lease.run_id = Key128{1, 2};
+  lease.preview_method = "auto";
+  const Digest digest = sha256("bytes");
+  const std::string worker_name = comfy::worker_input_name("sub/a.png", digest);
+  comfy::WorkerNames names;
+  names[{comfy::FileType::input, "sub/a.png"}] = worker_name;
+  auto prepared = prepare_prompt(R"({"prompt":{"1":{"class_type":"LoadImage","inputs":{"image":"sub/a.png"}},
+      "2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"trip/a"}}},
+      "extra_data":{"client_id":"browser","create_time":5,"extra_pnginfo":{"workflow":{"id":"w"}}},
+      "outputs_to_execute":["2"],"node_errors":{}})", *info, names, lease, "atelier-gpu-1-x");
+  REQUIRE(prepared);
+  auto body = comfy::Json::parse(prepared->body);
+  REQUIRE(body);
+  CHECK(prepared->body.find("\"image\":\"" + worker_name + "\"") != std::string::npos);
+  CHECK(prepared->body.find("atelier/12-3/trip/a") != std::string::npos);
+  CHECK(prepared->body.find("\"prompt_id\":\"" + lease.run_id.uuid() + "\"") != std::string::npos);
+  CHECK(prepared->body.find("\"client_id\":\"atelier-gpu-1-x\"") != std::string::npos);
+  CHECK(prepared->body.find("browser") == std::string::npos);
+  CHECK(prepared->body.find("\"partial_execution_targets\":[\"2\"]") != std::string::npos);
+  CHECK(prepared->body.find("\"workflow\":{\"id\":\"w\"}") != std::string::npos);
+  CHECK(prepared->body.find("\"preview_method\":\"auto\"") != std::string::npos);
+  CHECK(prepared->original_prompt.find("\"filename_prefix\": \"trip/a\"") != std::string::npos);
+  CHECK_FALSE(prepare_prompt("{}", *info, names, lease, "c"));
+  CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
+}
+
+TEST_CASE("a text that is too long is shortened inside its strings, at whole characters") {
+  CHECK(*shorten_json("not json", 100) == "not json");
+  std::string umlauts;
+  for (int i = 0; i < 50'000; ++i) umlauts += "\xc3\xa4";
+  const std::string text = fmt::format(R"({{"keep":"x","long":"{}","list":["{}"]}})", umlauts, umlauts);
+  auto shorter = shorten_json(text, 50'000);
+  REQUIRE(shorter);
+  CHECK(shorter->size() <= 50'000);
+  CHECK(comfy::Json::parse(*shorter));
+  CHECK(shorter->find("\"keep\":\"x\"") != std::string::npos);
+  CHECK(shorter->find("bytes left out") != std::string::npos);
+  CHECK_FALSE(shorten_json(std::string(200, 'x'), 100));
+  CHECK_FALSE(shorten_json("[" + std::string(3000, ' ') + std::string(1000, '1') + "]", 100));
+}
+
+TEST_CASE("the blob address may be relative to the join address") {
+  const net::Url join = *net::parse_url("http://10.0.0.1:8080/atelier/");
+  CHECK(resolve_blob_url(join, "/worker")->target == "/atelier/worker");
+  CHECK(resolve_blob_url(join, "worker")->target == "/atelier/worker");
+  CHECK(resolve_blob_url(join, "http://10.0.0.2:9000/w")->authority() == "10.0.0.2:9000");
+}
+
+TEST_CASE("a worker's name is plain") {
+  CHECK(is_worker_name("gpu-1.b_C"));
+  CHECK_FALSE(is_worker_name(""));
+  CHECK_FALSE(is_worker_name("a b"));
+  CHECK_FALSE(is_worker_name(std::string(65, 'a')));
+}
+
+}  // namespace atelier::agent
