@@ -16,7 +16,8 @@ using boost::system::error_code;
 
 error_code system_error(int number) { return {number, boost::system::system_category()}; }
 
-/// Waits, tries, and waits again until something moved. Its handlers run from the executor, never from the caller.
+/// Waits, tries, and waits again until something moved. Its handlers run from the executor, never from the
+/// caller.
 struct ReadOperation {
   std::shared_ptr<BeastStreamState> state;
   asio::mutable_buffer into;
@@ -25,7 +26,9 @@ struct ReadOperation {
   static void start(std::unique_ptr<ReadOperation> operation) {
     ByteStream& stream = *operation->state->stream;
     stream.async_wait(ByteStream::Wait::readable,
-                      [operation = std::move(operation)](error_code error) mutable { finish(std::move(operation), error); });
+                      [operation = std::move(operation)](error_code error) mutable {
+                        finish(std::move(operation), error);
+                      });
   }
   static void finish(std::unique_ptr<ReadOperation> operation, error_code error) {
     BeastStreamState& state = *operation->state;
@@ -49,7 +52,9 @@ struct WriteOperation {
   static void start(std::unique_ptr<WriteOperation> operation) {
     ByteStream& stream = *operation->state->stream;
     stream.async_wait(ByteStream::Wait::writable,
-                      [operation = std::move(operation)](error_code error) mutable { finish(std::move(operation), error); });
+                      [operation = std::move(operation)](error_code error) mutable {
+                        finish(std::move(operation), error);
+                      });
   }
   static void finish(std::unique_ptr<WriteOperation> operation, error_code error) {
     BeastStreamState& state = *operation->state;
@@ -71,13 +76,16 @@ struct EndOperation {
   static void start(std::unique_ptr<EndOperation> operation) {
     ByteStream& stream = *operation->state->stream;
     stream.async_wait(ByteStream::Wait::readable,
-                      [operation = std::move(operation)](error_code error) mutable { finish(std::move(operation), error); });
+                      [operation = std::move(operation)](error_code error) mutable {
+                        finish(std::move(operation), error);
+                      });
   }
   static void finish(std::unique_ptr<EndOperation> operation, error_code error) {
     ByteStream& stream = *operation->state->stream;
     if (!error) {
       const Transfer::State got = stream.try_read(scratch()).state;
-      if (got == Transfer::State::done || got == Transfer::State::would_block) return start(std::move(operation));
+      if (got == Transfer::State::done || got == Transfer::State::would_block)
+        return start(std::move(operation));
     }
     stream.close();
     std::move(operation->handler)(error_code{});
@@ -87,7 +95,8 @@ struct EndOperation {
 }  // namespace
 
 void BeastStreamState::post(MoveHandler handler, error_code error, std::size_t bytes) {
-  asio::post(stream->executor(), [h = std::move(handler), error, bytes]() mutable { std::move(h)(error, bytes); });
+  asio::post(stream->executor(),
+             [h = std::move(handler), error, bytes]() mutable { std::move(h)(error, bytes); });
 }
 
 void BeastStreamState::read(asio::mutable_buffer into, MoveHandler handler) {
@@ -98,8 +107,8 @@ void BeastStreamState::read(asio::mutable_buffer into, MoveHandler handler) {
     first_bytes.erase(0, count);
     return post(std::move(handler), {}, count);
   }
-  ReadOperation::start(std::unique_ptr<ReadOperation>(
-      new ReadOperation{shared_from_this(), into, std::move(handler)}));
+  ReadOperation::start(
+      std::unique_ptr<ReadOperation>(new ReadOperation{shared_from_this(), into, std::move(handler)}));
 }
 
 void BeastStreamState::write(std::span<const std::string_view> buffers, MoveHandler handler) {
@@ -109,9 +118,11 @@ void BeastStreamState::write(std::span<const std::string_view> buffers, MoveHand
     case Transfer::State::done:
       last_sent = runtime.now();
       return post(std::move(handler), {}, transfer.bytes);
-    case Transfer::State::failed: return post(std::move(handler), system_error(transfer.error), 0);
+    case Transfer::State::failed:
+      return post(std::move(handler), system_error(transfer.error), 0);
     case Transfer::State::end:
-    case Transfer::State::would_block: break;
+    case Transfer::State::would_block:
+      break;
   }
   WriteOperation::start(std::unique_ptr<WriteOperation>(
       new WriteOperation{shared_from_this(), {buffers.begin(), buffers.end()}, std::move(handler)}));
@@ -120,7 +131,8 @@ void BeastStreamState::write(std::span<const std::string_view> buffers, MoveHand
 void BeastStreamState::end(EndHandler handler) {
   ending_since = runtime.now();
   stream->shutdown_send();
-  EndOperation::start(std::unique_ptr<EndOperation>(new EndOperation{shared_from_this(), std::move(handler)}));
+  EndOperation::start(
+      std::unique_ptr<EndOperation>(new EndOperation{shared_from_this(), std::move(handler)}));
 }
 
 }  // namespace atelier::net

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Inside src/net only, included by websocket.cpp: a ByteStream in the shape that Beast's websocket::stream wants
-// (AsyncReadStream, AsyncWriteStream, teardown). The operations are ordinary functions behind any_completion_handler,
-// so that Beast's templates are instantiated over one handler type.
+// Inside src/net only, included by websocket.cpp: a ByteStream in the shape that Beast's websocket::stream
+// wants (AsyncReadStream, AsyncWriteStream, teardown). The operations are ordinary functions behind
+// any_completion_handler, so that Beast's templates are instantiated over one handler type.
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/async_result.hpp>
@@ -24,7 +24,11 @@ struct BeastStreamState : std::enable_shared_from_this<BeastStreamState> {
   using EndHandler = asio::any_completion_handler<void(boost::system::error_code)>;
 
   BeastStreamState(std::unique_ptr<ByteStream> bytes, Runtime& r, std::string first)
-      : stream(std::move(bytes)), runtime(r), first_bytes(std::move(first)), last_heard(r.now()), last_sent(last_heard) {}
+      : stream(std::move(bytes)),
+        runtime(r),
+        first_bytes(std::move(first)),
+        last_heard(r.now()),
+        last_sent(last_heard) {}
 
   void read(asio::mutable_buffer into, MoveHandler handler);
   void write(std::span<const std::string_view> buffers, MoveHandler handler);
@@ -52,11 +56,14 @@ class BeastStream {
   template <class Buffers, class Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     asio::mutable_buffer into;
-    for (auto it = asio::buffer_sequence_begin(buffers); it != asio::buffer_sequence_end(buffers) && into.size() == 0; ++it) {
+    for (auto it = asio::buffer_sequence_begin(buffers);
+         it != asio::buffer_sequence_end(buffers) && into.size() == 0; ++it) {
       into = asio::mutable_buffer(*it);
     }
     return asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-        [state = state_, into](auto handler) { state->read(into, BeastStreamState::MoveHandler(std::move(handler))); },
+        [state = state_, into](auto handler) {
+          state->read(into, BeastStreamState::MoveHandler(std::move(handler)));
+        },
         token);
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ByteStream: two-way bytes in the readiness model (net.md 2.1). Plain TCP and the in-memory pair of the tests are
-// two implementations; TLS will be a third. Nothing here blocks; everything runs on the one thread of the executor.
+// ByteStream: two-way bytes in the readiness model (net.md 2.1). Plain TCP and the in-memory pair of the
+// tests are two implementations; TLS will be a third. Nothing here blocks; everything runs on the one thread
+// of the executor.
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/async_result.hpp>
@@ -43,19 +44,21 @@ class ByteStream {
   virtual ~ByteStream() = default;
 
   [[nodiscard]] virtual Transfer try_read(std::span<char> into) = 0;
-  /// Gather write of at most kGatherMax buffers. A stream may take all bytes into its own buffer: then buffered()
-  /// is not 0 and try_flush() must bring it to 0 after wait(writable).
-  [[nodiscard]] virtual Transfer try_write(std::span<const std::string_view> buffers, More more = More::no) = 0;
+  /// Gather write of at most kGatherMax buffers. A stream may take all bytes into its own buffer: then
+  /// buffered() is not 0 and try_flush() must bring it to 0 after wait(writable).
+  [[nodiscard]] virtual Transfer try_write(std::span<const std::string_view> buffers,
+                                           More more = More::no) = 0;
   /// Sends what the stream itself holds back; `done` with 0 bytes when nothing is left.
   [[nodiscard]] virtual Transfer try_flush() = 0;
-  /// Sends up to `length` bytes of a file from `offset` (sendfile, or pread and encrypt). `end`: the file is shorter.
+  /// Sends up to `length` bytes of a file from `offset` (sendfile, or pread and encrypt). `end`: the file is
+  /// shorter.
   [[nodiscard]] virtual Transfer try_file(int fd, std::uint64_t offset, std::size_t length, More more) = 0;
   /// Bytes accepted by try_write that the kernel has not got yet.
   [[nodiscard]] virtual std::size_t buffered() const = 0;
 
-  /// Calls `handler` once, never from inside this function: with no error when the stream is (probably) ready or
-  /// has failed or ended, with operation_aborted after interrupt(), close() or cancellation by the handler's slot.
-  /// One wait of each kind at a time.
+  /// Calls `handler` once, never from inside this function: with no error when the stream is (probably) ready
+  /// or has failed or ended, with operation_aborted after interrupt(), close() or cancellation by the
+  /// handler's slot. One wait of each kind at a time.
   virtual void async_wait(Wait what, WaitHandler handler) = 0;
   /// Ends the waits under way; the stream stays usable.
   virtual void interrupt() = 0;
@@ -84,7 +87,8 @@ struct Peer {
 /// Connects to `host` (name or IP literal; names are resolved on the file pool), one address after the other.
 /// Errors: not_found (name), unavailable (refused, unreachable), timeout (`deadline`, 1 s granularity).
 [[nodiscard]] awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std::string host,
-                                                                        std::uint16_t port, Instant deadline);
+                                                                         std::uint16_t port,
+                                                                         Instant deadline);
 
 /// For tests: two ends in memory with a bounded pipe each way.
 struct MemoryPairOptions {

@@ -36,11 +36,13 @@ void ChunkDecoder::data_taken(std::size_t count) {
 
 Result<void> ChunkDecoder::take(char c) {
   switch (state_) {
-    case State::size: return take_size(c);
+    case State::size:
+      return take_size(c);
     case State::extension:
       if (c == '\r') {
         state_ = State::size_lf;
-      } else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || ++extension_bytes_ > kExtensionBytesMax) {
+      } else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
+                 ++extension_bytes_ > kExtensionBytesMax) {
         return bad("a chunk extension that is too long or has control characters");
       }
       return {};
@@ -62,9 +64,11 @@ Result<void> ChunkDecoder::take(char c) {
     case State::trailer_start:
     case State::trailer:
     case State::trailer_lf:
-    case State::end_lf: return take_trailer(c);
+    case State::end_lf:
+      return take_trailer(c);
     case State::data:
-    case State::done: return {};
+    case State::done:
+      return {};
   }
   return {};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Inside src/net only. The framing of a chunked body (RFC 9112 7.1), strict: sizes of at most 15 hex digits, chunk
-// extensions of at most 256 bytes, CRLF only. Trailers are refused in requests, skipped in answers.
+// Inside src/net only. The framing of a chunked body (RFC 9112 7.1), strict: sizes of at most 15 hex digits,
+// chunk extensions of at most 256 bytes, CRLF only. Trailers are refused in requests, skipped in answers.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +16,8 @@ class ChunkDecoder {
   enum class Trailers { refused, skipped };
   explicit ChunkDecoder(Trailers trailers) : trailers_(trailers) {}
 
-  /// Takes framing bytes from the front of `bytes` until data begins, the body ends or no byte is left; gives how
-  /// many. Only to be called when data_left() is 0. Errors: bad_request.
+  /// Takes framing bytes from the front of `bytes` until data begins, the body ends or no byte is left; gives
+  /// how many. Only to be called when data_left() is 0. Errors: bad_request.
   [[nodiscard]] Result<std::size_t> take_framing(std::string_view bytes);
   /// Bytes of data that come next.
   [[nodiscard]] std::uint64_t data_left() const { return left_; }
@@ -25,7 +25,19 @@ class ChunkDecoder {
   [[nodiscard]] bool done() const { return state_ == State::done; }
 
  private:
-  enum class State { size, extension, size_lf, data, data_cr, data_lf, trailer_start, trailer, trailer_lf, end_lf, done };
+  enum class State {
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer,
+    trailer_lf,
+    end_lf,
+    done
+  };
   Result<void> take(char c);
   Result<void> take_size(char c);
   Result<void> take_trailer(char c);

@@ -72,8 +72,9 @@ awaitable<Waiter::End> Waiter::wait(Instant deadline) {
     deadline_.set(deadline);
     expired_ = false;
     auto initiate = [this](auto handler) { slot_.arm(ByteStream::WaitHandler(std::move(handler))); };
-    auto result = co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
-        initiate, as_tuple_awaitable);
+    auto result =
+        co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
+            initiate, as_tuple_awaitable);
     static_cast<void>(result);
     deadline_.clear();
   }

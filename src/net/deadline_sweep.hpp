@@ -19,8 +19,8 @@ class DeadlineSweep : public std::enable_shared_from_this<DeadlineSweep> {
   [[nodiscard]] Instant now() const { return runtime_.now(); }
   [[nodiscard]] Runtime& runtime() const { return runtime_; }
 
-  /// A deadline that can be set again and again. When it has passed, it is cleared and `on_expired` called; that may
-  /// set it again and may destroy this or any other entry.
+  /// A deadline that can be set again and again. When it has passed, it is cleared and `on_expired` called;
+  /// that may set it again and may destroy this or any other entry.
   class Entry {
    public:
     Entry(std::shared_ptr<DeadlineSweep> sweep, std::move_only_function<void()> on_expired);

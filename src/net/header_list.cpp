@@ -59,7 +59,8 @@ void HeaderList::clear() {
 HeaderList::Field HeaderList::operator[](std::size_t index) const {
   const Place& place = places_[index];
   const std::string_view all = wire_;
-  return {all.substr(place.name, place.name_bytes), all.substr(place.name + place.name_bytes + 2, place.value_bytes)};
+  return {all.substr(place.name, place.name_bytes),
+          all.substr(place.name + place.name_bytes + 2, place.value_bytes)};
 }
 
 std::optional<std::string_view> HeaderList::find(std::string_view name) const {
@@ -69,7 +70,9 @@ std::optional<std::string_view> HeaderList::find(std::string_view name) const {
   return std::nullopt;
 }
 
-std::string_view HeaderList::get(std::string_view name) const { return find(name).value_or(std::string_view()); }
+std::string_view HeaderList::get(std::string_view name) const {
+  return find(name).value_or(std::string_view());
+}
 
 std::size_t HeaderList::count(std::string_view name) const {
   std::size_t found = 0;

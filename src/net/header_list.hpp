@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// HTTP header fields in order, kept in wire form ("Name: value\r\n"), so that a head is written by one copy and a
-// list has two allocations. Names compare without case.
+// HTTP header fields in order, kept in wire form ("Name: value\r\n"), so that a head is written by one copy
+// and a list has two allocations. Names compare without case.
 
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,8 @@ class HeaderList {
   [[nodiscard]] std::string_view get(std::string_view name) const;
   [[nodiscard]] bool contains(std::string_view name) const { return find(name).has_value(); }
   [[nodiscard]] std::size_t count(std::string_view name) const;
-  /// True if a comma-separated list of this name holds `token` (without case), e.g. Connection: keep-alive, Upgrade.
+  /// True if a comma-separated list of this name holds `token` (without case), e.g. Connection: keep-alive,
+  /// Upgrade.
   [[nodiscard]] bool has_token(std::string_view name, std::string_view token) const;
 
   [[nodiscard]] std::size_t size() const { return places_.size(); }
@@ -48,7 +49,10 @@ class HeaderList {
    public:
     Iterator(const HeaderList* list, std::size_t index) : list_(list), index_(index) {}
     Field operator*() const { return (*list_)[index_]; }
-    Iterator& operator++() { ++index_; return *this; }
+    Iterator& operator++() {
+      ++index_;
+      return *this;
+    }
     bool operator==(const Iterator&) const = default;
 
    private:

@@ -37,7 +37,8 @@ class BodyReader {
   [[nodiscard]] virtual awaitable<Result<std::size_t>> read(std::span<char> into, Instant deadline) = 0;
 };
 
-/// The whole rest of `body`; too_large above `bytes_max` (checked against `expected` before anything is read).
+/// The whole rest of `body`; too_large above `bytes_max` (checked against `expected` before anything is
+/// read).
 [[nodiscard]] awaitable<Result<std::string>> read_all(BodyReader& body, std::optional<std::uint64_t> expected,
                                                       std::uint64_t bytes_max, Instant deadline);
 
@@ -57,9 +58,11 @@ struct Request {
   Method method = Method::get;
   bool is_head = false;
   int version_minor = 1;  // HTTP/1.x
-  /// Origin form, raw: "/user/1/api/userdata/a%2Fb.json?overwrite=true". Never percent-decoded (`%2F` survives).
+  /// Origin form, raw: "/user/1/api/userdata/a%2Fb.json?overwrite=true". Never percent-decoded (`%2F`
+  /// survives).
   std::string target;
-  /// Host header, or the authority of an absolute-form target; with the port if one was sent. "" only with HTTP/1.0.
+  /// Host header, or the authority of an absolute-form target; with the port if one was sent. "" only with
+  /// HTTP/1.0.
   std::string host;
   HeaderList headers;
   Peer peer;
@@ -76,15 +79,19 @@ struct Request {
   [[nodiscard]] bool wants_websocket() const;
   [[nodiscard]] awaitable<Result<std::size_t>> read(std::span<char> into, Instant deadline = kNoDeadline);
   /// Errors as BodyReader::read, and too_large.
-  [[nodiscard]] awaitable<Result<std::string>> read_all(std::uint64_t bytes_max, Instant deadline = kNoDeadline);
+  [[nodiscard]] awaitable<Result<std::string>> read_all(std::uint64_t bytes_max,
+                                                        Instant deadline = kNoDeadline);
 };
 
 /// Shared bytes, whole or a part of them (a range); never copied.
 struct SharedBody {
-  SharedBody(std::shared_ptr<const std::string> shared) : bytes(std::move(shared)) {}  // NOLINT: meant to convert
+  SharedBody(std::shared_ptr<const std::string> shared)
+      : bytes(std::move(shared)) {}  // NOLINT: meant to convert
   SharedBody(std::shared_ptr<const std::string> shared, std::size_t from, std::size_t count)
       : bytes(std::move(shared)), offset(from), length(count) {}
-  [[nodiscard]] std::string_view view() const { return bytes ? std::string_view(*bytes).substr(offset, length) : ""; }
+  [[nodiscard]] std::string_view view() const {
+    return bytes ? std::string_view(*bytes).substr(offset, length) : "";
+  }
   std::shared_ptr<const std::string> bytes;
   std::size_t offset = 0;
   std::size_t length = std::string_view::npos;
@@ -92,13 +99,15 @@ struct SharedBody {
 
 /// Bytes of an open regular file (sendfile). The answer breaks off if the file is shorter than promised.
 struct FileBody {
-  FileBody(OwnedFd file, std::uint64_t from, std::uint64_t count) : fd(std::move(file)), offset(from), length(count) {}
+  FileBody(OwnedFd file, std::uint64_t from, std::uint64_t count)
+      : fd(std::move(file)), offset(from), length(count) {}
   OwnedFd fd;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
 
-/// Called again and again for the next piece; an empty string ends the body, an error breaks the connection off.
+/// Called again and again for the next piece; an empty string ends the body, an error breaks the connection
+/// off.
 using PullStream = std::move_only_function<awaitable<Result<std::string>>()>;
 struct StreamBody {
   explicit StreamBody(PullStream pull, std::optional<std::uint64_t> bytes = std::nullopt)
@@ -109,10 +118,12 @@ struct StreamBody {
 
 using Body = std::variant<std::monostate, std::string, SharedBody, FileBody, StreamBody>;
 
-/// What a handler that accepts a WebSocket gives: runs until the socket is done with; the connection ends with it.
+/// What a handler that accepts a WebSocket gives: runs until the socket is done with; the connection ends
+/// with it.
 using Upgrade = std::move_only_function<awaitable<void>(std::unique_ptr<WebSocket>)>;
 
-/// The server adds Content-Length or Transfer-Encoding, Connection and (if absent) Date; all else is the handler's.
+/// The server adds Content-Length or Transfer-Encoding, Connection and (if absent) Date; all else is the
+/// handler's.
 struct Response {
   Response() = default;
   explicit Response(unsigned code) : status(code) {}
@@ -145,7 +156,8 @@ struct Response {
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query);
 /// "a=1; b=2" of one Cookie header: the value of `name`, raw.
 [[nodiscard]] std::optional<std::string_view> cookie(std::string_view header, std::string_view name);
-/// By the extension of a file name, lower case or not; "application/octet-stream" if unknown. Text types with charset.
+/// By the extension of a file name, lower case or not; "application/octet-stream" if unknown. Text types with
+/// charset.
 [[nodiscard]] std::string_view content_type_of(std::string_view file_name);
 /// IMF-fixdate: "Sun, 06 Nov 1994 08:49:37 GMT".
 [[nodiscard]] std::string http_date(std::int64_t unix_seconds);
@@ -153,8 +165,8 @@ struct Response {
 [[nodiscard]] std::optional<std::int64_t> parse_http_date(std::string_view text);
 
 struct Url {
-  std::string scheme;  // lower case
-  std::string host;    // without brackets
+  std::string scheme;      // lower case
+  std::string host;        // without brackets
   std::uint16_t port = 0;  // the scheme's own if absent
   std::string target = "/";
   /// "host:port", with brackets for IPv6, without the scheme's own port.

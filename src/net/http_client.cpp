@@ -60,12 +60,13 @@ struct Pool {
 /// Reads an answer's body; gives the connection back at its end.
 class AnswerBody final : public BodyReader {
  public:
-  AnswerBody(std::unique_ptr<Connection> connection, std::shared_ptr<Pool> pool, Framing framing, bool keep_alive)
+  AnswerBody(std::unique_ptr<Connection> connection, std::shared_ptr<Pool> pool, Framing framing,
+             bool keep_alive)
       : connection_(std::move(connection)),
         pool_(std::move(pool)),
         keep_alive_(keep_alive),
-        body_(connection_->stream, connection_->input, framing, BodyPace{pool_->limits.stall, std::nullopt, 1},
-              MessageBody::Side::client) {
+        body_(connection_->stream, connection_->input, framing,
+              BodyPace{pool_->limits.stall, std::nullopt, 1}, MessageBody::Side::client) {
     give_back_if_done();
   }
 
@@ -105,7 +106,8 @@ std::string request_head(ClientRequest& request, bool& chunked) {
   head += headers.wire();
   const auto length = length_of(request.body);
   chunked = !length;
-  const bool takes_body = request.method == Method::post || request.method == Method::put || request.method == Method::patch;
+  const bool takes_body =
+      request.method == Method::post || request.method == Method::put || request.method == Method::patch;
   if (chunked) {
     head += "Transfer-Encoding: chunked\r\n";
   } else if (*length > 0 || takes_body) {
@@ -121,21 +123,27 @@ struct Failure {
 };
 using Attempt = std::expected<ClientResponse, Failure>;
 
-awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connection, HeadLimits limits, Instant deadline) {
+awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connection, HeadLimits limits,
+                                                            Instant deadline) {
   while (true) {
     HeadScanner scanner(limits);
-    const auto bytes = co_await connection.input.read_head(scanner, deadline, deadline - connection.stream.now());
+    const auto bytes =
+        co_await connection.input.read_head(scanner, deadline, deadline - connection.stream.now());
     using End = MessageInput::Head::End;
-    if (bytes.end == End::timeout) co_return std::unexpected(Failure{{Errc::timeout, "no answer in time"}, false});
+    if (bytes.end == End::timeout)
+      co_return std::unexpected(Failure{{Errc::timeout, "no answer in time"}, false});
     if (bytes.end == End::closed) {
-      co_return std::unexpected(Failure{{Errc::closed, "the connection ended before the answer"}, !bytes.started});
+      co_return std::unexpected(
+          Failure{{Errc::closed, "the connection ended before the answer"}, !bytes.started});
     }
     if (bytes.end == End::refused) {
-      co_return std::unexpected(Failure{{Errc::protocol, "the answer is no HTTP: " + scanner.error().text}, false});
+      co_return std::unexpected(
+          Failure{{Errc::protocol, "the answer is no HTTP: " + scanner.error().text}, false});
     }
     auto head = parse_response_head(bytes.head, limits);
     if (!head) co_return std::unexpected(Failure{std::move(head).error(), false});
-    if (head->status == 101) co_return std::unexpected(Failure{{Errc::protocol, "an answer 101 that nobody asked for"}, false});
+    if (head->status == 101)
+      co_return std::unexpected(Failure{{Errc::protocol, "an answer 101 that nobody asked for"}, false});
     if (head->status >= 200) co_return std::move(*head);
   }
 }
@@ -143,23 +151,27 @@ awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connecti
 }  // namespace
 
 struct HttpClient::Impl {
-  Impl(Runtime& r, ClientLimits limits) : runtime(r), pool(std::make_shared<Pool>(limits)), sweep(DeadlineSweep::make(r)) {}
+  Impl(Runtime& r, ClientLimits limits)
+      : runtime(r), pool(std::make_shared<Pool>(limits)), sweep(DeadlineSweep::make(r)) {}
   awaitable<Result<std::unique_ptr<Connection>>> open(const Url& url, std::string origin, Instant deadline);
-  awaitable<Attempt> attempt(std::unique_ptr<Connection> connection, ClientRequest& request, Instant deadline);
+  awaitable<Attempt> attempt(std::unique_ptr<Connection> connection, ClientRequest& request,
+                             Instant deadline);
 
   Runtime& runtime;
   std::shared_ptr<Pool> pool;
   std::shared_ptr<DeadlineSweep> sweep;
 };
 
-HttpClient::HttpClient(Runtime& runtime, ClientLimits limits) : impl_(std::make_shared<Impl>(runtime, limits)) {}
+HttpClient::HttpClient(Runtime& runtime, ClientLimits limits)
+    : impl_(std::make_shared<Impl>(runtime, limits)) {}
 
 HttpClient::~HttpClient() {
   impl_->pool->closed = true;
   impl_->pool->idle.clear();
 }
 
-awaitable<Result<std::unique_ptr<Connection>>> HttpClient::Impl::open(const Url& url, std::string origin, Instant deadline) {
+awaitable<Result<std::unique_ptr<Connection>>> HttpClient::Impl::open(const Url& url, std::string origin,
+                                                                      Instant deadline) {
   const Instant limit = std::min(deadline, runtime.now() + pool->limits.connect_time);
   ATELIER_CO_TRY(auto stream, co_await connect_tcp(runtime, url.host, url.port, limit));
   auto connection = std::make_unique<Connection>(std::move(stream), sweep);
@@ -173,7 +185,8 @@ awaitable<Attempt> HttpClient::Impl::attempt(std::unique_ptr<Connection> connect
   const std::string head = request_head(request, chunked);
   const SendLimits limits{pool->limits.stall, deadline};
   auto sent = co_await send_message(connection->stream, head, request.body, chunked, limits);
-  if (!sent && sent.error().code != Errc::closed) co_return std::unexpected(Failure{std::move(sent).error(), false});
+  if (!sent && sent.error().code != Errc::closed)
+    co_return std::unexpected(Failure{std::move(sent).error(), false});
   // A peer that refuses a long body answers and closes: its answer may be there although sending failed.
   const Instant limit = sent ? deadline : std::min(deadline, runtime.now() + milliseconds{2'000});
   const HeadLimits head_limits{pool->limits.head_bytes_max, 256, 8 << 10};
@@ -195,7 +208,8 @@ awaitable<Attempt> HttpClient::Impl::attempt(std::unique_ptr<Connection> connect
 awaitable<Result<ClientResponse>> HttpClient::request(ClientRequest request, Instant deadline) {
   auto impl = impl_;  // the client may go away meanwhile
   if (request.url.scheme != "http") {
-    co_return fail(Errc::unsupported, fmt::format("{}:// is not supported yet, only http://", request.url.scheme));
+    co_return fail(Errc::unsupported,
+                   fmt::format("{}:// is not supported yet, only http://", request.url.scheme));
   }
   const std::string origin = request.url.authority();
   auto connection = impl->pool->take(origin, impl->runtime.now());
@@ -206,7 +220,8 @@ awaitable<Result<ClientResponse>> HttpClient::request(ClientRequest request, Ins
                           !std::holds_alternative<StreamBody>(request.body);
   Attempt first = co_await impl->attempt(std::move(connection), request, deadline);
   if (first) co_return std::move(*first);
-  if (!may_repeat || !first.error().before_any_byte) co_return std::unexpected(std::move(first).error().error);
+  if (!may_repeat || !first.error().before_any_byte)
+    co_return std::unexpected(std::move(first).error().error);
   // The server had closed it while it lay in the pool.
   ATELIER_CO_TRY(auto fresh, co_await impl->open(request.url, origin, deadline));
   Attempt second = co_await impl->attempt(std::move(fresh), request, deadline);

@@ -17,9 +17,9 @@ namespace atelier::net {
 struct ClientLimits {
   std::size_t head_bytes_max = 64 << 10;
   std::size_t idle_connections_per_origin_max = 4;
-  milliseconds idle_time{30'000};     // an older idle connection is not used again
+  milliseconds idle_time{30'000};  // an older idle connection is not used again
   milliseconds connect_time{10'000};
-  milliseconds stall{60'000};         // longest single wait for the peer while a body moves, either way
+  milliseconds stall{60'000};  // longest single wait for the peer while a body moves, either way
 };
 
 struct ClientRequest {
@@ -34,7 +34,8 @@ struct ClientRequest {
 /// Read the body to its end to give the connection back to the pool; dropping the response closes it.
 class ClientResponse {
  public:
-  ClientResponse(unsigned code, HeaderList fields, std::optional<std::uint64_t> length, std::unique_ptr<BodyReader> reader)
+  ClientResponse(unsigned code, HeaderList fields, std::optional<std::uint64_t> length,
+                 std::unique_ptr<BodyReader> reader)
       : status(code), headers(std::move(fields)), content_length(length), body_(std::move(reader)) {}
 
   unsigned status;
@@ -60,10 +61,11 @@ class HttpClient {
   /// Requests under way go on with what they hold.
   ~HttpClient();
 
-  /// Gives the answer's head; `deadline` covers everything up to it (connect, request body, head). No redirects, no
-  /// cookies, no decompression. A pooled connection that turns out dead before any byte of the answer came is replaced
-  /// once, if the method is idempotent (all but POST and PATCH) and the body is no stream.
-  /// Errors: unsupported (https), not_found (name), unavailable (refused), timeout, closed, protocol, cancelled.
+  /// Gives the answer's head; `deadline` covers everything up to it (connect, request body, head). No
+  /// redirects, no cookies, no decompression. A pooled connection that turns out dead before any byte of the
+  /// answer came is replaced once, if the method is idempotent (all but POST and PATCH) and the body is no
+  /// stream. Errors: unsupported (https), not_found (name), unavailable (refused), timeout, closed, protocol,
+  /// cancelled.
   [[nodiscard]] awaitable<Result<ClientResponse>> request(ClientRequest request, Instant deadline);
 
  private:

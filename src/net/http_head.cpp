@@ -70,14 +70,22 @@ HeadError bad(std::string text) { return {400, std::move(text)}; }
 
 Method method_of(http::verb verb) {
   switch (verb) {
-    case http::verb::get: return Method::get;
-    case http::verb::head: return Method::head;
-    case http::verb::post: return Method::post;
-    case http::verb::put: return Method::put;
-    case http::verb::patch: return Method::patch;
-    case http::verb::delete_: return Method::delete_;
-    case http::verb::options: return Method::options;
-    default: return Method::other;
+    case http::verb::get:
+      return Method::get;
+    case http::verb::head:
+      return Method::head;
+    case http::verb::post:
+      return Method::post;
+    case http::verb::put:
+      return Method::put;
+    case http::verb::patch:
+      return Method::patch;
+    case http::verb::delete_:
+      return Method::delete_;
+    case http::verb::options:
+      return Method::options;
+    default:
+      return Method::other;
   }
 }
 
@@ -123,7 +131,8 @@ std::optional<HeadError> take_framing(const NotingParser<is_request>& parser, Fr
     framing = {Framing::Kind::chunked, 0};
   } else if (parser.lengths > 0) {
     const std::string_view digits = parser.length;
-    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string_view::npos) {
+    if (digits.empty() || digits.size() > 18 ||
+        digits.find_first_not_of("0123456789") != std::string_view::npos) {
       return bad("Content-Length is not a number");
     }
     std::uint64_t length = 0;
@@ -141,7 +150,8 @@ std::optional<HeadError> run(NotingParser<is_request>& parser, std::string_view 
   if (error == http::error::bad_version) return HeadError{505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   if (error == http::error::header_limit) return HeadError{431, "the head is too long"};
   if (error || !parser.is_header_done() || used != bytes.size()) {
-    return bad(error && error != http::error::need_more ? error.message() : std::string("the head is malformed"));
+    return bad(error && error != http::error::need_more ? error.message()
+                                                        : std::string("the head is malformed"));
   }
   return std::nullopt;
 }
@@ -161,7 +171,8 @@ std::optional<HeadError> take_host(const NotingParser<true>& parser, Request& re
 std::optional<HeadError> take_expectation(const Request& request, RequestHead& head) {
   const auto expect = request.headers.find("Expect");
   if (!expect || request.version_minor == 0) return std::nullopt;
-  if (!equal_without_case(*expect, "100-continue")) return HeadError{417, "only Expect: 100-continue is known"};
+  if (!equal_without_case(*expect, "100-continue"))
+    return HeadError{417, "only Expect: 100-continue is known"};
   head.expects_continue = head.framing.kind != Framing::Kind::none;
   return std::nullopt;
 }
@@ -185,7 +196,8 @@ HeadScanner::Verdict HeadScanner::scan(std::string_view bytes) {
   while (true) {
     const std::size_t newline = bytes.find('\n', scanned_);
     const std::size_t seen = std::min(newline, bytes.size());
-    if (lines_ == 0 && seen - line_ > limits_.target_bytes_max + 64) return refuse(414, "the target is too long");
+    if (lines_ == 0 && seen - line_ > limits_.target_bytes_max + 64)
+      return refuse(414, "the target is too long");
     if (seen - skipped_ > limits_.bytes_max) return refuse(431, "the head is too long");
     if (newline == std::string_view::npos) {
       scanned_ = bytes.size();
@@ -198,18 +210,20 @@ HeadScanner::Verdict HeadScanner::scan(std::string_view bytes) {
         end_ = scanned_;
         return Verdict::complete;
       }
-      if (scanned_ > 4) return refuse(400, "empty lines before a request");  // RFC 9112 2.2 asks for some patience
+      if (scanned_ > 4)
+        return refuse(400, "empty lines before a request");  // RFC 9112 2.2 asks for some patience
       skipped_ = line_ = scanned_;
       continue;
     }
-    if (lines_ > 0 && (bytes[line_] == ' ' || bytes[line_] == '\t')) return refuse(400, "a folded header line");
+    if (lines_ > 0 && (bytes[line_] == ' ' || bytes[line_] == '\t'))
+      return refuse(400, "a folded header line");
     if (++lines_ > limits_.headers_max + 1) return refuse(431, "too many headers");
     line_ = scanned_;
   }
 }
 
-std::optional<HeadError> parse_request_head(std::string_view bytes, const HeadLimits& limits, Request& request,
-                                            RequestHead& head) {
+std::optional<HeadError> parse_request_head(std::string_view bytes, const HeadLimits& limits,
+                                            Request& request, RequestHead& head) {
   NotingParser<true> parser(limits, request.headers);
   if (auto error = run(parser, bytes)) return error;
   request.method = method_of(parser.verb);
@@ -222,31 +236,35 @@ std::optional<HeadError> parse_request_head(std::string_view bytes, const HeadLi
   if (auto error = take_target(parser.target, request)) return error;
   if (auto error = take_host(parser, request)) return error;
   if (auto error = take_framing(parser, head.framing)) return error;
-  if (const auto coding = request.headers.find("Content-Encoding"); coding && !equal_without_case(*coding, "identity")) {
+  if (const auto coding = request.headers.find("Content-Encoding");
+      coding && !equal_without_case(*coding, "identity")) {
     return HeadError{415, "encoded request bodies are not taken"};
   }
   if (auto error = take_expectation(request, head)) return error;
   head.keep_alive = stays_alive(request.headers, parser.version);
   request.is_head = request.method == Method::head;
   if (request.is_head) request.method = Method::get;
-  request.content_length = head.framing.kind == Framing::Kind::chunked ? std::nullopt
-                                                                       : std::optional(head.framing.length);
+  request.content_length =
+      head.framing.kind == Framing::Kind::chunked ? std::nullopt : std::optional(head.framing.length);
   return std::nullopt;
 }
 
 Result<ResponseHead> parse_response_head(std::string_view bytes, const HeadLimits& limits) {
   ResponseHead head;
   NotingParser<false> parser(limits, head.headers);
-  if (const auto error = run(parser, bytes)) return fail(Errc::protocol, "the answer is no HTTP: " + error->text);
+  if (const auto error = run(parser, bytes))
+    return fail(Errc::protocol, "the answer is no HTTP: " + error->text);
   head.status = parser.status;
-  if (const auto error = take_framing(parser, head.framing)) return fail(Errc::protocol, "the answer has " + error->text);
+  if (const auto error = take_framing(parser, head.framing))
+    return fail(Errc::protocol, "the answer has " + error->text);
   const bool bodiless = head.status < 200 || head.status == 204 || head.status == 304;
   if (bodiless) {
     head.framing = {};
   } else if (parser.lengths == 0 && parser.codings == 0) {
     head.framing = {Framing::Kind::until_close, 0};
   }
-  head.keep_alive = stays_alive(head.headers, parser.version) && head.framing.kind != Framing::Kind::until_close;
+  head.keep_alive =
+      stays_alive(head.headers, parser.version) && head.framing.kind != Framing::Kind::until_close;
   return head;
 }
 

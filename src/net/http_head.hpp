@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Inside src/net only. Finds the end of an HTTP head in what has come so far, and parses a whole head with Beast's
-// basic_parser and the stricter rules of reliability.md 48-53 around it.
+// Inside src/net only. Finds the end of an HTTP head in what has come so far, and parses a whole head with
+// Beast's basic_parser and the stricter rules of reliability.md 48-53 around it.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +25,8 @@ struct HeadLimits {
   std::size_t target_bytes_max = 8 << 10;
 };
 
-/// Looks for the empty line, and on the way refuses bare LF, folded lines and too much of anything. Remembers how far
-/// it came, so that a dripping head is not read again and again.
+/// Looks for the empty line, and on the way refuses bare LF, folded lines and too much of anything. Remembers
+/// how far it came, so that a dripping head is not read again and again.
 class HeadScanner {
  public:
   enum class Verdict { incomplete, complete, refused };
@@ -34,7 +34,9 @@ class HeadScanner {
   /// `bytes` = everything since the last head or body ended.
   [[nodiscard]] Verdict scan(std::string_view bytes);
   /// With `complete`: the head without blank lines before it, with the blank line after it.
-  [[nodiscard]] std::string_view head(std::string_view bytes) const { return bytes.substr(skipped_, end_ - skipped_); }
+  [[nodiscard]] std::string_view head(std::string_view bytes) const {
+    return bytes.substr(skipped_, end_ - skipped_);
+  }
   [[nodiscard]] std::size_t end() const { return end_; }
   /// With `refused`.
   [[nodiscard]] const HeadError& error() const { return *error_; }

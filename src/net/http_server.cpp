@@ -52,7 +52,8 @@ Result<SocketAddress> to_address(std::string_view text, std::uint16_t port) {
     v6->sin6_port = htons(port);
     out.length = sizeof *v6;
   } else {
-    return fail(Errc::config, fmt::format("\"{}\" is not an address to listen on (an IP address or localhost)", text));
+    return fail(Errc::config,
+                fmt::format("\"{}\" is not an address to listen on (an IP address or localhost)", text));
   }
   return out;
 }
@@ -75,10 +76,14 @@ bool is_loopback(std::string_view address) { return address.starts_with("127.") 
 Error listen_error(int error, std::string_view address, std::uint16_t port) {
   const auto name = fmt::format("port {} on {}", port, address);
   switch (error) {
-    case EADDRINUSE: return {Errc::config, name + " is in use by another program"};
-    case EACCES: return {Errc::config, name + " may not be used: ports below 1024 need more rights"};
-    case EADDRNOTAVAIL: return {Errc::config, fmt::format("{} is not an address of this machine", address)};
-    default: return {Errc::config, fmt::format("cannot listen on {}: {}", name, std::strerror(error))};
+    case EADDRINUSE:
+      return {Errc::config, name + " is in use by another program"};
+    case EACCES:
+      return {Errc::config, name + " may not be used: ports below 1024 need more rights"};
+    case EADDRNOTAVAIL:
+      return {Errc::config, fmt::format("{} is not an address of this machine", address)};
+    default:
+      return {Errc::config, fmt::format("cannot listen on {}: {}", name, std::strerror(error))};
   }
 }
 
@@ -86,14 +91,17 @@ Error listen_error(int error, std::string_view address, std::uint16_t port) {
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Impl(Runtime& runtime, ServerLimits limits, Handler handler)
-      : shared(runtime, limits, std::move(handler)), ended(runtime), connections_group(runtime), listeners_group(runtime) {}
+      : shared(runtime, limits, std::move(handler)),
+        ended(runtime),
+        connections_group(runtime),
+        listeners_group(runtime) {}
 
   void serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure);
   bool admits(const Peer& peer) const;
   void accept_some(Listener& listener, bool& pause);
   static awaitable<void> accept_loop(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
-  static awaitable<void> run_connection(std::shared_ptr<Impl> self, std::unique_ptr<ServerConnection> connection,
-                                        std::string address);
+  static awaitable<void> run_connection(std::shared_ptr<Impl> self,
+                                        std::unique_ptr<ServerConnection> connection, std::string address);
   void close_listeners();
 
   ServerShared shared;
@@ -122,10 +130,12 @@ void HttpServer::Impl::serve(std::unique_ptr<ByteStream> stream, Peer peer, bool
   std::string address = peer.address;
   ++per_address[address];
   auto connection = std::make_unique<ServerConnection>(shared, std::move(stream), std::move(peer), secure);
-  connections_group.spawn("http connection", run_connection(shared_from_this(), std::move(connection), std::move(address)));
+  connections_group.spawn("http connection",
+                          run_connection(shared_from_this(), std::move(connection), std::move(address)));
 }
 
-awaitable<void> HttpServer::Impl::run_connection(std::shared_ptr<Impl> self, std::unique_ptr<ServerConnection> connection,
+awaitable<void> HttpServer::Impl::run_connection(std::shared_ptr<Impl> self,
+                                                 std::unique_ptr<ServerConnection> connection,
                                                  std::string address) {
   struct Leave {
     Impl& impl;
@@ -134,7 +144,8 @@ awaitable<void> HttpServer::Impl::run_connection(std::shared_ptr<Impl> self, std
     ~Leave() {
       impl.connections.erase(place);
       --impl.shared.counters.connections_open;
-      if (const auto found = impl.per_address.find(address); --found->second == 0) impl.per_address.erase(found);
+      if (const auto found = impl.per_address.find(address); --found->second == 0)
+        impl.per_address.erase(found);
       impl.ended.notify_all();
     }
   };
@@ -159,7 +170,8 @@ void HttpServer::Impl::accept_some(Listener& listener, bool& pause) {
   }
 }
 
-awaitable<void> HttpServer::Impl::accept_loop(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener) {
+awaitable<void> HttpServer::Impl::accept_loop(std::shared_ptr<Impl> self,
+                                              std::shared_ptr<Listener> listener) {
   bool warned = false;
   while (listener->descriptor.is_open()) {
     auto ready = co_await listener->descriptor.async_wait(Descriptor::wait_read, as_tuple_awaitable);
@@ -167,7 +179,8 @@ awaitable<void> HttpServer::Impl::accept_loop(std::shared_ptr<Impl> self, std::s
     bool pause = false;
     self->accept_some(*listener, pause);
     if (!pause) continue;
-    // Without free descriptors the connections wait in the backlog; asking again at once would only burn time.
+    // Without free descriptors the connections wait in the backlog; asking again at once would only burn
+    // time.
     if (!std::exchange(warned, true)) log::warn("accept_paused", {{"reason", "no free file descriptors"}});
     if (!co_await self->shared.runtime.sleep_for(kAcceptPause)) co_return;
   }

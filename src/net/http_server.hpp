@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// HTTP/1.1 server: keep-alive, pipelining one after the other, WebSocket upgrades, strict parsing (reliability.md
-// 46-53). One thread; time limits are checked once per second (net.md 2.7).
+// HTTP/1.1 server: keep-alive, pipelining one after the other, WebSocket upgrades, strict parsing
+// (reliability.md 46-53). One thread; time limits are checked once per second (net.md 2.7).
 
 #include <cstddef>
 #include <cstdint>
@@ -19,13 +19,15 @@ struct ServerLimits {
   std::size_t head_bytes_max = 32 << 10;   // above: 431
   std::size_t headers_max = 100;           // above: 431
   std::size_t target_bytes_max = 8 << 10;  // above: 414
-  milliseconds header_time{10'000};        // from the first byte of a head to its end, and from connect to the first head
-  milliseconds idle_time{75'000};          // keep-alive
-  milliseconds body_grace{10'000};         // of waiting for the peer, before the minimum rate counts
+  milliseconds header_time{
+      10'000};  // from the first byte of a head to its end, and from connect to the first head
+  milliseconds idle_time{75'000};   // keep-alive
+  milliseconds body_grace{10'000};  // of waiting for the peer, before the minimum rate counts
   std::size_t body_bytes_per_second_min = 1024;
-  milliseconds body_idle{30'000};          // the longest single wait for body bytes
-  milliseconds write_stall{60'000};        // without any progress
-  std::size_t drain_bytes_max = 256 << 10; // unread body up to here is read and dropped, else the connection ends
+  milliseconds body_idle{30'000};    // the longest single wait for body bytes
+  milliseconds write_stall{60'000};  // without any progress
+  std::size_t drain_bytes_max =
+      256 << 10;  // unread body up to here is read and dropped, else the connection ends
   std::size_t connections_max = 20'000;
   /// 0 = no limit. Loopback is exempt.
   std::size_t connections_per_address_max = 0;
@@ -42,8 +44,8 @@ struct ServerCounters {
   std::uint64_t timeouts = 0;
 };
 
-/// Gives the answer of one request. `request` lives until the answer has been sent, so a body stream may read from it.
-/// An exception becomes a 500 and the log line `handler_failed`.
+/// Gives the answer of one request. `request` lives until the answer has been sent, so a body stream may read
+/// from it. An exception becomes a 500 and the log line `handler_failed`.
 using Handler = std::function<awaitable<Response>(Request& request)>;
 
 class HttpServer {
@@ -54,14 +56,15 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Listens on an IP literal or "localhost"; port 0 takes any. Gives the port. Several listeners may be added.
-  /// Errors: config (port in use, not permitted, address not of this machine or not an address).
+  /// Listens on an IP literal or "localhost"; port 0 takes any. Gives the port. Several listeners may be
+  /// added. Errors: config (port in use, not permitted, address not of this machine or not an address).
   [[nodiscard]] Result<std::uint16_t> listen(std::string_view address, std::uint16_t port);
   /// Serves a connected stream: TLS, tests.
   void serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure = false);
 
-  /// Stops listening, ends idle connections, lets requests in flight finish with `Connection: close`, and cancels
-  /// what is left at `deadline`. Whoever holds WebSockets closes them (1001) meanwhile. True if nothing was cancelled.
+  /// Stops listening, ends idle connections, lets requests in flight finish with `Connection: close`, and
+  /// cancels what is left at `deadline`. Whoever holds WebSockets closes them (1001) meanwhile. True if
+  /// nothing was cancelled.
   [[nodiscard]] awaitable<bool> stop(Instant deadline);
 
   [[nodiscard]] ServerCounters counters() const;

@@ -200,8 +200,8 @@ std::string http_date(std::int64_t unix_seconds) {
 std::optional<std::int64_t> parse_http_date(std::string_view text) {
   using namespace std::chrono;
   // "Sun, 06 Nov 1994 08:49:37 GMT"
-  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT" || text[7] != ' ' || text[11] != ' ' ||
-      text[16] != ' ' || text[19] != ':' || text[22] != ':') {
+  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT" || text[7] != ' ' ||
+      text[11] != ' ' || text[16] != ' ' || text[19] != ':' || text[22] != ':') {
     return std::nullopt;
   }
   const auto month = std::ranges::find(kMonths, text.substr(8, 3));
@@ -210,11 +210,12 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) {
   const int hour = digits(text.substr(17, 2));
   const int minute = digits(text.substr(20, 2));
   const int second = digits(text.substr(23, 2));
-  if (month == kMonths.end() || day < 0 || year_number < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-      second < 0 || second > 60) {
+  if (month == kMonths.end() || day < 0 || year_number < 0 || hour < 0 || hour > 23 || minute < 0 ||
+      minute > 59 || second < 0 || second > 60) {
     return std::nullopt;
   }
-  const year_month_day date{year{year_number}, std::chrono::month{static_cast<unsigned>(month - kMonths.begin()) + 1},
+  const year_month_day date{year{year_number},
+                            std::chrono::month{static_cast<unsigned>(month - kMonths.begin()) + 1},
                             std::chrono::day{static_cast<unsigned>(day)}};
   if (!date.ok()) return std::nullopt;
   const auto since = sys_days{date}.time_since_epoch() + hours{hour} + minutes{minute} + seconds{second};
@@ -233,12 +234,14 @@ Result<Url> parse_url(std::string_view text) {
     return fail(Errc::bad_request, fmt::format("\"{}\" is not a usable URL: {}", text.substr(0, 200), why));
   };
   for (char c : text) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return bad("it holds a blank or a control character");
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
+      return bad("it holds a blank or a control character");
   }
   Url url;
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos) return bad("no scheme");
-  for (char c : text.substr(0, colon)) url.scheme.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+  for (char c : text.substr(0, colon))
+    url.scheme.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
   if (url.scheme != "http" && url.scheme != "https" && url.scheme != "ws" && url.scheme != "wss") {
     return bad("the scheme is not http, https, ws or wss");
   }

@@ -29,7 +29,11 @@ struct Shared {
 class MemoryStream final : public ByteStream {
  public:
   MemoryStream(Executor executor, std::shared_ptr<Shared> shared, std::size_t index)
-      : executor_(executor), shared_(std::move(shared)), index_(index), readable_(executor), writable_(executor) {
+      : executor_(executor),
+        shared_(std::move(shared)),
+        index_(index),
+        readable_(executor),
+        writable_(executor) {
     shared_->ends[index_] = this;
   }
   ~MemoryStream() override {
@@ -51,7 +55,8 @@ class MemoryStream final : public ByteStream {
   Transfer try_write(std::span<const std::string_view> buffers, More) override {
     if (fails() || !open_ || out().ended) return Transfer::broken(ECONNRESET);
     if (out().broken) return Transfer::broken(EPIPE);
-    std::size_t room = std::min(shared_->options.write_bytes_max, shared_->options.pipe_bytes_max - out().bytes.size());
+    std::size_t room =
+        std::min(shared_->options.write_bytes_max, shared_->options.pipe_bytes_max - out().bytes.size());
     if (room == 0) return Transfer::blocked();
     std::size_t taken = 0;
     for (std::string_view buffer : buffers) {

@@ -20,9 +20,12 @@ std::span<char> scratch() {
 
 awaitable<Result<void>> wait_ready(TimedStream& stream, ByteStream::Wait what, Instant deadline) {
   switch (co_await stream.wait(what, deadline)) {
-    case TimedStream::End::ready: co_return Result<void>{};
-    case TimedStream::End::timeout: co_return fail(Errc::timeout, "the peer took too long");
-    case TimedStream::End::stopped: break;
+    case TimedStream::End::ready:
+      co_return Result<void>{};
+    case TimedStream::End::timeout:
+      co_return fail(Errc::timeout, "the peer took too long");
+    case TimedStream::End::stopped:
+      break;
   }
   co_return fail(Errc::closed, "the connection was closed here");
 }
@@ -43,16 +46,20 @@ std::string MessageInput::take_rest() {
 
 std::optional<MessageInput::Head> MessageInput::judge(HeadScanner& scanner) {
   switch (scanner.scan(pending())) {
-    case HeadScanner::Verdict::incomplete: return std::nullopt;
-    case HeadScanner::Verdict::refused: return Head{Head::End::refused, true, {}};
-    case HeadScanner::Verdict::complete: break;
+    case HeadScanner::Verdict::incomplete:
+      return std::nullopt;
+    case HeadScanner::Verdict::refused:
+      return Head{Head::End::refused, true, {}};
+    case HeadScanner::Verdict::complete:
+      break;
   }
   const std::string_view head = scanner.head(pending());
   begin_ += scanner.end();  // not consume(): the view must live until the caller has parsed it
   return Head{Head::End::complete, true, head};
 }
 
-awaitable<MessageInput::Head> MessageInput::read_head(HeadScanner& scanner, Instant first_deadline, milliseconds head_time) {
+awaitable<MessageInput::Head> MessageInput::read_head(HeadScanner& scanner, Instant first_deadline,
+                                                      milliseconds head_time) {
   consume(0);
   bool started = !pending().empty();
   if (started) {
@@ -91,10 +98,15 @@ awaitable<Result<bool>> MessageInput::fill(Instant deadline) {
     const std::span<char> buffer = scratch();
     const Transfer transfer = stream_->try_read(buffer);
     switch (transfer.state) {
-      case Transfer::State::would_block: break;
-      case Transfer::State::done: rest_.assign(buffer.data(), transfer.bytes); co_return true;
-      case Transfer::State::end: co_return false;
-      case Transfer::State::failed: co_return fail(Errc::closed, std::strerror(transfer.error));
+      case Transfer::State::would_block:
+        break;
+      case Transfer::State::done:
+        rest_.assign(buffer.data(), transfer.bytes);
+        co_return true;
+      case Transfer::State::end:
+        co_return false;
+      case Transfer::State::failed:
+        co_return fail(Errc::closed, std::strerror(transfer.error));
     }
   }
 }
@@ -181,15 +193,19 @@ awaitable<Result<std::size_t>> MessageBody::receive(std::span<char> into, Instan
     const Transfer transfer = stream_->try_read(into);
     likely_more_ = transfer.state == Transfer::State::done && transfer.bytes == into.size();
     switch (transfer.state) {
-      case Transfer::State::would_block: break;
-      case Transfer::State::done: took(transfer.bytes); co_return transfer.bytes;
+      case Transfer::State::would_block:
+        break;
+      case Transfer::State::done:
+        took(transfer.bytes);
+        co_return transfer.bytes;
       case Transfer::State::end:
         if (framing_.kind != Framing::Kind::until_close) {
           co_return fail(Errc::closed, "the peer ended the connection inside a body");
         }
         done_ = true;
         co_return std::size_t{0};
-      case Transfer::State::failed: co_return fail(Errc::closed, std::strerror(transfer.error));
+      case Transfer::State::failed:
+        co_return fail(Errc::closed, std::strerror(transfer.error));
     }
   }
 }
@@ -211,7 +227,8 @@ void MessageBody::took(std::size_t count) {
 Instant MessageBody::limit(Instant deadline) const {
   Instant earliest = std::min(deadline, stream_.now() + pace_.idle);
   if (pace_.grace) {
-    const auto earned = milliseconds{static_cast<std::int64_t>(bytes_read_ / pace_.bytes_per_second_min * 1000)};
+    const auto earned =
+        milliseconds{static_cast<std::int64_t>(bytes_read_ / pace_.bytes_per_second_min * 1000)};
     earliest = std::min(earliest, stream_.now() + (*pace_.grace + earned - waited_));
   }
   return earliest;

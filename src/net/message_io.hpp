@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Inside src/net only: reading heads and bodies from a stream and writing messages to it, for server and client.
+// Inside src/net only: reading heads and bodies from a stream and writing messages to it, for server and
+// client.
 
 #include <array>
 #include <cstddef>
@@ -22,7 +23,8 @@ namespace atelier::net {
 [[nodiscard]] std::span<char> scratch();
 
 /// Waits until `stream` is ready. Errors: timeout, closed (interrupted, closed or cancelled).
-[[nodiscard]] awaitable<Result<void>> wait_ready(TimedStream& stream, ByteStream::Wait what, Instant deadline);
+[[nodiscard]] awaitable<Result<void>> wait_ready(TimedStream& stream, ByteStream::Wait what,
+                                                 Instant deadline);
 
 /// What came and is not used yet.
 class MessageInput {
@@ -36,7 +38,8 @@ class MessageInput {
     std::string_view head;  // with `complete`: valid until the next co_await of the caller
   };
   /// `first_deadline` for the first byte, then `head_time` for the rest.
-  [[nodiscard]] awaitable<Head> read_head(HeadScanner& scanner, Instant first_deadline, milliseconds head_time);
+  [[nodiscard]] awaitable<Head> read_head(HeadScanner& scanner, Instant first_deadline,
+                                          milliseconds head_time);
 
   [[nodiscard]] std::string_view pending() const { return std::string_view(rest_).substr(begin_); }
   void consume(std::size_t count);
@@ -54,8 +57,8 @@ class MessageInput {
 
 /// How long a body may take.
 struct BodyPace {
-  milliseconds idle{30'000};             // the longest single wait
-  std::optional<milliseconds> grace;     // waiting in all before the minimum rate counts
+  milliseconds idle{30'000};          // the longest single wait
+  std::optional<milliseconds> grace;  // waiting in all before the minimum rate counts
   std::size_t bytes_per_second_min = 1;
 };
 
@@ -102,13 +105,13 @@ struct SendLimits {
 };
 
 /// Writes all of `buffers` (at most ByteStream::kGatherMax). Errors: timeout, closed.
-[[nodiscard]] awaitable<Result<void>> write_all(TimedStream& stream, std::span<std::string_view> buffers, More more,
-                                                SendLimits limits);
+[[nodiscard]] awaitable<Result<void>> write_all(TimedStream& stream, std::span<std::string_view> buffers,
+                                                More more, SendLimits limits);
 /// Bytes of the body, if known before it is sent.
 [[nodiscard]] std::optional<std::uint64_t> length_of(const Body& body);
-/// Writes a head and its body; `chunked` frames a stream of unknown length. Errors: timeout, closed, those of the
-/// stream; io when a body is shorter than promised. After an error the connection is of no more use.
-[[nodiscard]] awaitable<Result<void>> send_message(TimedStream& stream, std::string_view head, Body& body, bool chunked,
-                                                   SendLimits limits);
+/// Writes a head and its body; `chunked` frames a stream of unknown length. Errors: timeout, closed, those of
+/// the stream; io when a body is shorter than promised. After an error the connection is of no more use.
+[[nodiscard]] awaitable<Result<void>> send_message(TimedStream& stream, std::string_view head, Body& body,
+                                                   bool chunked, SendLimits limits);
 
 }  // namespace atelier::net

@@ -26,7 +26,8 @@ void drop(std::span<std::string_view>& buffers, std::size_t count) {
 }
 
 awaitable<Result<void>> wait_writable(TimedStream& stream, const SendLimits& limits) {
-  return wait_ready(stream, ByteStream::Wait::writable, std::min(limits.deadline, stream.now() + limits.stall));
+  return wait_ready(stream, ByteStream::Wait::writable,
+                    std::min(limits.deadline, stream.now() + limits.stall));
 }
 
 std::unexpected<Error> broken(const Transfer& transfer) {
@@ -58,8 +59,10 @@ awaitable<Result<void>> send_file_steps(TimedStream& stream, int fd, std::uint64
         ATELIER_CO_TRY_VOID(co_await wait_writable(stream, limits));
         turn = 0;
         break;
-      case Transfer::State::end: co_return fail(Errc::io, "the file is shorter than it was");
-      case Transfer::State::failed: co_return broken(transfer);
+      case Transfer::State::end:
+        co_return fail(Errc::io, "the file is shorter than it was");
+      case Transfer::State::failed:
+        co_return broken(transfer);
     }
     if (turn >= kFileStepBytes && left > 0) {  // a fast reader must not keep the thread
       turn = 0;
@@ -69,7 +72,8 @@ awaitable<Result<void>> send_file_steps(TimedStream& stream, int fd, std::uint64
   co_return co_await flush(stream, limits);
 }
 
-awaitable<Result<void>> send_file(TimedStream& stream, std::string_view head, FileBody& file, SendLimits limits) {
+awaitable<Result<void>> send_file(TimedStream& stream, std::string_view head, FileBody& file,
+                                  SendLimits limits) {
   std::uint64_t sent = 0;
   std::array<std::string_view, 2> buffers{head, {}};
   if (file.length > 0 && file.length <= scratch().size()) {
@@ -92,8 +96,8 @@ awaitable<Result<void>> send_file(TimedStream& stream, std::string_view head, Fi
   co_return co_await send_file_steps(stream, file.fd.get(), file.offset + sent, file.length - sent, limits);
 }
 
-awaitable<Result<void>> send_stream(TimedStream& stream, std::string_view head, StreamBody& body, bool chunked,
-                                    SendLimits limits) {
+awaitable<Result<void>> send_stream(TimedStream& stream, std::string_view head, StreamBody& body,
+                                    bool chunked, SendLimits limits) {
   std::uint64_t sent = 0;
   while (true) {
     ATELIER_CO_TRY(const std::string piece, co_await body.next());
@@ -101,7 +105,9 @@ awaitable<Result<void>> send_stream(TimedStream& stream, std::string_view head, 
     if (body.length && (sent > *body.length || (piece.empty() && sent < *body.length))) {
       co_return fail(Errc::io, fmt::format("a body of {} bytes was promised, {} came", *body.length, sent));
     }
-    const std::string size_line = !chunked ? "" : piece.empty() ? "0\r\n\r\n" : fmt::format("{:x}\r\n", piece.size());
+    const std::string size_line = !chunked        ? ""
+                                  : piece.empty() ? "0\r\n\r\n"
+                                                  : fmt::format("{:x}\r\n", piece.size());
     std::array<std::string_view, 4> buffers{head, size_line, piece, chunked && !piece.empty() ? "\r\n" : ""};
     ATELIER_CO_TRY_VOID(co_await write_all(stream, buffers, More::no, limits));
     head = {};
@@ -139,7 +145,8 @@ std::optional<std::uint64_t> length_of(const Body& body) {
 awaitable<Result<void>> send_message(TimedStream& stream, std::string_view head, Body& body, bool chunked,
                                      SendLimits limits) {
   if (auto* file = std::get_if<FileBody>(&body)) co_return co_await send_file(stream, head, *file, limits);
-  if (auto* pulled = std::get_if<StreamBody>(&body)) co_return co_await send_stream(stream, head, *pulled, chunked, limits);
+  if (auto* pulled = std::get_if<StreamBody>(&body))
+    co_return co_await send_stream(stream, head, *pulled, chunked, limits);
   std::array<std::string_view, 2> buffers{head, {}};
   if (const auto* bytes = std::get_if<std::string>(&body)) buffers[1] = *bytes;
   if (const auto* shared = std::get_if<SharedBody>(&body)) buffers[1] = shared->view();

@@ -20,14 +20,19 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::unexpected<Error> bad(std::string why) { return fail(Errc::bad_request, "bad form data: " + std::move(why)); }
+std::unexpected<Error> bad(std::string why) {
+  return fail(Errc::bad_request, "bad form data: " + std::move(why));
+}
 
 /// Browsers write a quote, CR and LF in a name as %22, %0D, %0A (WHATWG HTML, multipart/form-data).
 std::string unescaped(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const std::string_view three = text.substr(i, 3);
-    const char replaced = three == "%22" ? '"' : three == "%0D" || three == "%0d" ? '\r' : three == "%0A" || three == "%0a" ? '\n' : '\0';
+    const char replaced = three == "%22"                     ? '"'
+                          : three == "%0D" || three == "%0d" ? '\r'
+                          : three == "%0A" || three == "%0a" ? '\n'
+                                                             : '\0';
     if (replaced != '\0') i += 2;
     out.push_back(replaced != '\0' ? replaced : text[i]);
   }
@@ -77,7 +82,8 @@ Result<std::vector<Parameter>> parameters(std::string_view text) {
 }
 
 Result<void> read_disposition(std::string_view value, PartHead& head) {
-  if (!equal_without_case(trimmed(value.substr(0, value.find(';'))), "form-data")) return bad("a part is not form-data");
+  if (!equal_without_case(trimmed(value.substr(0, value.find(';'))), "form-data"))
+    return bad("a part is not form-data");
   ATELIER_TRY(const std::vector<Parameter> list, parameters(value));
   bool named = false;
   for (const Parameter& parameter : list) {
@@ -101,7 +107,8 @@ Result<PartHead> parse_part_head(std::string_view lines) {
     const std::size_t end = std::min(lines.find("\r\n"), lines.size());
     const std::string_view line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 2, lines.size()));
-    if (line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) return bad("a header line is broken");
+    if (line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
+      return bad("a header line is broken");
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || colon == 0) return bad("a header line has no name");
     const std::string_view name = line.substr(0, colon);
@@ -113,7 +120,8 @@ Result<PartHead> parse_part_head(std::string_view lines) {
     } else if (equal_without_case(name, "Content-Type")) {
       head.content_type = value;
     } else if (equal_without_case(name, "Content-Transfer-Encoding")) {
-      if (!equal_without_case(value, "binary") && !equal_without_case(value, "8bit") && !equal_without_case(value, "7bit")) {
+      if (!equal_without_case(value, "binary") && !equal_without_case(value, "8bit") &&
+          !equal_without_case(value, "7bit")) {
         return bad("encoded parts are not taken");
       }
     }
@@ -126,20 +134,24 @@ Result<PartHead> parse_part_head(std::string_view lines) {
 
 Result<std::string> multipart_boundary(std::string_view content_type) {
   const std::string_view type = trimmed(content_type.substr(0, content_type.find(';')));
-  if (!equal_without_case(type, "multipart/form-data")) return bad("the content type is not multipart/form-data");
+  if (!equal_without_case(type, "multipart/form-data"))
+    return bad("the content type is not multipart/form-data");
   ATELIER_TRY(const std::vector<Parameter> list, parameters(content_type));
   for (const Parameter& parameter : list) {
     if (parameter.name != "boundary") continue;
     const std::string& boundary = parameter.value;
     if (boundary.empty() || boundary.size() > kBoundaryBytesMax) return bad("the boundary has a bad length");
-    if (std::ranges::any_of(boundary, [](char c) { return c < 0x20 || c > 0x7e; })) return bad("the boundary has odd bytes");
+    if (std::ranges::any_of(boundary, [](char c) { return c < 0x20 || c > 0x7e; }))
+      return bad("the boundary has odd bytes");
     return boundary;
   }
   return bad("the content type names no boundary");
 }
 
 MultipartParser::MultipartParser(std::string boundary, MultipartLimits limits)
-    : delimiter_("\r\n--" + std::move(boundary)), limits_(limits), input_("\r\n") {}  // the first delimiter starts no line
+    : delimiter_("\r\n--" + std::move(boundary)),
+      limits_(limits),
+      input_("\r\n") {}  // the first delimiter starts no line
 
 Result<void> MultipartParser::push(std::string_view bytes, std::vector<MultipartEvent>& events) {
   input_.erase(0, next_);
@@ -171,13 +183,17 @@ Result<bool> MultipartParser::step(std::vector<MultipartEvent>& events) {
       state_ = State::after_delimiter;
       return true;
     }
-    case State::after_delimiter: return read_delimiter_end(events);
-    case State::headers: return read_headers(events);
-    case State::data: return read_data(events);
+    case State::after_delimiter:
+      return read_delimiter_end(events);
+    case State::headers:
+      return read_headers(events);
+    case State::data:
+      return read_data(events);
     case State::epilogue:
       preamble_bytes_ += rest.size();
       next_ += rest.size();
-      if (preamble_bytes_ > 2 * limits_.header_bytes_max) return bad("too many bytes after its last boundary");
+      if (preamble_bytes_ > 2 * limits_.header_bytes_max)
+        return bad("too many bytes after its last boundary");
       return false;
   }
   return false;
@@ -205,7 +221,8 @@ Result<bool> MultipartParser::read_headers(std::vector<MultipartEvent>& events) 
   if (rest.starts_with("\r\n")) return bad("a part has no headers");
   const std::size_t end = rest.find("\r\n\r\n");
   if (std::min(end, rest.size()) > limits_.header_bytes_max) {
-    return fail(Errc::too_large, fmt::format("the headers of a part have more than {} bytes", limits_.header_bytes_max));
+    return fail(Errc::too_large,
+                fmt::format("the headers of a part have more than {} bytes", limits_.header_bytes_max));
   }
   if (end == std::string_view::npos) return false;
   ATELIER_TRY(PartHead head, parse_part_head(rest.substr(0, end)));
@@ -241,7 +258,8 @@ Result<bool> MultipartParser::read_data(std::vector<MultipartEvent>& events) {
 Result<void> MultipartParser::count_data(std::size_t bytes) {
   part_bytes_ += bytes;
   const std::uint64_t most = is_file_ ? limits_.file_bytes_max : limits_.field_bytes_max;
-  if (part_bytes_ > most) return fail(Errc::too_large, fmt::format("a part of the form has more than {} bytes", most));
+  if (part_bytes_ > most)
+    return fail(Errc::too_large, fmt::format("a part of the form has more than {} bytes", most));
   return {};
 }
 
@@ -255,7 +273,8 @@ awaitable<Result<void>> deliver(MultipartSink& sink, MultipartEvent& event) {
 
 }  // namespace
 
-awaitable<Result<void>> read_multipart(Request& request, MultipartSink& sink, MultipartLimits limits, Instant deadline) {
+awaitable<Result<void>> read_multipart(Request& request, MultipartSink& sink, MultipartLimits limits,
+                                       Instant deadline) {
   ATELIER_CO_TRY(std::string boundary, multipart_boundary(request.headers.get("Content-Type")));
   MultipartParser parser(std::move(boundary), limits);
   std::vector<MultipartEvent> events;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// multipart/form-data (RFC 7578), streamed: a push parser without I/O, and a coroutine that feeds it from a request.
-// Everything wrong with the form is bad_request; too much of something is too_large (reliability.md 76).
+// multipart/form-data (RFC 7578), streamed: a push parser without I/O, and a coroutine that feeds it from a
+// request. Everything wrong with the form is bad_request; too much of something is too_large (reliability.md
+// 76).
 
 #include <cstddef>
 #include <cstdint>
@@ -26,12 +27,17 @@ struct MultipartLimits {
 
 struct PartHead {
   std::string name;
-  std::optional<std::string> filename;  // as sent (WHATWG escapes %22 %0D %0A undone); may hold any path tricks
-  std::string content_type;             // "" if absent
+  std::optional<std::string>
+      filename;              // as sent (WHATWG escapes %22 %0D %0A undone); may hold any path tricks
+  std::string content_type;  // "" if absent
 };
 
-struct PartBegin { PartHead head; };
-struct PartData { std::string_view bytes; };  // never empty; points into the parser, until the next push
+struct PartBegin {
+  PartHead head;
+};
+struct PartData {
+  std::string_view bytes;
+};  // never empty; points into the parser, until the next push
 struct PartEnd {};
 using MultipartEvent = std::variant<PartBegin, PartData, PartEnd>;
 
@@ -55,7 +61,7 @@ class MultipartParser {
   std::string delimiter_;  // "\r\n--boundary"
   MultipartLimits limits_;
   State state_ = State::start;
-  std::string input_;      // unconsumed bytes from next_ on
+  std::string input_;  // unconsumed bytes from next_ on
   std::size_t next_ = 0;
   std::size_t parts_ = 0;
   std::uint64_t part_bytes_ = 0;
@@ -63,7 +69,8 @@ class MultipartParser {
   bool is_file_ = false;
 };
 
-/// The boundary of a Content-Type value. Errors: bad_request (other type, none, longer than 70 bytes, odd bytes).
+/// The boundary of a Content-Type value. Errors: bad_request (other type, none, longer than 70 bytes, odd
+/// bytes).
 [[nodiscard]] Result<std::string> multipart_boundary(std::string_view content_type);
 
 /// Where the parts go. Each call is awaited before more is read: back-pressure.
@@ -76,7 +83,8 @@ class MultipartSink {
 };
 
 /// Feeds the body of `request` to `sink`. The sink's errors end it and are passed on.
-[[nodiscard]] awaitable<Result<void>> read_multipart(Request& request, MultipartSink& sink, MultipartLimits limits = {},
+[[nodiscard]] awaitable<Result<void>> read_multipart(Request& request, MultipartSink& sink,
+                                                     MultipartLimits limits = {},
                                                      Instant deadline = kNoDeadline);
 
 }  // namespace atelier::net

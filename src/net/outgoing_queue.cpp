@@ -16,12 +16,15 @@ OutgoingQueue::OutgoingQueue(Runtime& runtime, WebSocket& socket, OutgoingLimits
 
 OutgoingQueue::~OutgoingQueue() { socket_.when_ended(nullptr); }
 
-OutgoingQueue::Pushed OutgoingQueue::push(Message message) { return enqueue({std::move(message), std::nullopt}); }
+OutgoingQueue::Pushed OutgoingQueue::push(Message message) {
+  return enqueue({std::move(message), std::nullopt});
+}
 
 OutgoingQueue::Pushed OutgoingQueue::push_latest(Message message, std::uint64_t key) {
   if (closing_) return Pushed::closed;
   // Searched from the back: the one with the same key is the newest but few.
-  const auto found = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Entry& e) { return e.key == key; });
+  const auto found =
+      std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Entry& e) { return e.key == key; });
   if (found != waiting_.rend()) {
     bytes_ = bytes_ - found->message.view().size() + message.view().size();
     found->message = std::move(message);
@@ -56,8 +59,9 @@ void OutgoingQueue::close(CloseCode code, std::string reason) {
 
 awaitable<void> OutgoingQueue::changed() {
   auto initiate = [this](auto handler) { wake_.arm(ByteStream::WaitHandler(std::move(handler))); };
-  const auto result = co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
-      initiate, as_tuple_awaitable);
+  const auto result =
+      co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
+          initiate, as_tuple_awaitable);
   static_cast<void>(result);
 }
 

@@ -40,7 +40,8 @@ RangeDecision decide_range(const HeaderList& request, std::uint64_t size, std::s
                            std::optional<std::int64_t> modified) {
   const RangeDecision whole{RangeDecision::Kind::whole, {0, size}};
   if (request.count("Range") != 1) return whole;
-  if (const auto condition = request.find("If-Range"); condition && !if_range_holds(*condition, etag, modified)) {
+  if (const auto condition = request.find("If-Range");
+      condition && !if_range_holds(*condition, etag, modified)) {
     return whole;
   }
   std::string_view value = request.get("Range");

@@ -25,8 +25,8 @@ struct RangeDecision {
   bool operator==(const RangeDecision&) const = default;
 };
 
-/// `Range` and `If-Range` of a request. Other units, several ranges and malformed values are ignored: 200 (RFC 9110
-/// 14.2). `etag` as sent, with quotes; If-Range compares strongly. `modified` in Unix seconds.
+/// `Range` and `If-Range` of a request. Other units, several ranges and malformed values are ignored: 200
+/// (RFC 9110 14.2). `etag` as sent, with quotes; If-Range compares strongly. `modified` in Unix seconds.
 [[nodiscard]] RangeDecision decide_range(const HeaderList& request, std::uint64_t size, std::string_view etag,
                                          std::optional<std::int64_t> modified = std::nullopt);
 /// "bytes 0-9/100"; for `unsatisfiable` "bytes */100".

@@ -45,7 +45,8 @@ bool has_no_body(unsigned status) { return status < 200 || status == 204 || stat
 ServerShared::ServerShared(Runtime& r, ServerLimits l, Handler h)
     : runtime(r), limits(l), handler(std::move(h)), sweep(DeadlineSweep::make(r)) {}
 
-ServerConnection::ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer, bool secure)
+ServerConnection::ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer,
+                                   bool secure)
     : shared_(shared),
       stream_(std::move(stream), shared.sweep),
       input_(stream_),
@@ -95,12 +96,14 @@ awaitable<ServerConnection::Next> ServerConnection::serve_one() {
   if (bytes.end == MessageInput::Head::End::refused) co_return co_await refuse(scanner.error());
   Request request;
   RequestHead head;
-  if (auto error = parse_request_head(bytes.head, head_limits(), request, head)) co_return co_await refuse(std::move(*error));
+  if (auto error = parse_request_head(bytes.head, head_limits(), request, head))
+    co_return co_await refuse(std::move(*error));
   ++shared_.counters.requests;
   ++served_;
   request.peer = peer_;
   request.secure = secure_;
-  const BodyPace pace{shared_.limits.body_idle, shared_.limits.body_grace, shared_.limits.body_bytes_per_second_min};
+  const BodyPace pace{shared_.limits.body_idle, shared_.limits.body_grace,
+                      shared_.limits.body_bytes_per_second_min};
   MessageBody body(stream_, input_, head.framing, pace, MessageBody::Side::server);
   if (head.expects_continue && input_.pending().empty()) body.send_continue_first();
   request.body = &body;
@@ -117,7 +120,8 @@ awaitable<ServerConnection::Next> ServerConnection::refuse(HeadError error) {
   co_return sent ? Next::close : Next::gone;
 }
 
-awaitable<ServerConnection::Next> ServerConnection::answer(Request& request, const RequestHead& head, MessageBody& body) {
+awaitable<ServerConnection::Next> ServerConnection::answer(Request& request, const RequestHead& head,
+                                                           MessageBody& body) {
   Response response;
   if (request.target == "*") {
     response.status = 204;
@@ -147,12 +151,13 @@ awaitable<Response> ServerConnection::handle(Request& request) {
     failure = error.what();
   }
   ++shared_.counters.handler_failures;
-  log::error("handler_failed", {{"method", to_string(request.method)}, {"path", request.path()}, {"reason", failure}});
+  log::error("handler_failed",
+             {{"method", to_string(request.method)}, {"path", request.path()}, {"reason", failure}});
   co_return Response::text(500, "the server made a mistake; it is in its log\n");
 }
 
-awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const RequestHead& head, MessageBody& body,
-                                                         Response response) {
+awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const RequestHead& head,
+                                                         MessageBody& body, Response response) {
   const bool old_peer = request.version_minor == 0;
   bool keep = head.keep_alive && !shared_.stopping && !response.close_connection && !body.broken() &&
               !body.continue_pending() && !response.headers.has_token("Connection", "close") &&
@@ -232,11 +237,13 @@ awaitable<void> ServerConnection::linger() {
   }
 }
 
-void ServerConnection::write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked, bool keep,
-                                  bool old_peer) {
+void ServerConnection::write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked,
+                                  bool keep, bool old_peer) {
   head_.clear();
-  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
-  const bool dated = response.headers.contains("Date") || (response.shared_headers && response.shared_headers->contains("Date"));
+  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", response.status,
+                 reason_phrase(response.status));
+  const bool dated = response.headers.contains("Date") ||
+                     (response.shared_headers && response.shared_headers->contains("Date"));
   if (!dated) head_ += date_line(shared_.runtime.wall());
   if (response.shared_headers) head_ += response.shared_headers->wire();
   head_ += response.headers.wire();

@@ -43,7 +43,8 @@ class ServerConnection {
   awaitable<Next> upgrade(Request& request, Response response);
   awaitable<bool> drain(MessageBody& body);
   awaitable<void> linger();
-  void write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked, bool keep, bool old_peer);
+  void write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked, bool keep,
+                  bool old_peer);
   HeadLimits head_limits() const;
   SendLimits send_limits() const { return {shared_.limits.write_stall, kNoDeadline}; }
 

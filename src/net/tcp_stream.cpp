@@ -23,7 +23,9 @@ namespace {
 
 using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 
-void set_option(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
+void set_option(int fd, int level, int name, int value) {
+  ::setsockopt(fd, level, name, &value, sizeof value);
+}
 
 Transfer sent(ssize_t count) {
   if (count >= 0) return Transfer::moved(static_cast<std::size_t>(count));
@@ -80,7 +82,8 @@ class TcpStream final : public ByteStream {
   std::size_t buffered() const override { return 0; }
 
   void async_wait(Wait what, WaitHandler handler) override {
-    descriptor_.async_wait(what == Wait::readable ? Descriptor::wait_read : Descriptor::wait_write, std::move(handler));
+    descriptor_.async_wait(what == Wait::readable ? Descriptor::wait_read : Descriptor::wait_write,
+                           std::move(handler));
   }
 
   void interrupt() override {
@@ -115,7 +118,8 @@ Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port
   hints.ai_flags = AI_NUMERICSERV | (is_literal(host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
   addrinfo* list = nullptr;
   const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
-  if (error != 0) return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", host, ::gai_strerror(error)));
+  if (error != 0)
+    return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", host, ::gai_strerror(error)));
   std::vector<Address> addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     Address& address = addresses.emplace_back();
@@ -139,12 +143,14 @@ awaitable<Result<std::unique_ptr<ByteStream>>> connect_one(Runtime& runtime, con
   TimedStream stream(make_tcp_stream(runtime.executor(), std::move(socket)), DeadlineSweep::make(runtime));
   if (first_error == EINPROGRESS) {
     const auto end = co_await stream.wait(ByteStream::Wait::writable, deadline);
-    if (end == TimedStream::End::timeout) co_return fail(Errc::timeout, fmt::format("connect to {}: no answer", name));
+    if (end == TimedStream::End::timeout)
+      co_return fail(Errc::timeout, fmt::format("connect to {}: no answer", name));
     if (end == TimedStream::End::stopped) co_return fail(Errc::cancelled, "the connect was cancelled");
     int error = 0;
     socklen_t length = sizeof error;
     ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(error)));
+    if (error != 0)
+      co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(error)));
   }
   co_return stream.release();
 }
@@ -155,8 +161,8 @@ std::unique_ptr<ByteStream> make_tcp_stream(Executor executor, OwnedFd socket) {
   return std::make_unique<TcpStream>(executor, std::move(socket));
 }
 
-awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std::string host, std::uint16_t port,
-                                                          Instant deadline) {
+awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std::string host,
+                                                           std::uint16_t port, Instant deadline) {
   Result<std::vector<Address>> addresses = fail(Errc::internal, "");
   if (is_literal(host)) {
     addresses = resolve(host, port);
@@ -169,7 +175,8 @@ awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std
   Error last{Errc::not_found, fmt::format("{} has no address", name)};
   for (const Address& address : *addresses) {
     auto stream = co_await connect_one(runtime, address, name, deadline);
-    if (stream || stream.error().code == Errc::timeout || stream.error().code == Errc::cancelled) co_return stream;
+    if (stream || stream.error().code == Errc::timeout || stream.error().code == Errc::cancelled)
+      co_return stream;
     last = std::move(stream).error();
   }
   co_return std::unexpected(std::move(last));

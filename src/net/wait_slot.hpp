@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The place of one waiting handler: armed, then finished once by an event, an interrupt or its cancellation slot.
+// The place of one waiting handler: armed, then finished once by an event, an interrupt or its cancellation
+// slot.
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
@@ -21,7 +22,8 @@ class WaitSlot {
 
   void arm(ByteStream::WaitHandler handler) {
     finish(asio::error::operation_aborted);
-    // Boost 1.81: never move-assign an any_completion_handler, and ask the wrapper for its own slot (net.md 3).
+    // Boost 1.81: never move-assign an any_completion_handler, and ask the wrapper for its own slot (net.md
+    // 3).
     handler_.swap(handler);
     auto slot = asio::get_associated_cancellation_slot(handler_);
     if (slot.is_connected()) {

@@ -31,7 +31,8 @@ constexpr std::size_t kQuotedBytesMax = 300;
 
 beast::string_view to_beast(std::string_view text) { return {text.data(), text.size()}; }
 
-/// One asynchronous step that a coroutine waits for with a deadline. Shared, because either side may go first.
+/// One asynchronous step that a coroutine waits for with a deadline. Shared, because either side may go
+/// first.
 struct Step {
   explicit Step(std::shared_ptr<DeadlineSweep> sweep) : waiter(std::move(sweep)) {}
   void finish(error_code code) {
@@ -48,10 +49,12 @@ struct Outgoing {
   Step step;
 };
 
-/// Everything behind a WebSocket. The operations under way hold it, so that it may outlive the object of the caller.
+/// Everything behind a WebSocket. The operations under way hold it, so that it may outlive the object of the
+/// caller.
 class BeastSocket : public std::enable_shared_from_this<BeastSocket> {
  public:
-  BeastSocket(std::unique_ptr<ByteStream> bytes, std::shared_ptr<DeadlineSweep> s, WebSocketLimits l, std::string first)
+  BeastSocket(std::unique_ptr<ByteStream> bytes, std::shared_ptr<DeadlineSweep> s, WebSocketLimits l,
+              std::string first)
       : limits(l),
         sweep(std::move(s)),
         state(std::make_shared<BeastStreamState>(std::move(bytes), sweep->runtime(), std::move(first))),
@@ -62,7 +65,8 @@ class BeastSocket : public std::enable_shared_from_this<BeastSocket> {
   }
 
   awaitable<Result<void>> accept(const Request& request, const HeaderList& headers);
-  awaitable<Result<void>> dial(std::string host, std::string target, const HeaderList& headers, Instant deadline);
+  awaitable<Result<void>> dial(std::string host, std::string target, const HeaderList& headers,
+                               Instant deadline);
   awaitable<Result<Message>> read(Instant deadline);
   awaitable<Result<void>> write(Message message, Instant deadline);
   awaitable<void> close(CloseCode code, std::string reason);
@@ -114,14 +118,16 @@ void BeastSocket::opened() {
 }
 
 awaitable<Result<void>> BeastSocket::accept(const Request& request, const HeaderList& headers) {
-  beast::http::request<beast::http::empty_body> handshake(beast::http::verb::get, to_beast(request.target), 11);
+  beast::http::request<beast::http::empty_body> handshake(beast::http::verb::get, to_beast(request.target),
+                                                          11);
   for (const auto field : request.headers) handshake.insert(to_beast(field.name), to_beast(field.value));
   stream.set_option(ws::stream_base::decorator([&headers](ws::response_type& response) {
     for (const auto field : headers) response.insert(to_beast(field.name), to_beast(field.value));
     if (response.count(beast::http::field::server) == 0) response.set(beast::http::field::server, "atelier");
   }));
   auto step = std::make_shared<Step>(sweep);
-  stream.async_accept(handshake, [self = shared_from_this(), step](error_code error) { step->finish(error); });
+  stream.async_accept(handshake,
+                      [self = shared_from_this(), step](error_code error) { step->finish(error); });
   stream.set_option(ws::stream_base::decorator([](ws::response_type&) {}));  // the answer has been built
   const auto got = co_await step->waiter.wait(sweep->now() + limits.write_stall);
   if (got != Waiter::End::done || step->error) {
@@ -134,11 +140,16 @@ awaitable<Result<void>> BeastSocket::accept(const Request& request, const Header
 
 Errc errc_of_status(unsigned status) {
   switch (status) {
-    case 401: return Errc::unauthorized;
-    case 403: return Errc::forbidden;
-    case 404: return Errc::not_found;
-    case 429: return Errc::unavailable;
-    default: return status >= 500 ? Errc::unavailable : Errc::protocol;
+    case 401:
+      return Errc::unauthorized;
+    case 403:
+      return Errc::forbidden;
+    case 404:
+      return Errc::not_found;
+    case 429:
+      return Errc::unavailable;
+    default:
+      return status >= 500 ? Errc::unavailable : Errc::protocol;
   }
 }
 
@@ -147,12 +158,14 @@ awaitable<Result<void>> BeastSocket::dial(std::string host, std::string target, 
   stream.write_buffer_bytes(kClientBufferBytes);
   stream.set_option(ws::stream_base::decorator([&headers](ws::request_type& request) {
     for (const auto field : headers) request.insert(to_beast(field.name), to_beast(field.value));
-    if (request.count(beast::http::field::user_agent) == 0) request.set(beast::http::field::user_agent, "atelier");
+    if (request.count(beast::http::field::user_agent) == 0)
+      request.set(beast::http::field::user_agent, "atelier");
   }));
   auto step = std::make_shared<Step>(sweep);
   auto response = std::make_shared<ws::response_type>();
-  stream.async_handshake(*response, to_beast(host), to_beast(target),
-                         [self = shared_from_this(), step, response](error_code error) { step->finish(error); });
+  stream.async_handshake(
+      *response, to_beast(host), to_beast(target),
+      [self = shared_from_this(), step, response](error_code error) { step->finish(error); });
   stream.set_option(ws::stream_base::decorator([](ws::request_type&) {}));  // the request has been built
   const auto got = co_await step->waiter.wait(deadline);
   if (got == Waiter::End::done && !step->error) {
@@ -160,16 +173,18 @@ awaitable<Result<void>> BeastSocket::dial(std::string host, std::string target, 
     co_return Result<void>{};
   }
   drop(Errc::closed, "the handshake failed");
-  if (got == Waiter::End::timeout) co_return fail(Errc::timeout, fmt::format("{}: no answer to the WebSocket handshake", host));
+  if (got == Waiter::End::timeout)
+    co_return fail(Errc::timeout, fmt::format("{}: no answer to the WebSocket handshake", host));
   if (got == Waiter::End::cancelled) co_return fail(Errc::cancelled, "the handshake was cancelled");
   if (step->error == ws::error::upgrade_declined) {
     const auto status = response->result_int();
     co_return fail(errc_of_status(status), fmt::format("{}{} answered {}: {}", host, target, status,
                                                        response->body().substr(0, kQuotedBytesMax)));
   }
-  const Errc code = step->error.category() == boost::system::system_category() || step->error == asio::error::eof
-                        ? Errc::unavailable
-                        : Errc::protocol;
+  const Errc code =
+      step->error.category() == boost::system::system_category() || step->error == asio::error::eof
+          ? Errc::unavailable
+          : Errc::protocol;
   co_return fail(code, fmt::format("{}: the WebSocket handshake failed: {}", host, step->error.message()));
 }
 
@@ -201,7 +216,8 @@ void BeastSocket::start_read() {
   missed_pings = 0;
   incoming.clear();
   buffer.emplace(incoming);
-  stream.async_read(*buffer, [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
+  stream.async_read(*buffer,
+                    [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
 }
 
 void BeastSocket::on_read(error_code error) {
@@ -228,7 +244,8 @@ awaitable<Result<void>> BeastSocket::write(Message message, Instant deadline) {
     co_return fail(Errc::timeout, "the message could not be written in time");
   }
   if (got == Waiter::End::cancelled) co_return fail(Errc::cancelled, "the write was cancelled");
-  if (entry->step.error) co_return std::unexpected(end_error.value_or(Error{Errc::closed, "the WebSocket has ended"}));
+  if (entry->step.error)
+    co_return std::unexpected(end_error.value_or(Error{Errc::closed, "the WebSocket has ended"}));
   co_return Result<void>{};
 }
 
@@ -239,8 +256,9 @@ void BeastSocket::pump() {
   const auto& front = outgoing.front();
   stream.binary(front->message.kind == MessageKind::binary);
   const std::string_view bytes = front->message.view();
-  stream.async_write(asio::const_buffer(bytes.data(), bytes.size()),
-                     [self = shared_from_this(), front](error_code error, std::size_t) { self->on_write(error); });
+  stream.async_write(
+      asio::const_buffer(bytes.data(), bytes.size()),
+      [self = shared_from_this(), front](error_code error, std::size_t) { self->on_write(error); });
 }
 
 void BeastSocket::on_write(error_code error) {
@@ -277,7 +295,8 @@ void BeastSocket::on_tick() {
 std::string cut_reason(std::string reason) {
   if (reason.size() <= kCloseReasonBytesMax) return reason;
   std::size_t size = kCloseReasonBytesMax;
-  while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xc0) == 0x80) --size;  // not inside a character
+  while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xc0) == 0x80)
+    --size;  // not inside a character
   reason.resize(size);
   return reason;
 }
@@ -315,10 +334,12 @@ void BeastSocket::end_with(error_code error) {
     const auto code = static_cast<std::uint16_t>(stream.reason().code);
     close_code = code == 0 || code == 1005 ? CloseCode::normal : static_cast<CloseCode>(code);
     close_reason.assign(stream.reason().reason.data(), stream.reason().reason.size());
-    return drop(Errc::closed, fmt::format("the peer closed the WebSocket ({})", static_cast<unsigned>(close_code)));
+    return drop(Errc::closed,
+                fmt::format("the peer closed the WebSocket ({})", static_cast<unsigned>(close_code)));
   }
   if (error == ws::error::message_too_big || error == ws::error::buffer_overflow) {
-    return drop(Errc::too_large, fmt::format("a message of more than {} bytes came", limits.message_bytes_max));
+    return drop(Errc::too_large,
+                fmt::format("a message of more than {} bytes came", limits.message_bytes_max));
   }
   if (error == ws::condition::protocol_violation) {
     return drop(Errc::protocol, "the peer broke the WebSocket protocol: " + error.message());
@@ -350,7 +371,9 @@ class BeastWebSocket final : public WebSocket {
   awaitable<Result<void>> write(Message message, Instant deadline) override {
     return socket_->write(std::move(message), deadline);
   }
-  awaitable<void> close(CloseCode code, std::string reason) override { return socket_->close(code, std::move(reason)); }
+  awaitable<void> close(CloseCode code, std::string reason) override {
+    return socket_->close(code, std::move(reason));
+  }
   void drop() override { socket_->drop(Errc::closed, "the WebSocket was dropped"); }
   bool is_open() const override { return !socket_->ended; }
   CloseCode close_code() const override { return socket_->close_code; }
@@ -362,28 +385,30 @@ class BeastWebSocket final : public WebSocket {
 
 }  // namespace
 
-awaitable<Result<std::unique_ptr<WebSocket>>> accept_websocket(std::unique_ptr<ByteStream> stream,
-                                                              std::shared_ptr<DeadlineSweep> sweep,
-                                                              const Request& request, const HeaderList& headers,
-                                                              WebSocketLimits limits, std::string first_bytes) {
-  auto socket = std::make_shared<BeastSocket>(std::move(stream), std::move(sweep), limits, std::move(first_bytes));
+awaitable<Result<std::unique_ptr<WebSocket>>> accept_websocket(
+    std::unique_ptr<ByteStream> stream, std::shared_ptr<DeadlineSweep> sweep, const Request& request,
+    const HeaderList& headers, WebSocketLimits limits, std::string first_bytes) {
+  auto socket =
+      std::make_shared<BeastSocket>(std::move(stream), std::move(sweep), limits, std::move(first_bytes));
   std::unique_ptr<WebSocket> out = std::make_unique<BeastWebSocket>(socket);
   ATELIER_CO_TRY_VOID(co_await socket->accept(request, headers));
   co_return out;
 }
 
 awaitable<Result<std::unique_ptr<WebSocket>>> dial_websocket(std::unique_ptr<ByteStream> stream,
-                                                            std::shared_ptr<DeadlineSweep> sweep, std::string host,
-                                                            std::string target, HeaderList headers,
-                                                            WebSocketLimits limits, Instant deadline) {
+                                                             std::shared_ptr<DeadlineSweep> sweep,
+                                                             std::string host, std::string target,
+                                                             HeaderList headers, WebSocketLimits limits,
+                                                             Instant deadline) {
   auto socket = std::make_shared<BeastSocket>(std::move(stream), std::move(sweep), limits, std::string());
   std::unique_ptr<WebSocket> out = std::make_unique<BeastWebSocket>(socket);
   ATELIER_CO_TRY_VOID(co_await socket->dial(std::move(host), std::move(target), headers, deadline));
   co_return out;
 }
 
-awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(Runtime& runtime, std::string url, HeaderList headers,
-                                                               WebSocketLimits limits, Instant deadline) {
+awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(Runtime& runtime, std::string url,
+                                                                HeaderList headers, WebSocketLimits limits,
+                                                                Instant deadline) {
   ATELIER_CO_TRY(const Url address, parse_url(url));
   if (address.scheme != "ws" && address.scheme != "http") {
     co_return fail(Errc::unsupported, fmt::format("{}:// is not supported yet, only ws://", address.scheme));

@@ -35,7 +35,9 @@ struct Message {
   [[nodiscard]] static Message binary(std::string bytes) {
     return {MessageKind::binary, std::make_shared<const std::string>(std::move(bytes))};
   }
-  [[nodiscard]] std::string_view view() const { return payload ? std::string_view(*payload) : std::string_view(); }
+  [[nodiscard]] std::string_view view() const {
+    return payload ? std::string_view(*payload) : std::string_view();
+  }
 
   MessageKind kind = MessageKind::text;
   std::shared_ptr<const std::string> payload;
@@ -67,15 +69,16 @@ class WebSocket {
  public:
   /// Drops the connection at once if close() was not called.
   virtual ~WebSocket() = default;
-  /// The next whole message. One reader at a time. A timeout or a cancelled caller leaves the socket usable: nothing
-  /// is lost, the next read gets the message. Errors: timeout; cancelled; closed (see close_code()); too_large,
-  /// protocol (bad UTF-8, reserved bits, ...: the peer has been sent 1009, 1007 or 1002).
+  /// The next whole message. One reader at a time. A timeout or a cancelled caller leaves the socket usable:
+  /// nothing is lost, the next read gets the message. Errors: timeout; cancelled; closed (see close_code());
+  /// too_large, protocol (bad UTF-8, reserved bits, ...: the peer has been sent 1009, 1007 or 1002).
   [[nodiscard]] virtual awaitable<Result<Message>> read(Instant deadline) = 0;
-  /// Writes one message as one frame; several callers take turns in the order of their calls. After a timeout the
-  /// connection is dropped. A cancelled caller's message is still sent. Errors: timeout, closed, cancelled.
+  /// Writes one message as one frame; several callers take turns in the order of their calls. After a timeout
+  /// the connection is dropped. A cancelled caller's message is still sent. Errors: timeout, closed,
+  /// cancelled.
   [[nodiscard]] virtual awaitable<Result<void>> write(Message message, Instant deadline) = 0;
-  /// Sends what waits and a close frame, waits up to 3 s for the peer's answer, ends the connection. Idempotent.
-  /// `reason` at most 123 bytes, the rest is cut off.
+  /// Sends what waits and a close frame, waits up to 3 s for the peer's answer, ends the connection.
+  /// Idempotent. `reason` at most 123 bytes, the rest is cut off.
   [[nodiscard]] virtual awaitable<void> close(CloseCode code, std::string reason) = 0;
   /// Ends the connection at once; reads and writes under way fail with `closed`.
   virtual void drop() = 0;
@@ -84,8 +87,8 @@ class WebSocket {
   [[nodiscard]] virtual CloseCode close_code() const = 0;
   [[nodiscard]] virtual std::string close_reason() const = 0;
 
-  /// `callback` is called once when the connection has ended, whoever ended it; not from inside this function. One at
-  /// a time; OutgoingQueue uses it.
+  /// `callback` is called once when the connection has ended, whoever ended it; not from inside this
+  /// function. One at a time; OutgoingQueue uses it.
   void when_ended(std::move_only_function<void()> callback) { on_end_ = std::move(callback); }
 
  protected:
@@ -99,21 +102,20 @@ class WebSocket {
 };
 
 /// Dials `url` ("ws://host:port/target?query"). `headers` are added to the handshake (Authorization, ...).
-/// Errors: unsupported (wss), unauthorized (401), forbidden (403), not_found (404), unavailable (refused, 5xx), protocol (another
-/// answer than 101), timeout. The text holds the first bytes of the peer's answer.
-[[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(Runtime& runtime, std::string url,
-                                                                             HeaderList headers,
-                                                                             WebSocketLimits limits, Instant deadline);
+/// Errors: unsupported (wss), unauthorized (401), forbidden (403), not_found (404), unavailable (refused,
+/// 5xx), protocol (another answer than 101), timeout. The text holds the first bytes of the peer's answer.
+[[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(
+    Runtime& runtime, std::string url, HeaderList headers, WebSocketLimits limits, Instant deadline);
 
 struct OutgoingLimits {
-  std::size_t bytes_max = 8 << 20;          // above: everything is dropped and the socket closed with 1013
-  std::size_t messages_max = 100'000;       // the same
-  std::size_t latest_bytes_max = 512 << 10; // above: "latest" messages are not queued at all
+  std::size_t bytes_max = 8 << 20;           // above: everything is dropped and the socket closed with 1013
+  std::size_t messages_max = 100'000;        // the same
+  std::size_t latest_bytes_max = 512 << 10;  // above: "latest" messages are not queued at all
 };
 
 /// The byte-bounded queue in front of one socket. push() never blocks; run() is the one writer.
-/// The owner spawns run() beside its reading loop and keeps socket and queue alive until run() has returned; run()
-/// returns by itself soon after the socket has ended.
+/// The owner spawns run() beside its reading loop and keeps socket and queue alive until run() has returned;
+/// run() returns by itself soon after the socket has ended.
 class OutgoingQueue {
  public:
   enum class Pushed { queued, replaced, dropped, closed };
@@ -125,8 +127,8 @@ class OutgoingQueue {
 
   /// A message that must arrive. `closed` if the queue has overflowed or been closed.
   Pushed push(Message message);
-  /// A message of which only the newest of its `key` matters (previews, progress). It takes the place of a waiting
-  /// one with the same key, and is dropped when more than latest_bytes_max wait.
+  /// A message of which only the newest of its `key` matters (previews, progress). It takes the place of a
+  /// waiting one with the same key, and is dropped when more than latest_bytes_max wait.
   Pushed push_latest(Message message, std::uint64_t key);
   /// What waits is still written, then the socket is closed. Later pushes are refused.
   void close(CloseCode code, std::string reason);

@@ -17,10 +17,8 @@ namespace atelier::net {
     const HeaderList& headers, WebSocketLimits limits, std::string first_bytes);
 
 /// The client's side over a connected stream. `host` for the Host header.
-[[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> dial_websocket(std::unique_ptr<ByteStream> stream,
-                                                                          std::shared_ptr<DeadlineSweep> sweep,
-                                                                          std::string host, std::string target,
-                                                                          HeaderList headers, WebSocketLimits limits,
-                                                                          Instant deadline);
+[[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> dial_websocket(
+    std::unique_ptr<ByteStream> stream, std::shared_ptr<DeadlineSweep> sweep, std::string host,
+    std::string target, HeaderList headers, WebSocketLimits limits, Instant deadline);
 
 }  // namespace atelier::net
