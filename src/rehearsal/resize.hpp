@@ -5,8 +5,9 @@
 // nearest-exact, bilinear, bicubic and area follow PyTorch's interpolate without antialiasing (half-pixel
 // centres, edges repeated, bicubic with a = -0.75, area = mean of the covered pixels); lanczos follows
 // Pillow's resize: the samples become 8 bits first, three lobes, rows before columns with 22-bit fixed-point
-// weights and 8 bits between them (Pillow 11 and 12; 13 may take the columns first and differ by 1). Compared in tests/unit/rehearsal/resize_test.cpp with numbers that PyTorch and Pillow
-// computed: nearest-exact and lanczos bit for bit, the others within 1e-6.
+// weights and 8 bits between them (Pillow 11 and 12; 13 may take the columns first and differ by 1).
+// Compared in tests/unit/rehearsal/resize_test.cpp with numbers that PyTorch and Pillow computed:
+// nearest-exact and lanczos bit for bit, the others within 1e-6.
 
 #include <optional>
 #include <string_view>
