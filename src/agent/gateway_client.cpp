@@ -37,16 +37,25 @@ net::ClientRequest GatewayClient::make(net::Method method, std::string path) con
 
 Error GatewayClient::error_of(unsigned status, std::string text, LinkId asked_on) const {
   if (text.size() > 300) text.resize(300);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
   std::string what = fmt::format("the gateway answered {}: {}", status, text);
   // A refusal meant for an older link says nothing about the job: the next hello settles it.
   if (asked_on != link_) return Error(Errc::unavailable, std::move(what));
   switch (status) {
-    case 404: return Error(Errc::not_found, std::move(what));
-    case 409: return Error(Errc::stale_epoch, std::move(what));
-    case 413: return Error(Errc::too_large, std::move(what));
-    case 422: return Error(Errc::bad_hash, std::move(what));
-    case 507: return Error(Errc::disk_full, std::move(what));
-    default: return Error(Errc::unavailable, std::move(what));
+    case 404:
+      return Error(Errc::not_found, std::move(what));
+    case 409: {
+      const bool stale_epoch = text.find("stale_epoch") != std::string::npos;  // else stale_link
+      return Error(stale_epoch ? Errc::stale_epoch : Errc::unavailable, std::move(what));
+    }
+    case 413:
+      return Error(Errc::too_large, std::move(what));
+    case 422:
+      return Error(Errc::bad_hash, std::move(what));
+    case 507:
+      return Error(Errc::disk_full, std::move(what));
+    default:
+      return Error(Errc::unavailable, std::move(what));
   }
 }
 
@@ -58,7 +67,9 @@ awaitable<Result<GatewayClient::Head>> GatewayClient::exchange(net::ClientReques
   head.status = response->status;
   const std::string_view offset = response->headers.get("Upload-Offset");
   std::uint64_t value = 0;
-  if (std::from_chars(offset.data(), offset.data() + offset.size(), value).ec == std::errc() && !offset.empty()) head.offset = value;
+  if (std::from_chars(offset.data(), offset.data() + offset.size(), value).ec == std::errc() &&
+      !offset.empty())
+    head.offset = value;
   if (!bodiless) {
     auto text = co_await response->read_all(kTextBytesMax, deadline);
     if (text) head.text = std::move(*text);
@@ -70,11 +81,13 @@ awaitable<Result<std::string>> GatewayClient::prompt(RunKey key, link::PromptRef
   if (reference.bytes > kPromptBytesMax) co_return fail(Errc::too_large, "the prompt is larger than 32 MB");
   const LinkId asked_on = link_;
   const Instant deadline = runtime_.now() + kPromptLimit;
-  auto response = co_await http_.request(make(net::Method::get, fmt::format("/prompt/{}/{}", key.job, key.epoch)), deadline);
+  auto response = co_await http_.request(
+      make(net::Method::get, fmt::format("/prompt/{}/{}", key.job, key.epoch)), deadline);
   if (!response) co_return std::unexpected(std::move(response).error());
   auto body = co_await response->read_all(kPromptBytesMax, deadline);
   if (!body) co_return std::unexpected(std::move(body).error());
-  if (response->status != 200) co_return std::unexpected(error_of(response->status, std::move(*body), asked_on));
+  if (response->status != 200)
+    co_return std::unexpected(error_of(response->status, std::move(*body), asked_on));
   if (sha256(*body) != reference.digest) co_return fail(Errc::closed, "the prompt came damaged");
   co_return std::move(*body);
 }
@@ -90,13 +103,21 @@ awaitable<Result<net::ClientResponse>> GatewayClient::input(RunKey key, Digest d
 }
 
 awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, LocalFile file, bool anew) {
-  const std::string path = fmt::format("/output/{}/{}/{}?digest={}&size={}", key.job, key.epoch, number, file.digest.hex(), file.size);
+  const std::string path = fmt::format("/output/{}/{}/{}?digest={}&size={}", key.job, key.epoch, number,
+                                       file.digest.hex(), file.size);
   const LinkId asked_on = link_;
   std::uint64_t offset = 0;
   if (!anew) {
     auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
+    if (asked && asked->status == 409) {
+      // Stale epoch or stale link? An answer to HEAD has no text: ask with a PUT of nothing.
+      auto nothing = make(net::Method::put, fmt::format("{}&offset={}", path, file.size));
+      asked = co_await exchange(std::move(nothing), runtime_.now() + kShort);
+      if (asked && (asked->status == 416 || asked->status == 204)) asked->status = 200;
+    }
     if (!asked) co_return std::unexpected(std::move(asked).error());
-    if (asked->status != 200) co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
+    if (asked->status != 200)
+      co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
     offset = asked->offset.value_or(0);
     if (offset == file.size) co_return Result<void>();
     if (offset > file.size) offset = 0;
@@ -104,10 +125,12 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
   for (int tries = 0; tries < kResumesMax; ++tries) {
     auto open = [file] { return file.folder.open_file(file.path); };
     auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
-    if (!opened || opened->size() != file.size) co_return fail(Errc::io, "an output file went away before it was uploaded");
+    if (!opened || opened->size() != file.size)
+      co_return fail(Errc::io, "an output file went away before it was uploaded");
     auto request = make(net::Method::put, fmt::format("{}&offset={}", path, offset));
     request.headers.add("Content-Type", "application/octet-stream");
-    request.body = net::FileBody(net::OwnedFd(std::move(*opened).take().release()), offset, file.size - offset);
+    request.body =
+        net::FileBody(net::OwnedFd(std::move(*opened).take().release()), offset, file.size - offset);
     auto answer = co_await exchange(std::move(request), runtime_.now() + kUploadLimit);
     if (!answer) co_return std::unexpected(std::move(answer).error());
     if (answer->status == 204 || answer->status == 200) co_return Result<void>();
@@ -120,13 +143,15 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
   co_return fail(Errc::unavailable, "the gateway and the agent do not agree on an upload's offset");
 }
 
-awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest, std::shared_ptr<const std::string> bytes) {
+awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest,
+                                                           std::shared_ptr<const std::string> bytes) {
   const std::string path = "/object_info/" + digest.hex();
   const LinkId asked_on = link_;
   auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
   if (!asked) co_return std::unexpected(std::move(asked).error());
   if (asked->status == 200) co_return Result<void>();
-  if (asked->status != 404) co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
+  if (asked->status != 404)
+    co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
   auto request = make(net::Method::put, path);
   request.headers.add("Content-Type", "application/json");
   request.body = net::SharedBody(std::move(bytes));

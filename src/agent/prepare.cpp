@@ -11,15 +11,19 @@ namespace json = boost::json;
 
 comfy::FileType to_comfy(link::FileType type) {
   switch (type) {
-    case link::FileType::input: return comfy::FileType::input;
-    case link::FileType::output: return comfy::FileType::output;
-    case link::FileType::temp: return comfy::FileType::temp;
+    case link::FileType::input:
+      return comfy::FileType::input;
+    case link::FileType::output:
+      return comfy::FileType::output;
+    case link::FileType::temp:
+      return comfy::FileType::temp;
   }
   return comfy::FileType::input;
 }
 
-Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info, const comfy::WorkerNames& names,
-                                const link::Lease& lease, std::string_view client_id) {
+Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,
+                                const comfy::WorkerNames& names, const link::Lease& lease,
+                                std::string_view client_id) {
   comfy::JsonLimits limits;
   limits.bytes_max = 32u << 20;  // the accepted form holds prompt, workflow and pins
   limits.depth_max = 128;
@@ -27,7 +31,8 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   if (!parsed.is_object()) return fail(Errc::bad_request, "the accepted form is not an object");
   json::object& form = parsed.object();
   json::value* prompt = form.if_contains("prompt");
-  if (prompt == nullptr || !prompt->is_object()) return fail(Errc::bad_request, "the accepted form has no prompt");
+  if (prompt == nullptr || !prompt->is_object())
+    return fail(Errc::bad_request, "the accepted form has no prompt");
   Prepared prepared;
   prepared.original_prompt = comfy::python_json_dumps(*prompt);
   comfy::rewrite(prompt->get_object(), info, names, lease.job, lease.epoch);
@@ -36,13 +41,15 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   body["prompt_id"] = lease.run_id.uuid();
   body["client_id"] = client_id;
   json::value* extra = form.if_contains("extra_data");
-  json::object extra_data = extra != nullptr && extra->is_object() ? std::move(extra->get_object()) : json::object();
+  json::object extra_data =
+      extra != nullptr && extra->is_object() ? std::move(extra->get_object()) : json::object();
   extra_data.erase("client_id");
   extra_data.erase("create_time");
   if (!lease.preview_method.empty()) extra_data["preview_method"] = lease.preview_method;
   body["extra_data"] = std::move(extra_data);
   // Of a prompt that is valid in part only these outputs run; ComfyUI 0.3.60 and newer know the field.
-  if (json::value* outputs = form.if_contains("outputs_to_execute"); outputs != nullptr && outputs->is_array()) {
+  if (json::value* outputs = form.if_contains("outputs");
+      outputs != nullptr && outputs->is_array() && !outputs->get_array().empty()) {
     body["partial_execution_targets"] = std::move(*outputs);
   }
   prepared.body = comfy::print_json(body);

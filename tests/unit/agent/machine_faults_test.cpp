@@ -313,7 +313,8 @@ TEST_CASE("a job lost with its engine while the link was opened goes back") {
   CHECK(rig.sent<link::EngineLost>().size() == 1);
 }
 
-TEST_CASE("object_info that the gateway wants is published, then the engine announced; a failure is tried again") {
+TEST_CASE(
+    "object_info that the gateway wants is published, then the engine announced; a failure is tried again") {
   Rig rig;
   rig.engine_up();
   rig.open();

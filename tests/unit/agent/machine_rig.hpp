@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// An AgentMachine with what tests need around it: a clock by hand, the actions of the last input, short ways to say
-// what the gateway, the engine and the agent's own workers report.
+// An AgentMachine with what tests need around it: a clock by hand, the actions of the last input, short ways
+// to say what the gateway, the engine and the agent's own workers report.
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -17,7 +17,9 @@ namespace atelier::agent {
 inline constexpr RunKey kJob{JobId{7}, Epoch{1}};
 
 struct Rig {
-  explicit Rig(MachineOptions options = default_options()) : machine(std::move(options)) { last = machine.start(now); }
+  explicit Rig(MachineOptions options = default_options()) : machine(std::move(options)) {
+    last = machine.start(now);
+  }
 
   static MachineOptions default_options() {
     MachineOptions options;
@@ -50,7 +52,9 @@ struct Rig {
     return found;
   }
   template <class A>
-  std::size_t count() const { return all<A>().size(); }
+  std::size_t count() const {
+    return all<A>().size();
+  }
   template <class A>
   A only() const {
     auto found = all<A>();
@@ -107,10 +111,16 @@ struct Rig {
 
   void engine(std::string_view type, std::string fields = "", RunKey key = kJob) {
     if (!fields.empty()) fields = "," + fields;
-    feed(EngineEvent{0, fmt::format(R"({{"type":"{}","data":{{"prompt_id":"{}"{}}}}})", type, run_id(key).uuid(), fields)});
+    feed(EngineEvent{0, fmt::format(R"({{"type":"{}","data":{{"prompt_id":"{}"{}}}}})", type,
+                                    run_id(key).uuid(), fields)});
   }
   void executed(std::string_view node, RunKey key = kJob) {
-    engine("executed", fmt::format(R"("node":"{}","display_node":"{}","output":{{"images":[{{"filename":"a_00001_.png","subfolder":"","type":"output"}}]}})", node, node), key);
+    engine(
+        "executed",
+        fmt::format(
+            R"("node":"{}","display_node":"{}","output":{{"images":[{{"filename":"a_00001_.png","subfolder":"","type":"output"}}]}})",
+            node, node),
+        key);
   }
   void engine_ends(RunKey key = kJob) { engine("executing", R"("node":null)", key); }
 

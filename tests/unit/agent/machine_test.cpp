@@ -76,7 +76,8 @@ TEST_CASE("an ExecutionBlocked error in mid-run is relayed and ends nothing") {
   Rig rig;
   rig.ready();
   rig.run();
-  rig.engine("execution_error", R"("exception_type":"ExecutionBlocked","exception_message":"x","node_id":"3")");
+  rig.engine("execution_error",
+             R"("exception_type":"ExecutionBlocked","exception_message":"x","node_id":"3")");
   CHECK(rig.only_sent<link::Event>().n == 2);
   rig.finish_run();
   rig.history();
@@ -88,7 +89,8 @@ TEST_CASE("an error of a node ends the job as failed, with ComfyUI's own event")
   Rig rig;
   rig.ready();
   rig.run();
-  rig.engine("execution_error", R"("exception_type":"ValueError","exception_message":"boom","node_id":"3","timestamp":5)");
+  rig.engine("execution_error",
+             R"("exception_type":"ValueError","exception_message":"boom","node_id":"3","timestamp":5)");
   rig.engine_ends();
   rig.no_rest();
   rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
@@ -97,7 +99,8 @@ TEST_CASE("an error of a node ends the job as failed, with ComfyUI's own event")
   CHECK(ended.cause == link::EndCause::engine);
   CHECK(ended.reason == "boom");
   CHECK(ended.event.find("ValueError") != std::string::npos);
-  CHECK(ended.report.find("\"status_str\":\"error\"") != std::string::npos);  // the agent's own: ComfyUI had none
+  CHECK(ended.report.find("\"status_str\":\"error\"") !=
+        std::string::npos);  // the agent's own: ComfyUI had none
 }
 
 TEST_CASE("a prompt that ComfyUI refuses fails with the node that it named") {
@@ -105,9 +108,10 @@ TEST_CASE("a prompt that ComfyUI refuses fails with the node that it named") {
   rig.ready();
   rig.take();
   rig.feed(JobFetched{kJob, {}});
-  rig.feed(RunPosted{kJob, PostResult::refused,
-                     R"({"error":{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation"},)"
-                     R"("node_errors":{"4":{"class_type":"LoadImage","errors":[{"type":"custom_validation_failed","message":"Bad","details":"image"}]}}})"});
+  rig.feed(RunPosted{
+      kJob, PostResult::refused,
+      R"({"error":{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation"},)"
+      R"("node_errors":{"4":{"class_type":"LoadImage","errors":[{"type":"custom_validation_failed","message":"Bad","details":"image"}]}}})"});
   const auto ended = rig.only_sent<link::Ended>();
   CHECK(ended.outcome == link::Outcome::failed);
   CHECK(ended.cause == link::EndCause::refused);
@@ -294,7 +298,8 @@ TEST_CASE("previews are thinned per job, and the newest is never lost; final pic
   rig.ready();
   rig.run();
   auto frame = [&](char mark) {
-    const std::string metadata = fmt::format(R"({{"prompt_id":"{}","image_type":"image/jpeg"}})", Rig::run_id(kJob).uuid());
+    const std::string metadata =
+        fmt::format(R"({{"prompt_id":"{}","image_type":"image/jpeg"}})", Rig::run_id(kJob).uuid());
     std::string bytes("\0\0\0\4\0\0\0", 7);
     bytes += static_cast<char>(metadata.size());
     return bytes + metadata + mark;

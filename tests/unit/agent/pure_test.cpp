@@ -47,16 +47,25 @@ TEST_CASE("a file of another job's folder loses the folder, but its number does 
 }
 
 TEST_CASE("a file outside ComfyUI's folders is refused") {
-  for (const auto& [name, folder] : std::vector<std::pair<std::string, std::string>>{
-           {"a.png", ".."}, {"a.png", "../../etc"}, {"../a.png", ""}, {"a/b.png", ""}, {"/etc/passwd", ""}, {"a.png", "/etc"}, {"", ""},
-           {"..", ""}, {std::string("a\0b", 3), ""}, {"a.png", "x/../.."}}) {
+  for (const auto& [name, folder] :
+       std::vector<std::pair<std::string, std::string>>{{"a.png", ".."},
+                                                        {"a.png", "../../etc"},
+                                                        {"../a.png", ""},
+                                                        {"a/b.png", ""},
+                                                        {"/etc/passwd", ""},
+                                                        {"a.png", "/etc"},
+                                                        {"", ""},
+                                                        {"..", ""},
+                                                        {std::string("a\0b", 3), ""},
+                                                        {"a.png", "x/../.."}}) {
     CHECK_FALSE(place(name, folder));
   }
   CHECK_FALSE(place("a.png", "", "models"));
 }
 
 TEST_CASE("files of a ui are found in all its lists, in order") {
-  auto files = files_of_ui(R"({"images":[{"filename":"a.png","subfolder":"s","type":"temp"},{"x":1},{"filename":"b.png"}],
+  auto files = files_of_ui(
+      R"({"images":[{"filename":"a.png","subfolder":"s","type":"temp"},{"x":1},{"filename":"b.png"}],
       "animated":[true],"text":["t"],"gifs":[{"filename":"c.webp","subfolder":"","type":"output"}]})");
   REQUIRE(files);
   REQUIRE(files->size() == 3);
@@ -78,7 +87,8 @@ TEST_CASE("a run is found in the queue, an earlier life's runs by their client")
 }
 
 TEST_CASE("history tells outcome, time and outputs") {
-  const std::string history = R"({"r":{"prompt":[1,"r",{},{},[]],"outputs":{"9":{"images":[]}},"status":{"status_str":"error","completed":false,
+  const std::string history =
+      R"({"r":{"prompt":[1,"r",{},{},[]],"outputs":{"9":{"images":[]}},"status":{"status_str":"error","completed":false,
       "messages":[["execution_start",{"prompt_id":"r","timestamp":1000}],["execution_interrupted",{"prompt_id":"r","timestamp":1250}]]},"meta":{"9":{}}}})";
   auto read = read_history(history, "r");
   REQUIRE(read);
@@ -109,7 +119,8 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   auto prepared = prepare_prompt(R"({"prompt":{"1":{"class_type":"LoadImage","inputs":{"image":"sub/a.png"}},
       "2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"trip/a"}}},
       "extra_data":{"client_id":"browser","create_time":5,"extra_pnginfo":{"workflow":{"id":"w"}}},
-      "outputs_to_execute":["2"],"node_errors":{}})", *info, names, lease, "atelier-gpu-1-x");
+      "outputs":["2"],"node_errors":{}})",
+                                 *info, names, lease, "atelier-gpu-1-x");
   REQUIRE(prepared);
   auto body = comfy::Json::parse(prepared->body);
   REQUIRE(body);
