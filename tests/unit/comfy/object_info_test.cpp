@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "comfy/object_info.hpp"
+
+#include <doctest/doctest.h>
+
+#include <boost/json.hpp>
+
+#include "fixtures.hpp"
+
+namespace atelier::comfy {
+
+namespace json = boost::json;
+
+namespace {
+ObjectInfoView view_of_seven() {
+  return {.route_prefix = "/user/7", .files = [](const FileListKey& key) {
+            return std::vector<std::string>{std::string(to_string(key.folder)) + " " +
+                                            std::string(to_string(key.content)) + " " + key.subfolder};
+          }};
+}
+}  // namespace
+
+TEST_CASE("a participant sees their own files and routes, and nobody's else") {
+  const std::string text = fixtures::catalog().print_all(view_of_seven());
+  CHECK(text.find("alien") == std::string::npos);
+  CHECK(text.find("another") == std::string::npos);
+  const json::value all = fixtures::read(text);
+  CHECK(all.at("LoadImage").at("input").at("required").at("image") ==
+        json::value{{"input image "}, {{"image_upload", true}}});
+  CHECK(all.at("LoadVideo").at("input").at("required").at("file").at(1).at("options") ==
+        json::value{"input video "});
+  CHECK(all.at("Load3D").at("input").at("required").at("model_file").at(1).at("options") ==
+        json::value{"input 3d 3d"});
+  CHECK(all.at("LoadImageOutput").at("input").at("required").at("image").at(1).at("remote").at("route") ==
+        "/user/7/internal/files/output");
+  CHECK(!all.as_object().contains("Partner"));
+  CHECK(!all.as_object().contains("Broken"));
+}
+
+TEST_CASE("what is not a participant's own comes out as it went in") {
+  const json::value in = fixtures::read(fixtures::kObjectInfo);
+  const json::value out = fixtures::read(fixtures::catalog().print_all({}));
+  for (const char* name :
+       {"SaveImage", "EmptyImage", "ImageScale", "Grow", "Any", "LoadImageOutput", "SolidMask"})
+    CHECK(in.at(name) == out.at(name));
+  CHECK(fixtures::catalog().print_class("SaveImage", {}) ==
+        "{\"SaveImage\":" + print_json(out.at("SaveImage")) + "}");
+  CHECK(fixtures::catalog().print_class("Nope", {}) == "{}");
+}
+
+TEST_CASE("inputs stand in the order that input_order states") {
+  const auto info =
+      ObjectInfo::parse(
+          R"({"A":{"input":{"required":{"b":["INT"],"a":["INT"]}},"input_order":{"required":["a","b"]},"output":[]}})")
+          .value();
+  REQUIRE(info.find("A") != nullptr);
+  CHECK(info.find("A")->inputs[0].name == "a");
+  CHECK(info.find("A")->inputs[1].name == "b");
+}
+
+TEST_CASE("merging unites models and keeps the first description") {
+  const auto other =
+      ObjectInfo::parse(
+          R"({"Loader":{"input":{"required":{"ckpt_name":[["b.safetensors","z.safetensors"],{}],"lora_name":[["None","y.pt"]]}},"output":["MODEL"],"display_name":"second"},
+          "ImageScale":{"input":{"required":{"crop":[["other"]]}},"output":["IMAGE"]},"Extra":{"input":{},"output":[]}})")
+          .value();
+  const ObjectInfo parts[] = {fixtures::catalog(), other};
+  const ObjectInfo merged = ObjectInfo::merge(parts);
+  CHECK(merged.size() == fixtures::catalog().size() + 1);
+  const json::value loader = fixtures::read(merged.print_class("Loader", {})).at("Loader");
+  CHECK(loader.at("input").at("required").at("ckpt_name").at(0) ==
+        json::value{"a.safetensors", "b.safetensors", "z.safetensors"});
+  CHECK(loader.at("input").at("required").at("lora_name").at(0) == json::value{"None", "x.pt", "y.pt"});
+  CHECK(!loader.as_object().contains("display_name"));
+  CHECK(merged.find("ImageScale")->find_input("crop")->choices->size() == 2);
+}
+
+TEST_CASE("models and classes of a prompt are listed once and sorted") {
+  const auto prompt = fixtures::read(
+      R"({"1":{"class_type":"Loader","inputs":{"ckpt_name":"z.safetensors","lora_name":"None"}},
+    "2":{"class_type":"Loader","inputs":{"ckpt_name":"z.safetensors","lora_name":["1",0]}},
+    "3":{"class_type":"Loader","inputs":{"ckpt_name":"sub/new.GGUF","lora_name":"x.pt"}},"4":{"class_type":"EmptyImage","inputs":{}}})");
+  const auto& object = prompt.as_object();
+  CHECK(classes_of(object) == std::vector<std::string>{"EmptyImage", "Loader"});
+  const ModelFolders folders{{"checkpoints", {"a.safetensors", "z.safetensors"}}, {"loras", {"x.pt"}}};
+  CHECK(
+      models_of(object, fixtures::catalog(), folders) ==
+      std::vector<ModelReference>{{"", "sub/new.GGUF"}, {"checkpoints", "z.safetensors"}, {"loras", "x.pt"}});
+  CHECK(models_of(object, fixtures::catalog()).size() == 3);
+}
+
+TEST_CASE("an object_info above its limits is refused") {
+  CHECK(ObjectInfo::parse("[]").error().code == atelier::Errc::bad_request);
+  CHECK(ObjectInfo::parse(fixtures::kObjectInfo, {.bytes_max = 10}).error().code == atelier::Errc::too_large);
+  CHECK(ObjectInfo::parse(fixtures::kObjectInfo, {.classes_max = 3}).error().code ==
+        atelier::Errc::too_large);
+}
+
+}  // namespace atelier::comfy
