@@ -31,7 +31,8 @@ net::ClientLimits engine_limits() {
 bool is_worker_name(std::string_view name) {
   if (name.empty() || name.size() > 64) return false;
   for (char c : name) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-';
     if (!good) return false;
   }
   return true;
@@ -58,7 +59,8 @@ Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions options) {
-  if (!is_worker_name(options.name)) return fail(Errc::config, "--name: 1 to 64 of letters, digits, '.', '_' and '-'");
+  if (!is_worker_name(options.name))
+    return fail(Errc::config, "--name: 1 to 64 of letters, digits, '.', '_' and '-'");
   ATELIER_TRY(Spool spool, Spool::make());
   MachineOptions machine;
   machine.name = options.name;
@@ -79,7 +81,8 @@ awaitable<int> Agent::run() { return impl_->run(); }
 void Agent::drain(std::string reason) { impl_->feed(DrainRequested{std::move(reason)}); }
 void Agent::stop() { impl_->feed(StopRequested{}); }
 
-Agent::Impl::Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, MachineOptions machine_options)
+Agent::Impl::Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in,
+                  MachineOptions machine_options)
     : runtime(runtime_in),
       options(std::move(options_in)),
       spool(std::move(spool_in)),
@@ -92,7 +95,8 @@ Agent::Impl::Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, 
       timer(runtime.make_timer()),
       changed(runtime),
       tasks(runtime) {
-  // An id of its own per life, with a prefix by which the next life finds what this one left in ComfyUI's queue.
+  // An id of its own per life, with a prefix by which the next life finds what this one left in ComfyUI's
+  // queue.
   std::string client_id = fmt::format("atelier-{}-{}", options.name, runtime.random_key().hex());
   engines.push_back(std::make_unique<Engine>(runtime, engine_http, options.comfy, std::move(client_id)));
 }
@@ -150,7 +154,7 @@ std::shared_ptr<RunFiles> Agent::Impl::files_of(RunKey key) {
 }
 
 std::uint64_t Agent::Impl::disk_free() const {
-  struct statvfs status {};
+  struct statvfs status{};
   const int fd = engines[0]->folders ? engines[0]->folders->output.fd() : spool.folder().fd();
   if (::fstatvfs(fd, &status) != 0) return 0;
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
@@ -204,8 +208,12 @@ void Agent::Impl::do_action(Upload&& action) {
   auto run = files_of(action.key);
   tasks.spawn("upload output", upload(std::move(action), std::move(run)));
 }
-void Agent::Impl::do_action(PublishObjectInfo&& action) { tasks.spawn("publish object_info", publish(action)); }
-void Agent::Impl::do_action(FreeEngine&& action) { tasks.spawn("free memory", engines[action.slot]->client.free_memory()); }
+void Agent::Impl::do_action(PublishObjectInfo&& action) {
+  tasks.spawn("publish object_info", publish(action));
+}
+void Agent::Impl::do_action(FreeEngine&& action) {
+  tasks.spawn("free memory", engines[action.slot]->client.free_memory());
+}
 
 void Agent::Impl::do_action(Forget&& action) {
   const auto found = runs.find(action.key);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The worker agent: AgentMachine with sockets, files and clocks around it. One thread; the runtime must outlive it.
+// The worker agent: AgentMachine with sockets, files and clocks around it. One thread; the runtime must
+// outlive it.
 
 #include <memory>
 #include <string>
@@ -12,21 +13,23 @@
 namespace atelier::agent {
 
 struct AgentOptions {
-  net::Url join;              // of the gateway: http://host:port, with a path if it is mounted below one
+  net::Url join;  // of the gateway: http://host:port, with a path if it is mounted below one
   std::string token;
-  net::Url comfy;             // of the ComfyUI process (slot 0)
-  std::string comfy_dir;      // its base folder with output, temp and input; "" = everything goes through HTTP
-  std::string name;           // 1..64 of [A-Za-z0-9._-]
+  net::Url comfy;         // of the ComfyUI process (slot 0)
+  std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
+  std::string name;       // 1..64 of [A-Za-z0-9._-]
   milliseconds drain_limit{600'000};
 };
 
 class Agent {
  public:
-  /// Errors of run() aside, nothing happens before it. Opens --comfy-dir and makes the spool folder: config, io.
+  /// Errors of run() aside, nothing happens before it. Opens --comfy-dir and makes the spool folder: config,
+  /// io.
   [[nodiscard]] static Result<std::unique_ptr<Agent>> make(Runtime& runtime, AgentOptions options);
   ~Agent();
 
-  /// Until drained, stopped, or refused at the first join; gives the exit code (0; 2 for a refusal, with its text logged).
+  /// Until drained, stopped, or refused at the first join; gives the exit code (0; 2 for a refusal, with its
+  /// text logged).
   [[nodiscard]] awaitable<int> run();
   /// Finish what runs, take no more; at most drain_limit. Call on the runtime's thread.
   void drain(std::string reason);

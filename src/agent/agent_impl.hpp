@@ -117,8 +117,8 @@ struct Agent::Impl {
   std::uint64_t link_generation = 0;
   std::optional<int> exit_code;
   bool link_over = true;
-  Signal changed;                          // exit_code or link_over
-  TaskGroup tasks;                         // last: ends first
+  Signal changed;   // exit_code or link_over
+  TaskGroup tasks;  // last: ends first
 };
 
 }  // namespace atelier::agent

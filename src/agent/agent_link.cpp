@@ -14,7 +14,8 @@ constexpr milliseconds kConnectLimit{15'000};
 constexpr milliseconds kReadTurn{60'000};
 
 bool is_refusal(Errc code) {
-  return code == Errc::unauthorized || code == Errc::forbidden || code == Errc::not_found || code == Errc::protocol;
+  return code == Errc::unauthorized || code == Errc::forbidden || code == Errc::not_found ||
+         code == Errc::protocol;
 }
 
 }  // namespace
@@ -23,7 +24,8 @@ awaitable<void> Agent::Impl::dial() {
   const std::uint64_t generation = ++link_generation;
   net::Url url = options.join;
   while (url.target.ends_with('/')) url.target.pop_back();
-  std::string address = fmt::format("{}://{}{}/worker/link", url.scheme == "https" ? "wss" : "ws", url.authority(), url.target);
+  std::string address =
+      fmt::format("{}://{}{}/worker/link", url.scheme == "https" ? "wss" : "ws", url.authority(), url.target);
   net::HeaderList headers;
   headers.add("Authorization", "Bearer " + options.token);
   headers.add("Atelier-Protocol", fmt::format("{}", link::kProtocolVersion));

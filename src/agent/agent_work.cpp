@@ -20,7 +20,8 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
   for (const link::InputRef& input : action.lease.inputs) {
     const std::string name = comfy::worker_input_name(input.name, input.digest);
-    ATELIER_CO_TRY_VOID(co_await engine.inputs.place(run, action.key, input, name, gateway, engine.client, folders));
+    ATELIER_CO_TRY_VOID(
+        co_await engine.inputs.place(run, action.key, input, name, gateway, engine.client, folders));
     names[{to_comfy(input.type), input.name}] = name;
     run->input_names[name] = input.name;
     if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
@@ -28,7 +29,9 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   auto info = engine.object_info;
   if (!info) co_return fail(Errc::unavailable, "ComfyUI has not answered yet");
   auto prepare = [accepted = std::move(accepted), info, names = std::move(names), lease = action.lease,
-                  client_id = engine.client.client_id()] { return prepare_prompt(accepted, *info, names, lease, client_id); };
+                  client_id = engine.client.client_id()] {
+    return prepare_prompt(accepted, *info, names, lease, client_id);
+  };
   auto prepared = co_await run_blocking(runtime.compute_pool(), std::move(prepare));
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   run->post_body = std::move(prepared->body);
@@ -62,12 +65,14 @@ awaitable<void> Agent::Impl::collect_rest(CollectRest action, std::shared_ptr<Ru
 awaitable<void> Agent::Impl::upload(Upload action, std::shared_ptr<RunFiles> run) {
   const auto found = run->collected.find({action.node, action.index});
   if (found == run->collected.end()) {
-    feed(Uploaded{action.key, action.node, action.index, fail(Errc::internal, "an output was not collected")});
+    feed(
+        Uploaded{action.key, action.node, action.index, fail(Errc::internal, "an output was not collected")});
     co_return;
   }
   const LocalFile file = found->second;
   if (!co_await uploads.take()) co_return;
-  auto result = run->forgotten ? Result<void>() : co_await gateway.upload(action.key, action.file, file, action.anew);
+  auto result =
+      run->forgotten ? Result<void>() : co_await gateway.upload(action.key, action.file, file, action.anew);
   uploads.give();
   if (!run->forgotten) feed(Uploaded{action.key, action.node, action.index, std::move(result)});
 }

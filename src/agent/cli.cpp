@@ -30,12 +30,16 @@ struct Given {
 };
 
 constexpr const char* kAbout =
-    "Lets a ComfyUI work for an Atelier workshop. The worker dials the server, takes one job at a time, runs it on the\n"
-    "ComfyUI at --comfy, and brings the pictures back. It opens no port and may be stopped and started at any time: a job\n"
+    "Lets a ComfyUI work for an Atelier workshop. The worker dials the server, takes one job at a time, runs "
+    "it on the\n"
+    "ComfyUI at --comfy, and brings the pictures back. It opens no port and may be stopped and started at "
+    "any time: a job\n"
     "in hand goes back to the head of its owner's queue.\n\n"
-    "  atelier-worker --join http://workshop.example --token-file worker.token --comfy http://127.0.0.1:8188 \\\n"
+    "  atelier-worker --join http://workshop.example --token-file worker.token --comfy http://127.0.0.1:8188 "
+    "\\\n"
     "                 --comfy-dir ~/ComfyUI\n\n"
-    "The token lies on the server in DATA_DIR/worker.token. SIGTERM or Ctrl-C lets the running job finish and takes no\n"
+    "The token lies on the server in DATA_DIR/worker.token. SIGTERM or Ctrl-C lets the running job finish "
+    "and takes no\n"
     "more; a second one gives the job back and ends at once.\n"
     "Exit codes: 0 fine, 1 failed, 2 wrong options, token or protocol version.";
 
@@ -59,7 +63,8 @@ Result<std::string> read_token(const std::string& path) {
   if (begin == std::string::npos) return fail(Errc::config, fmt::format("--token-file: {} is empty", path));
   text = text.substr(begin, end - begin + 1);
   for (char c : text) {
-    if (c <= ' ' || c > '~') return fail(Errc::config, fmt::format("--token-file: {} does not hold a token", path));
+    if (c <= ' ' || c > '~')
+      return fail(Errc::config, fmt::format("--token-file: {} does not hold a token", path));
   }
   return text;
 }
@@ -72,7 +77,9 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     if (!parsed) {
       mistakes.push_back(fmt::format("{}: \"{}\" is no address: {}", option, text, parsed.error().what));
     } else if (parsed->scheme != "http") {
-      mistakes.push_back(fmt::format("{}: \"{}\" must begin with http:// (https comes later; use a proxy on this machine)", option, text));
+      mistakes.push_back(
+          fmt::format("{}: \"{}\" must begin with http:// (https comes later; use a proxy on this machine)",
+                      option, text));
     } else {
       into = std::move(*parsed);
     }
@@ -85,8 +92,11 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     mistakes.push_back(token.error().what);
   }
   options.name = given.name.empty() ? host_name() : given.name;
-  if (!is_worker_name(options.name)) mistakes.emplace_back("--name: 1 to 64 of letters, digits, '.', '_' and '-'");
-  if (given.slots != 1) mistakes.emplace_back("--slots: this version drives one ComfyUI per agent; start another agent for another one");
+  if (!is_worker_name(options.name))
+    mistakes.emplace_back("--name: 1 to 64 of letters, digits, '.', '_' and '-'");
+  if (given.slots != 1)
+    mistakes.emplace_back(
+        "--slots: this version drives one ComfyUI per agent; start another agent for another one");
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
   options.comfy_dir = given.comfy_dir;
   options.drain_limit = milliseconds(std::int64_t{given.drain_s} * 1000);
@@ -114,13 +124,20 @@ int worker_main(int argc, char** argv) {
   Given given;
   CLI::App app(kAbout, "atelier-worker");
   app.add_option("--join", given.join, "Address of the server: http://host:port")->required();
-  app.add_option("--token-file", given.token_file, "File with the token for workers (server: DATA_DIR/worker.token)")->required();
+  app.add_option("--token-file", given.token_file,
+                 "File with the token for workers (server: DATA_DIR/worker.token)")
+      ->required();
   app.add_option("--comfy", given.comfy, "Address of the ComfyUI that does the work")->capture_default_str();
   app.add_option("--comfy-dir", given.comfy_dir,
-                 "ComfyUI's folder (with input, output and temp). Files then go by disk instead of ComfyUI's upload and view");
-  app.add_option("--name", given.name, "What the workshop calls this worker [host name]. A second worker of the same name replaces it");
-  app.add_option("--slots", given.slots, "ComfyUI processes to drive; only 1 in this version")->capture_default_str();
-  app.add_option("--drain-limit", given.drain_s, "Seconds that a running job gets to finish after SIGTERM")->capture_default_str();
+                 "ComfyUI's folder (with input, output and temp). Files then go by disk instead of ComfyUI's "
+                 "upload and view");
+  app.add_option(
+      "--name", given.name,
+      "What the workshop calls this worker [host name]. A second worker of the same name replaces it");
+  app.add_option("--slots", given.slots, "ComfyUI processes to drive; only 1 in this version")
+      ->capture_default_str();
+  app.add_option("--drain-limit", given.drain_s, "Seconds that a running job gets to finish after SIGTERM")
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -17,16 +17,21 @@ constexpr milliseconds kViewLimit{600'000};
 
 const files::Directory& folder_of(const EngineFolders& folders, link::FileType type) {
   switch (type) {
-    case link::FileType::output: return folders.output;
-    case link::FileType::temp: return folders.temp;
-    case link::FileType::input: return folders.input;
+    case link::FileType::output:
+      return folders.output;
+    case link::FileType::temp:
+      return folders.temp;
+    case link::FileType::input:
+      return folders.input;
   }
   return folders.output;
 }
 
 /// A PNG read, put right and written to the spool under `name`; nothing if the file may stay as it is.
-Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(const files::File& file, const std::string& prompt,
-                                                                      const files::Directory& spool, const std::string& name) {
+Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(const files::File& file,
+                                                                      const std::string& prompt,
+                                                                      const files::Directory& spool,
+                                                                      const std::string& name) {
   ATELIER_TRY(const std::string bytes, file.read_all(kPngBytesMax));
   ATELIER_TRY(const std::optional<std::string> restored, restore_png(bytes, prompt));
   if (!restored) return std::optional<std::pair<Digest, std::uint64_t>>();
@@ -61,7 +66,8 @@ void Collector::note(RunFiles& run, RunKey key, const std::string& ui) {
   }
 }
 
-awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file) {
+awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, EngineClient& engine,
+                                                 UiFile file) {
   auto response = co_await engine.view(file);
   if (!response) co_return std::unexpected(std::move(response).error());
   LocalFile local;
@@ -101,11 +107,14 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Lo
   if (raw.size <= kPngBytesMax && !run->original_prompt.empty()) {
     const std::string name = spool_.fresh_name();
     run->spooled.push_back(name);
-    auto restore = [file, run, folder = spool_.folder(), name] { return restored_copy(*file, run->original_prompt, folder, name); };
+    auto restore = [file, run, folder = spool_.folder(), name] {
+      return restored_copy(*file, run->original_prompt, folder, name);
+    };
     auto restored = co_await run_blocking(runtime_.file_pool(), std::move(restore));
     if (!restored) {
       if (restored.error().code != Errc::bad_request) co_return std::unexpected(std::move(restored).error());
-      co_return fail(Errc::bad_request, fmt::format("the output file {} is broken: {}", shown, restored.error().what));
+      co_return fail(Errc::bad_request,
+                     fmt::format("the output file {} is broken: {}", shown, restored.error().what));
     }
     if (*restored) {
       raw.folder = spool_.folder();
@@ -122,7 +131,8 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Lo
 }
 
 awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_ptr<RunFiles> run, RunKey key,
-                                                                    EngineClient& engine, const EngineFolders* folders,
+                                                                    EngineClient& engine,
+                                                                    const EngineFolders* folders,
                                                                     std::string node, std::string ui) {
   ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui));
   std::vector<link::CommitFile> files;
@@ -143,7 +153,8 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
     file.size = local->size;
     file.digest = local->digest;
     // A node that shows one of its inputs: the participant knows it by its own name.
-    if (const auto own = run->input_names.find(placed.path); file.type == link::FileType::input && own != run->input_names.end()) {
+    if (const auto own = run->input_names.find(placed.path);
+        file.type == link::FileType::input && own != run->input_names.end()) {
       const files::SplitPath split = files::split_path(own->second);
       file.folder = split.folder;
       file.stem = split.name;
@@ -172,9 +183,11 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
   }
   for (const files::Entry& entry : listing->entries) {
     const std::string path = files::join_path(below, entry.path);
-    if (entry.kind != files::EntryKind::file || entry.stat.size() == 0 || run->output_paths.contains(path)) continue;
+    if (entry.kind != files::EntryKind::file || entry.stat.size() == 0 || run->output_paths.contains(path))
+      continue;
     const files::SplitPath split = files::split_path(path);
-    UiFile one{fmt::format("/{}", files.size()), std::string(split.name), std::string(split.folder), "output"};
+    UiFile one{fmt::format("/{}", files.size()), std::string(split.name), std::string(split.folder),
+               "output"};
     auto placed = place_file(one, key);
     if (!placed) continue;
     LocalFile raw;

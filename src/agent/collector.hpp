@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The files of a run: read from ComfyUI's disk or through /view, PNG metadata put right, hashed, kept for the upload.
+// The files of a run: read from ComfyUI's disk or through /view, PNG metadata put right, hashed, kept for the
+// upload.
 
 #include <memory>
 #include <string>
@@ -21,13 +22,15 @@ class Collector {
   static void note(RunFiles& run, RunKey key, const std::string& ui);
 
   /// The files of one node in the order of its `ui`. `folders` may be null: then /view.
-  /// Errors: unavailable (the engine does not answer); all else means that a file is missing, empty, broken, or
-  /// outside ComfyUI's folders, in a sentence for people.
-  [[nodiscard]] awaitable<Result<std::vector<link::CommitFile>>> collect(std::shared_ptr<RunFiles> run, RunKey key,
-                                                                         EngineClient& engine, const EngineFolders* folders,
+  /// Errors: unavailable (the engine does not answer); all else means that a file is missing, empty, broken,
+  /// or outside ComfyUI's folders, in a sentence for people.
+  [[nodiscard]] awaitable<Result<std::vector<link::CommitFile>>> collect(std::shared_ptr<RunFiles> run,
+                                                                         RunKey key, EngineClient& engine,
+                                                                         const EngineFolders* folders,
                                                                          std::string node, std::string ui);
   /// What lies in the job's folder and was not noted, under node "". Nothing without folders.
-  [[nodiscard]] awaitable<Result<std::vector<link::CommitFile>>> rest(std::shared_ptr<RunFiles> run, RunKey key,
+  [[nodiscard]] awaitable<Result<std::vector<link::CommitFile>>> rest(std::shared_ptr<RunFiles> run,
+                                                                      RunKey key,
                                                                       const EngineFolders* folders);
   /// Deletes the copies of a run.
   void forget(RunFiles& run);

@@ -60,7 +60,8 @@ std::optional<std::string_view> below_job_folder(std::string_view folder) {
 Result<EngineStats> read_stats(std::string_view body) {
   ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));
   EngineStats stats;
-  if (const json::value* system = member(parsed.value(), "system")) stats.comfy_version = text(member(*system, "comfyui_version"));
+  if (const json::value* system = member(parsed.value(), "system"))
+    stats.comfy_version = text(member(*system, "comfyui_version"));
   const json::value* devices = member(parsed.value(), "devices");
   if (devices != nullptr && devices->is_array() && !devices->get_array().empty()) {
     const json::value& device = devices->get_array()[0];
@@ -73,11 +74,14 @@ Result<EngineStats> read_stats(std::string_view body) {
 
 Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id) {
   ATELIER_TRY(const comfy::Json parsed, parse_big(body));
-  for (const auto& [list, place] : {std::pair{"queue_running", RunPlace::running}, std::pair{"queue_pending", RunPlace::pending}}) {
+  for (const auto& [list, place] :
+       {std::pair{"queue_running", RunPlace::running}, std::pair{"queue_pending", RunPlace::pending}}) {
     const json::value* tuples = member(parsed.value(), list);
-    if (tuples == nullptr || !tuples->is_array()) return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
+    if (tuples == nullptr || !tuples->is_array())
+      return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
     for (const json::value& tuple : tuples->get_array()) {
-      if (tuple.is_array() && tuple.get_array().size() > 1 && text(&tuple.get_array()[1]) == run_id) return place;
+      if (tuple.is_array() && tuple.get_array().size() > 1 && text(&tuple.get_array()[1]) == run_id)
+        return place;
     }
   }
   return RunPlace::absent;
@@ -88,10 +92,12 @@ Result<std::vector<std::string>> runs_of(std::string_view body, std::string_view
   std::vector<std::string> runs;
   for (const char* list : {"queue_running", "queue_pending"}) {
     const json::value* tuples = member(parsed.value(), list);
-    if (tuples == nullptr || !tuples->is_array()) return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
+    if (tuples == nullptr || !tuples->is_array())
+      return fail(Errc::bad_request, "ComfyUI's /queue has no lists");
     for (const json::value& tuple : tuples->get_array()) {
       if (!tuple.is_array() || tuple.get_array().size() < 4) continue;
-      if (text(member(tuple.get_array()[3], "client_id")).starts_with(client_prefix)) runs.push_back(text(&tuple.get_array()[1]));
+      if (text(member(tuple.get_array()[3], "client_id")).starts_with(client_prefix))
+        runs.push_back(text(&tuple.get_array()[1]));
     }
   }
   return runs;
@@ -111,7 +117,8 @@ Result<std::optional<RunHistory>> read_history(std::string_view body, std::strin
   history.outcome = success ? link::Outcome::succeeded : link::Outcome::failed;
   const json::value* messages = status == nullptr ? nullptr : member(*status, "messages");
   std::uint64_t began = 0;
-  for (const json::value& message : messages != nullptr && messages->is_array() ? messages->get_array() : json::array()) {
+  for (const json::value& message :
+       messages != nullptr && messages->is_array() ? messages->get_array() : json::array()) {
     if (!message.is_array() || message.get_array().size() != 2) continue;
     const std::string type = text(&message.get_array()[0]);
     const std::uint64_t at = whole(member(message.get_array()[1], "timestamp"));
@@ -125,7 +132,8 @@ Result<std::optional<RunHistory>> read_history(std::string_view body, std::strin
   const json::value* outputs = member(*item, "outputs");
   if (outputs != nullptr && outputs->is_object()) {
     for (const auto& entry : outputs->get_object()) {
-      if (entry.value().is_object()) history.outputs.emplace_back(std::string(entry.key()), comfy::print_json(entry.value()));
+      if (entry.value().is_object())
+        history.outputs.emplace_back(std::string(entry.key()), comfy::print_json(entry.value()));
     }
   }
   return std::optional<RunHistory>(std::move(history));
@@ -163,7 +171,8 @@ Result<PlacedFile> place_file(const UiFile& file, RunKey key) {
   } else if (file.type == "input") {
     named.type = link::FileType::input;
   } else {
-    return fail(Errc::bad_request, fmt::format("a node named a file of the unknown type \"{}\"", file.type.substr(0, 40)));
+    return fail(Errc::bad_request,
+                fmt::format("a node named a file of the unknown type \"{}\"", file.type.substr(0, 40)));
   }
   auto folder = files::check_folder(file.subfolder);
   auto name = files::check_name(file.filename);
@@ -173,7 +182,8 @@ Result<PlacedFile> place_file(const UiFile& file, RunKey key) {
   }
   placed.path = files::join_path(*folder, file.filename);
   const std::string own = comfy::job_folder(key.job, key.epoch);
-  named.in_job_folder = named.type == link::FileType::output && (*folder == own || folder->starts_with(own + "/"));
+  named.in_job_folder =
+      named.type == link::FileType::output && (*folder == own || folder->starts_with(own + "/"));
   named.folder = *folder;
   if (auto below = below_job_folder(*folder)) named.folder = std::string(*below);
   const comfy::OutputName split = comfy::split_output_name(file.filename);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5) and what a node's `ui` names. Pure; nothing in an
-// answer is trusted.
+// Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5) and what a node's `ui` names. Pure; nothing
+// in an answer is trusted.
 
 #include <optional>
 #include <string>
@@ -33,9 +33,10 @@ struct EngineStats {
 struct UiFile {
   std::string place;  // "images/0"
   std::string filename, subfolder;
-  std::string type;   // "output", "temp", "input", or whatever the node wrote
+  std::string type;  // "output", "temp", "input", or whatever the node wrote
 };
-/// Every object with a string `filename` in the lists of a node's `ui`, in order. `ui` must be JSON of an object.
+/// Every object with a string `filename` in the lists of a node's `ui`, in order. `ui` must be JSON of an
+/// object.
 [[nodiscard]] Result<std::vector<UiFile>> files_of_ui(std::string_view ui);
 
 /// Where a file lies in ComfyUI's folder of that type, checked, and how a commit names it.

@@ -31,8 +31,11 @@ Error as_unavailable(Error error) {
   switch (error.code) {
     case Errc::closed:
     case Errc::timeout:
-    case Errc::protocol: error.code = Errc::unavailable; break;
-    default: break;
+    case Errc::protocol:
+      error.code = Errc::unavailable;
+      break;
+    default:
+      break;
   }
   return error;
 }
@@ -48,7 +51,8 @@ net::Url EngineClient::url(std::string_view path) const {
   return url;
 }
 
-awaitable<Result<std::string>> EngineClient::get(std::string path, std::uint64_t bytes_max, milliseconds limit) {
+awaitable<Result<std::string>> EngineClient::get(std::string path, std::uint64_t bytes_max,
+                                                 milliseconds limit) {
   const Instant deadline = runtime_.now() + limit;
   net::ClientRequest request(net::Method::get, url(path));
   auto response = co_await http_.request(std::move(request), deadline);
@@ -78,7 +82,9 @@ awaitable<Result<EngineStats>> EngineClient::stats() {
   co_return read_stats(body);
 }
 
-awaitable<Result<std::string>> EngineClient::object_info() { return get("/object_info", kObjectInfoBytesMax, kLong); }
+awaitable<Result<std::string>> EngineClient::object_info() {
+  return get("/object_info", kObjectInfoBytesMax, kLong);
+}
 
 awaitable<Result<std::unique_ptr<net::WebSocket>>> EngineClient::open_socket() {
   const std::string scheme = base_.scheme == "https" ? "wss" : "ws";
@@ -88,7 +94,8 @@ awaitable<Result<std::unique_ptr<net::WebSocket>>> EngineClient::open_socket() {
   limits.message_bytes_max = kFrameBytesMax;
   limits.ping_interval = milliseconds(30'000);
   limits.missed_pings_max = 6;  // loading a model can hold Python's lock for a minute
-  auto socket = co_await net::connect_websocket(runtime_, std::move(address), net::HeaderList(), limits, runtime_.now() + kShort);
+  auto socket = co_await net::connect_websocket(runtime_, std::move(address), net::HeaderList(), limits,
+                                                runtime_.now() + kShort);
   if (!socket) co_return std::unexpected(std::move(socket).error());
   // Only the first text message of a socket is heard as feature_flags (B2).
   auto flags = net::Message::text(R"({"type":"feature_flags","data":{"supports_preview_metadata":true}})");
@@ -103,7 +110,8 @@ awaitable<Result<void>> EngineClient::clear_runs_of(std::string client_prefix) {
     ATELIER_CO_TRY(const std::vector<std::string> runs, runs_of(queue, client_prefix));
     if (runs.empty()) co_return Result<void>();
     for (const std::string& run : runs) co_await interrupt(run);
-    if (!co_await runtime_.sleep_for(milliseconds(300))) co_return fail(Errc::cancelled, "the agent is stopping");
+    if (!co_await runtime_.sleep_for(milliseconds(300)))
+      co_return fail(Errc::cancelled, "the agent is stopping");
   }
 }
 
@@ -140,7 +148,8 @@ awaitable<EngineClient::Asked> EngineClient::ask(std::string run_id) {
   asked.place = *place;
   if (*place != RunPlace::absent) co_return asked;
   auto body = co_await get("/history/" + run_id, kHistoryBytesMax, kLong);
-  auto history = body ? read_history(*body, run_id) : Result<std::optional<RunHistory>>(std::unexpected(body.error()));
+  auto history =
+      body ? read_history(*body, run_id) : Result<std::optional<RunHistory>>(std::unexpected(body.error()));
   if (!history) {
     asked.place = RunPlace::unreachable;
   } else if (*history) {
@@ -178,15 +187,18 @@ awaitable<Result<void>> EngineClient::upload_input(std::string name, std::string
   const std::string boundary = fmt::format("atelier-{}", runtime_.random_key().hex());
   std::string body;
   auto field = [&](std::string_view key, std::string_view value) {
-    body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n{}\r\n", boundary, key, value);
+    body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n{}\r\n", boundary, key,
+                        value);
   };
   field("type", "input");
   field("subfolder", split.folder);
   field("overwrite", "true");
   std::string filename;
   for (char c : split.name) filename += c == '"' ? std::string("%22") : std::string(1, c);
-  body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{}\"\r\n"
-                      "Content-Type: application/octet-stream\r\n\r\n", boundary, filename);
+  body += fmt::format(
+      "--{}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{}\"\r\n"
+      "Content-Type: application/octet-stream\r\n\r\n",
+      boundary, filename);
   body += bytes;
   body += fmt::format("\r\n--{}--\r\n", boundary);
   net::ClientRequest request(net::Method::post, url("/upload/image"));
@@ -196,7 +208,8 @@ awaitable<Result<void>> EngineClient::upload_input(std::string name, std::string
   auto response = co_await http_.request(std::move(request), deadline);
   if (!response) co_return std::unexpected(as_unavailable(std::move(response).error()));
   auto answer = co_await response->read_all(kAnswerBytesMax, deadline);
-  if (response->status == 413) co_return fail(Errc::too_large, "an input is larger than ComfyUI's upload limit; give --comfy-dir");
+  if (response->status == 413)
+    co_return fail(Errc::too_large, "an input is larger than ComfyUI's upload limit; give --comfy-dir");
   if (response->status != 200 || !answer) {
     co_return fail(Errc::io, fmt::format("ComfyUI answered {} to an upload", response->status));
   }

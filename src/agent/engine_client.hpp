@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One ComfyUI process over HTTP and WebSocket, as any client uses it. One thread; every call has its own deadline.
+// One ComfyUI process over HTTP and WebSocket, as any client uses it. One thread; every call has its own
+// deadline.
 
 #include <memory>
 #include <string>

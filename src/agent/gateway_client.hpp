@@ -12,8 +12,9 @@
 
 namespace atelier::agent {
 
-/// Errors of every call: stale_epoch (drop the job), disk_full, bad_hash, too_large, not_found; closed, timeout and
-/// unavailable mean "try again", as do 401, 5xx and answers to a link that is no longer the present one.
+/// Errors of every call: stale_epoch (drop the job), disk_full, bad_hash, too_large, not_found; closed,
+/// timeout and unavailable mean "try again", as do 401, 5xx and answers to a link that is no longer the
+/// present one.
 class GatewayClient {
  public:
   GatewayClient(Runtime& runtime, net::HttpClient& http, std::string token);
@@ -28,7 +29,8 @@ class GatewayClient {
   /// Brings a file into staging, from where the gateway already has it.
   [[nodiscard]] awaitable<Result<void>> upload(RunKey key, std::uint32_t number, LocalFile file, bool anew);
   /// Gives object_info to the gateway unless it has it.
-  [[nodiscard]] awaitable<Result<void>> publish_object_info(Digest digest, std::shared_ptr<const std::string> bytes);
+  [[nodiscard]] awaitable<Result<void>> publish_object_info(Digest digest,
+                                                            std::shared_ptr<const std::string> bytes);
 
  private:
   struct Head {

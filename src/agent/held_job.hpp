@@ -16,14 +16,15 @@ namespace atelier::agent {
 /// The way of a job through the agent. fetched: waits for its engine.
 enum class Phase { fetching, fetched, asking, posting, posted, running, computed };
 
-/// The way of a node's outputs: files read, bytes at the gateway, commit answered. failed: the files are lost.
+/// The way of a node's outputs: files read, bytes at the gateway, commit answered. failed: the files are
+/// lost.
 enum class NodePhase { collecting, uploading, committing, committed, failed };
 
 struct NodeOutput {
   std::string node, display_node, ui;
   NodePhase phase = NodePhase::collecting;
   std::vector<link::CommitFile> files;
-  std::set<std::uint32_t> uploaded;        // indices into files
+  std::set<std::uint32_t> uploaded;  // indices into files
   std::set<std::uint32_t> uploading;
   std::optional<Instant> retry_at;
   int bad_hashes = 0, unreachable = 0;
@@ -34,25 +35,25 @@ struct HeldJob {
   RunKey key;
   link::Lease lease;
   Phase phase = Phase::fetching;
-  bool ghost = false;            // dropped: nothing is said about it any more, only its run is waited for
+  bool ghost = false;  // dropped: nothing is said about it any more, only its run is waited for
   bool stop_requested = false;
   bool over_limit = false;
   bool started = false;
   Instant started_at;
-  Instant seen_at;               // last sign of the run
+  Instant seen_at;  // last sign of the run
   int times_absent = 0;
   int fetch_tries = 0;
-  bool asking = false;           // an AskRun is under way
+  bool asking = false;  // an AskRun is under way
   std::optional<Instant> ask_at;
   std::optional<Instant> fetch_at;
 
-  std::uint64_t events = 0;      // n of the last one
+  std::uint64_t events = 0;                                // n of the last one
   std::deque<std::pair<std::string, link::Event>> unsent;  // (type, event) made while there was no link
   std::optional<link::Preview> waiting_preview;
-  Instant preview_at;            // not before
+  Instant preview_at;  // not before
 
   std::vector<NodeOutput> nodes;
-  std::uint32_t files = 0;       // numbers given
+  std::uint32_t files = 0;  // numbers given
   bool rest_asked = false, rest_collected = false;
 
   std::optional<link::Outcome> outcome;  // as the engine ended it, or as the agent decided
@@ -64,7 +65,9 @@ struct HeldJob {
   std::optional<std::string> report;
   bool ended_sent = false;
 
-  [[nodiscard]] bool in_engine() const { return phase == Phase::posting || phase == Phase::posted || phase == Phase::running; }
+  [[nodiscard]] bool in_engine() const {
+    return phase == Phase::posting || phase == Phase::posted || phase == Phase::running;
+  }
   [[nodiscard]] bool computed() const { return phase == Phase::computed; }
   [[nodiscard]] NodeOutput* find(std::string_view node) {
     for (NodeOutput& output : nodes) {

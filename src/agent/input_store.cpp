@@ -15,7 +15,8 @@ constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
 
 }  // namespace
 
-awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name, const link::InputRef& input) {
+awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name,
+                                       const link::InputRef& input) {
   auto open = [folder, name] { return folder.open_file(name); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
   if (!opened || opened->size() != input.size) co_return false;
@@ -25,15 +26,19 @@ awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name
   co_return digest && *digest == input.digest;
 }
 
-awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input, std::string name,
-                                          GatewayClient& gateway, EngineClient& engine, const EngineFolders* folders) {
+awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
+                                          std::string name, GatewayClient& gateway, EngineClient& engine,
+                                          const EngineFolders* folders) {
   ATELIER_CO_TRY_VOID(files::check_path(name));
   if (folders == nullptr) {
     if (known_.contains(name)) co_return Result<void>();
-    if (input.size > kUploadBytesMax) co_return fail(Errc::too_large, "an input is too large for an agent without --comfy-dir");
+    if (input.size > kUploadBytesMax)
+      co_return fail(Errc::too_large, "an input is too large for an agent without --comfy-dir");
     ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
-    ATELIER_CO_TRY(std::string bytes, co_await response.read_all(input.size, runtime_.now() + kDownloadLimit));
-    if (bytes.size() != input.size || sha256(bytes) != input.digest) co_return fail(Errc::closed, "an input came damaged");
+    ATELIER_CO_TRY(std::string bytes,
+                   co_await response.read_all(input.size, runtime_.now() + kDownloadLimit));
+    if (bytes.size() != input.size || sha256(bytes) != input.digest)
+      co_return fail(Errc::closed, "an input came damaged");
     ATELIER_CO_TRY_VOID(co_await engine.upload_input(name, std::move(bytes)));
     known_.insert(name);
     co_return Result<void>();
@@ -43,7 +48,9 @@ awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey 
     co_return Result<void>();
   }
   ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
-  auto make = [folder = folders->input_temp, size = input.size] { return files::TempFile::create(folder, size); };
+  auto make = [folder = folders->input_temp, size = input.size] {
+    return files::TempFile::create(folder, size);
+  };
   auto made = co_await run_blocking(runtime_.file_pool(), std::move(make));
   if (!made) co_return std::unexpected(std::move(made).error());
   auto temp = std::make_shared<files::TempFile>(std::move(*made));

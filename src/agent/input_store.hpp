@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Participants' files on their way into ComfyUI's input folder: verified by digest, under names made of their hash
-// (comfy/rewrite), kept and used again.
+// Participants' files on their way into ComfyUI's input folder: verified by digest, under names made of their
+// hash (comfy/rewrite), kept and used again.
 
 #include <set>
 #include <string>
@@ -16,10 +16,12 @@ class InputStore {
  public:
   explicit InputStore(Runtime& runtime) : runtime_(runtime) {}
 
-  /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST /upload/image.
-  /// Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that cannot be a file's).
-  [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input, std::string name,
-                                              GatewayClient& gateway, EngineClient& engine, const EngineFolders* folders);
+  /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST
+  /// /upload/image. Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that
+  /// cannot be a file's).
+  [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
+                                              std::string name, GatewayClient& gateway, EngineClient& engine,
+                                              const EngineFolders* folders);
   /// The engine is a new one: what was uploaded to it may be gone.
   void engine_restarted() { known_.clear(); }
 

@@ -16,7 +16,8 @@ void cut_strings(json::value& value, std::size_t most) {
     json::string& text = value.get_string();
     if (text.size() <= most + 40) return;
     std::size_t keep = most;
-    while (keep > 0 && (static_cast<unsigned char>(text[keep]) & 0xc0) == 0x80) --keep;  // whole characters only
+    while (keep > 0 && (static_cast<unsigned char>(text[keep]) & 0xc0) == 0x80)
+      --keep;  // whole characters only
     const std::size_t left_out = text.size() - keep;
     text.resize(keep);
     text += fmt::format("... ({} bytes left out)", left_out);
@@ -40,8 +41,8 @@ std::optional<std::string> shorten_json(std::string_view text, std::size_t bytes
   limits.bytes_max = 64u << 20;
   auto parsed = comfy::Json::parse(text, limits);
   if (!parsed) return std::nullopt;
-  for (std::size_t most : {std::size_t{64 << 10}, std::size_t{16 << 10}, std::size_t{4 << 10}, std::size_t{1 << 10},
-                           std::size_t{256}}) {
+  for (std::size_t most : {std::size_t{64 << 10}, std::size_t{16 << 10}, std::size_t{4 << 10},
+                           std::size_t{1 << 10}, std::size_t{256}}) {
     cut_strings(parsed->value(), most);
     std::string shorter = parsed->print();
     if (shorter.size() <= bytes_max) return shorter;
@@ -59,7 +60,8 @@ Refusal read_refusal(std::string_view body) {
   if (const json::value* error = root.if_contains("error"); error != nullptr && error->is_object()) {
     refusal.type = text_of(error->get_object(), "type");
     refusal.sentence = text_of(error->get_object(), "message");
-    if (auto details = text_of(error->get_object(), "details"); !details.empty()) refusal.sentence += ": " + details;
+    if (auto details = text_of(error->get_object(), "details"); !details.empty())
+      refusal.sentence += ": " + details;
   }
   const json::value* nodes = root.if_contains("node_errors");
   if (nodes == nullptr || !nodes->is_object() || nodes->get_object().empty()) return refusal;
@@ -73,7 +75,8 @@ Refusal read_refusal(std::string_view body) {
   if (!why.is_object()) return refusal;
   refusal.type = text_of(why.get_object(), "type");
   refusal.sentence = text_of(why.get_object(), "message");
-  if (auto details = text_of(why.get_object(), "details"); !details.empty()) refusal.sentence += ": " + details;
+  if (auto details = text_of(why.get_object(), "details"); !details.empty())
+    refusal.sentence += ": " + details;
   return refusal;
 }
 

@@ -8,11 +8,12 @@
 
 namespace atelier::agent {
 
-/// The text itself if it fits; else with its long strings cut ("... (N bytes left out)"), the longest allowed length going
-/// down step by step. Nothing if it is not JSON or does not fit even so.
+/// The text itself if it fits; else with its long strings cut ("... (N bytes left out)"), the longest allowed
+/// length going down step by step. Nothing if it is not JSON or does not fit even so.
 [[nodiscard]] std::optional<std::string> shorten_json(std::string_view text, std::size_t bytes_max);
 
-/// What ComfyUI said when it refused a prompt (comfyui-interface.md C2): the first node with errors, and a sentence.
+/// What ComfyUI said when it refused a prompt (comfyui-interface.md C2): the first node with errors, and a
+/// sentence.
 struct Refusal {
   std::string node, node_type, type, sentence;
 };

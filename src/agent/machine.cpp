@@ -28,11 +28,15 @@ link::JobState state_of(const HeldJob& job) {
   switch (job.phase) {
     case Phase::fetching:
     case Phase::fetched:
-    case Phase::asking: return link::JobState::fetching;
+    case Phase::asking:
+      return link::JobState::fetching;
     case Phase::posting:
-    case Phase::posted: return link::JobState::posted;
-    case Phase::running: return link::JobState::running;
-    case Phase::computed: return link::JobState::computed;
+    case Phase::posted:
+      return link::JobState::posted;
+    case Phase::running:
+      return link::JobState::running;
+    case Phase::computed:
+      return link::JobState::computed;
   }
   return link::JobState::fetching;
 }
@@ -76,7 +80,8 @@ Instant AgentMachine::next_at() const {
     if (job.phase == Phase::running && !job.ghost && job.lease.limit_ms != 0 && !job.over_limit) {
       at(job.started_at + milliseconds(job.lease.limit_ms));
     }
-    if ((job.phase == Phase::posted || job.phase == Phase::running) && !job.asking && !job.ask_at) at(job.seen_at + kSilence);
+    if ((job.phase == Phase::posted || job.phase == Phase::running) && !job.asking && !job.ask_at)
+      at(job.seen_at + kSilence);
     for (const NodeOutput& output : job.nodes) {
       if (linked_ || output.phase == NodePhase::collecting) at(output.retry_at);
     }
@@ -99,7 +104,9 @@ link::Hello AgentMachine::hello(const LinkUp& input) const {
     line.slot = i;
     line.comfy_version = slot.info.comfy_version;
     line.object_info = slot.info.object_info;
-    line.engine = slot.up ? link::EngineState::ready : slot.ever_up ? link::EngineState::lost : link::EngineState::starting;
+    line.engine = slot.up        ? link::EngineState::ready
+                  : slot.ever_up ? link::EngineState::lost
+                                 : link::EngineState::starting;
     line.engine_start = slot.info.engine_start;
     line.device = slot.info.device;
     line.vram_total = slot.info.vram_total;
@@ -163,24 +170,26 @@ void AgentMachine::handle(const FromGateway& input) {
     return;
   }
   if (!linked_) return;
-  std::visit(Match{[](const link::Welcome&) {}, [this](const link::Lease& m) { take(m); },
-                   [](const link::Hint&) {},  // binds nothing; inputs are fetched with the lease
-                   [this](const link::Stop& m) { stop(m); }, [this](const link::Committed& m) { answer(m); },
-                   [this](const link::Refused& m) { answer(m); }, [this](const link::EndedOk& m) { answer(m); },
-                   [this](const link::Drain&) {
-                     draining_ = true;
-                     send(link::Draining{"asked by the gateway"});
-                   },
-                   [this](const link::Undrain&) { draining_ = leaving_; }, [](const link::Pause&) {},
-                   [](const link::RestartEngine& m) {
-                     log::warn("restart_engine_not_possible", {{"slot", m.slot}, {"why", "this agent did not start it"}});
-                   },
-                   [this](const link::Free& m) {
-                     if (m.slot < slots_.size() && slots_[m.slot].up) out_.emplace_back(FreeEngine{m.slot});
-                   },
-                   [](const link::Models&) { log::info("models_ignored"); },
-                   [this](const link::SettingsChanged& m) { settings_ = m.settings; }},
-             input.message);
+  std::visit(
+      Match{[](const link::Welcome&) {}, [this](const link::Lease& m) { take(m); },
+            [](const link::Hint&) {},  // binds nothing; inputs are fetched with the lease
+            [this](const link::Stop& m) { stop(m); }, [this](const link::Committed& m) { answer(m); },
+            [this](const link::Refused& m) { answer(m); }, [this](const link::EndedOk& m) { answer(m); },
+            [this](const link::Drain&) {
+              draining_ = true;
+              send(link::Draining{"asked by the gateway"});
+            },
+            [this](const link::Undrain&) { draining_ = leaving_; }, [](const link::Pause&) {},
+            [](const link::RestartEngine& m) {
+              log::warn("restart_engine_not_possible",
+                        {{"slot", m.slot}, {"why", "this agent did not start it"}});
+            },
+            [this](const link::Free& m) {
+              if (m.slot < slots_.size() && slots_[m.slot].up) out_.emplace_back(FreeEngine{m.slot});
+            },
+            [](const link::Models&) { log::info("models_ignored"); },
+            [this](const link::SettingsChanged& m) { settings_ = m.settings; }},
+      input.message);
 }
 
 void AgentMachine::answer(const link::Welcome& message) {
@@ -202,7 +211,9 @@ void AgentMachine::answer(const link::Welcome& message) {
     const bool keep = verdict != verdicts.end() && verdict->second == link::Verdict::keep;
     if (job->ghost) {
       // Dropped here, but kept there: the bytes are gone, so the job goes back.
-      if (keep) send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine, "the agent had dropped it"});
+      if (keep)
+        send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
+                            "the agent had dropped it"});
       slots_[job->lease.slot].owes_idle = true;
     } else if (keep) {
       repeat(*job);
@@ -218,7 +229,8 @@ void AgentMachine::answer(const link::Welcome& message) {
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    if (slot.hello_up && !slot.up) send(link::EngineLost{i, JobId{}, Epoch{}, "it died while the link was opened"});
+    if (slot.hello_up && !slot.up)
+      send(link::EngineLost{i, JobId{}, Epoch{}, "it died while the link was opened"});
     const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
     if (wanted) slot.announced = false;
     if (slot.up && !slot.announced) publish(i);
@@ -243,7 +255,8 @@ void AgentMachine::handle(const ObjectInfoPublished& input) {
   if (input.result && input.digest == slot.info.object_info) {
     announce(input.slot);
   } else {
-    if (!input.result) log::warn("object_info_not_published", {{"slot", input.slot}, {"why", input.result.error().what}});
+    if (!input.result)
+      log::warn("object_info_not_published", {{"slot", input.slot}, {"why", input.result.error().what}});
     slot.publish_at = now_ + kPublishAgain;
   }
 }
@@ -313,9 +326,8 @@ void AgentMachine::handle(const EngineAnswered& input) {
 }
 
 bool AgentMachine::busy(std::uint32_t slot) const {
-  return std::ranges::any_of(jobs_, [&](const auto& entry) {
-    return entry.second.lease.slot == slot && !entry.second.computed();
-  });
+  return std::ranges::any_of(
+      jobs_, [&](const auto& entry) { return entry.second.lease.slot == slot && !entry.second.computed(); });
 }
 
 void AgentMachine::pay_idle(std::uint32_t index) {
@@ -336,7 +348,8 @@ void AgentMachine::handle(const Tick&) {
     link::Heartbeat heartbeat;
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
       const Slot& slot = slots_[i];
-      const auto age = slot.ever_up ? static_cast<std::uint64_t>((now_ - slot.answered_at).count()) : link::kIdMax;
+      const auto age =
+          slot.ever_up ? static_cast<std::uint64_t>((now_ - slot.answered_at).count()) : link::kIdMax;
       heartbeat.slots.push_back({i, age});
     }
     send(std::move(heartbeat));

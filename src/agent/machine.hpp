@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The agent's protocol logic without I/O (docs/protocol/worker-link.md): leases in, runs of ComfyUI, outputs committed,
-// one `ended` per job; hello and repeats after every break of the link. Feed it inputs, carry out its actions in order,
-// and give it a Tick when next_at() comes. One thread; the same inputs give the same actions.
+// The agent's protocol logic without I/O (docs/protocol/worker-link.md): leases in, runs of ComfyUI, outputs
+// committed, one `ended` per job; hello and repeats after every break of the link. Feed it inputs, carry out
+// its actions in order, and give it a Tick when next_at() comes. One thread; the same inputs give the same
+// actions.
 
 #include <deque>
 #include <map>
@@ -16,12 +17,12 @@
 namespace atelier::agent {
 
 struct MachineOptions {
-  std::string name;                    // of the worker
-  std::string version;                 // "atelier-worker 0.1.0"
+  std::string name;     // of the worker
+  std::string version;  // "atelier-worker 0.1.0"
   Key128 boot;
   std::uint32_t slots = 1;
-  std::uint64_t seed = 1;              // for jitter
-  milliseconds drain_limit{600'000};   // then what is not computed goes back
+  std::uint64_t seed = 1;             // for jitter
+  milliseconds drain_limit{600'000};  // then what is not computed goes back
 };
 
 /// A run without any sign of life for so long is asked for.
@@ -50,11 +51,11 @@ class AgentMachine {
     bool ever_up = false;
     EngineInfo info;
     Instant answered_at;
-    bool owes_idle = false;            // a lease ended here without `computed`; slot_idle is due when the slot is empty
-    std::optional<Instant> publish_at; // object_info to be offered before engine_ready
+    bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
+    std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
     bool publishing = false;
-    bool announced = false;            // the gateway knows that this engine is ready
-    bool hello_up = false;             // what the hello said of it
+    bool announced = false;  // the gateway knows that this engine is ready
+    bool hello_up = false;   // what the hello said of it
   };
 
   // machine.cpp: the link, the engines, time.
@@ -126,22 +127,22 @@ class AgentMachine {
   std::vector<Action> out_;
   std::vector<Slot> slots_;
   std::map<RunKey, HeldJob> jobs_;
-  std::deque<Key128> posted_runs_;     // of this boot, newest last, bounded
+  std::deque<Key128> posted_runs_;  // of this boot, newest last, bounded
 
-  bool socket_open_ = false;           // 101 came
-  bool linked_ = false;                // welcome came
+  bool socket_open_ = false;  // 101 came
+  bool linked_ = false;       // welcome came
   bool ever_linked_ = false;
   LinkId link_;
   link::Settings settings_;
-  std::int64_t clock_offset_ = 0;      // Unix milliseconds minus Instant
+  std::int64_t clock_offset_ = 0;  // Unix milliseconds minus Instant
   milliseconds heartbeat_{5000};
   std::optional<Instant> heartbeat_at_;
   std::optional<Instant> dial_at_;
   milliseconds backoff_{500};
 
-  bool draining_ = false;              // by the gateway or by a signal
-  bool leaving_ = false;               // by a signal: exit when empty
-  bool gone_ = false;                  // Exit was given
+  bool draining_ = false;  // by the gateway or by a signal
+  bool leaving_ = false;   // by a signal: exit when empty
+  bool gone_ = false;      // Exit was given
   std::optional<Instant> drain_until_;
 };
 

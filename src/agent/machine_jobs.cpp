@@ -20,7 +20,9 @@ constexpr int kFetchTriesMax = 5;
 constexpr milliseconds kAskAgain{1'000};
 constexpr milliseconds kAskUnreachable{5'000};
 
-bool is_passing(Errc code) { return code == Errc::closed || code == Errc::timeout || code == Errc::unavailable; }
+bool is_passing(Errc code) {
+  return code == Errc::closed || code == Errc::timeout || code == Errc::unavailable;
+}
 
 std::string string_in(const comfy::Event& event, std::string_view key) {
   const json::value* found = std::as_const(event.data).object().if_contains(key);
@@ -140,7 +142,8 @@ void AgentMachine::handle(const RunPosted& input) {
     }
     case PostResult::unreachable:
       if (job->phase != Phase::posting) return;
-      out_.emplace_back(InterruptRun{job->lease.slot, job->lease.run_id});  // it may have taken it all the same
+      out_.emplace_back(
+          InterruptRun{job->lease.slot, job->lease.run_id});  // it may have taken it all the same
       if (job->stop_requested) {
         run_is_gone(*job);
       } else {
@@ -241,7 +244,9 @@ void AgentMachine::run_is_gone(HeldJob& job) {
 }
 
 void AgentMachine::give_back(HeldJob& job, link::ReturnReason reason, std::string detail) {
-  log::warn("returned", {{"job", job.key.job}, {"epoch", job.key.epoch}, {"reason", link::to_string(reason)}, {"why", detail}});
+  log::warn(
+      "returned",
+      {{"job", job.key.job}, {"epoch", job.key.epoch}, {"reason", link::to_string(reason)}, {"why", detail}});
   detail.resize(std::min(detail.size(), link::kTextFieldBytesMax));
   send(link::Returned{job.key.job, job.key.epoch, reason, std::move(detail)});
   drop(job);
@@ -290,9 +295,11 @@ void AgentMachine::handle(const EngineEvent& input) {
     return;
   }
   const std::string& type = event.type;
-  const bool blocked = type == "execution_error" && string_in(event, "exception_type") == "ExecutionBlocked" &&
+  const bool blocked = type == "execution_error" &&
+                       string_in(event, "exception_type") == "ExecutionBlocked" &&
                        std::as_const(event.data).object().if_contains("timestamp") == nullptr;
-  const bool end_event = !blocked && (type == "execution_success" || type == "execution_error" || type == "execution_interrupted");
+  const bool end_event = !blocked && (type == "execution_success" || type == "execution_error" ||
+                                      type == "execution_interrupted");
   if (type == "execution_start" && !job->started) {
     job->started = true;
     job->started_at = now_;
@@ -304,7 +311,8 @@ void AgentMachine::handle(const EngineEvent& input) {
   }
   if (end_event) {
     job->outcome = type == "execution_success" ? link::Outcome::succeeded
-                   : type == "execution_error" ? link::Outcome::failed : link::Outcome::cancelled;
+                   : type == "execution_error" ? link::Outcome::failed
+                                               : link::Outcome::cancelled;
     job->end_event = input.text;
     if (type == "execution_error") job->reason = string_in(event, "exception_message");
     if (job->started) job->gpu_ms = static_cast<std::uint64_t>((now_ - job->started_at).count());
@@ -312,7 +320,8 @@ void AgentMachine::handle(const EngineEvent& input) {
     compute_done(*job);
   } else {
     relay(*job, type, input.text);
-    const json::value* output = type == "executed" ? std::as_const(event.data).object().if_contains("output") : nullptr;
+    const json::value* output =
+        type == "executed" ? std::as_const(event.data).object().if_contains("output") : nullptr;
     if (output != nullptr && output->is_object()) {
       const std::string node = string_in(event, "node");
       const std::string display = string_in(event, "display_node");
@@ -355,8 +364,10 @@ void AgentMachine::handle(const EngineFrame& input) {
   }
   if (job == nullptr || job->ghost || job->computed()) return;
   job->seen_at = now_;
-  link::Preview preview{job->key.job, job->key.epoch, static_cast<std::uint32_t>(frame->kind), input.bytes.substr(4)};
-  // Kind 1 is a final picture for those who negotiated kind 4 (SaveImageWebsocket), kind 3 a text: never left out.
+  link::Preview preview{job->key.job, job->key.epoch, static_cast<std::uint32_t>(frame->kind),
+                        input.bytes.substr(4)};
+  // Kind 1 is a final picture for those who negotiated kind 4 (SaveImageWebsocket), kind 3 a text: never left
+  // out.
   if (!with_metadata) {
     send(std::move(preview));
     return;

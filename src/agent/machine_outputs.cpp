@@ -45,7 +45,8 @@ void AgentMachine::handle(const Collected& input) {
   if (job == nullptr || job->ghost) return;
   if (input.node.empty() && !job->rest_collected) {
     job->rest_collected = true;
-    if (!input.files) log::warn("rest_not_collected", {{"job", input.key.job}, {"why", input.files.error().what}});
+    if (!input.files)
+      log::warn("rest_not_collected", {{"job", input.key.job}, {"why", input.files.error().what}});
     if (!input.files || input.files->empty()) {
       end_if_done(*job);
       return;
@@ -70,9 +71,11 @@ void AgentMachine::handle(const Collected& input) {
     end_if_done(*job);
     return;
   }
-  if (input.files->size() > link::kFilesPerCommitMax || job->files + input.files->size() > link::kFilesPerJobMax) {
+  if (input.files->size() > link::kFilesPerCommitMax ||
+      job->files + input.files->size() > link::kFilesPerJobMax) {
     output->phase = NodePhase::failed;
-    output->lost = fmt::format("node {} made {} files, more than can be kept", output->node, input.files->size());
+    output->lost =
+        fmt::format("node {} made {} files, more than can be kept", output->node, input.files->size());
     end_if_done(*job);
     return;
   }
@@ -106,11 +109,17 @@ void AgentMachine::handle(const Uploaded& input) {
   }
   const Error& error = input.result.error();
   switch (error.code) {
-    case Errc::stale_epoch: drop(*job); return;
-    case Errc::disk_full: output->retry_at = now_ + kDiskAgain; return;
+    case Errc::stale_epoch:
+      drop(*job);
+      return;
+    case Errc::disk_full:
+      output->retry_at = now_ + kDiskAgain;
+      return;
     case Errc::closed:
     case Errc::timeout:
-    case Errc::unavailable: output->retry_at = now_ + kUploadAgain; return;
+    case Errc::unavailable:
+      output->retry_at = now_ + kUploadAgain;
+      return;
     case Errc::bad_hash:
       if (++output->bad_hashes < kBadHashesMax) {
         upload(*job, *output, true);
@@ -128,7 +137,8 @@ void AgentMachine::commit(HeldJob& job, NodeOutput& output) {
   output.phase = NodePhase::committing;
   if (!linked_) return;
   const std::size_t files = output.files.size() * kCommitFileBytes;
-  auto ui = shorten_json(output.ui, files > link::kTextBytesMax / 2 ? std::size_t{128 << 10} : link::kJsonBytesMax);
+  auto ui =
+      shorten_json(output.ui, files > link::kTextBytesMax / 2 ? std::size_t{128 << 10} : link::kJsonBytesMax);
   if (!ui) {
     output.phase = NodePhase::failed;
     output.lost = fmt::format("the output of node {} is larger than can be sent", output.node);
@@ -158,10 +168,15 @@ void AgentMachine::answer(const link::Refused& message) {
   HeldJob* job = find(RunKey{message.job, message.epoch});
   NodeOutput* output = job == nullptr || job->ghost ? nullptr : job->find(message.node);
   if (output == nullptr || output->phase != NodePhase::committing) return;
-  log::warn("commit_refused", {{"job", message.job}, {"epoch", message.epoch}, {"reason", link::to_string(message.reason)}});
+  log::warn("commit_refused",
+            {{"job", message.job}, {"epoch", message.epoch}, {"reason", link::to_string(message.reason)}});
   switch (message.reason) {
-    case link::RefuseReason::stale: drop(*job); return;
-    case link::RefuseReason::disk: output->retry_at = now_ + kDiskAgain; return;
+    case link::RefuseReason::stale:
+      drop(*job);
+      return;
+    case link::RefuseReason::disk:
+      output->retry_at = now_ + kDiskAgain;
+      return;
     case link::RefuseReason::bad_hash:
       if (++output->bad_hashes >= kBadHashesMax) {
         output->phase = NodePhase::failed;
@@ -230,13 +245,15 @@ void AgentMachine::end_if_done(HeldJob& job) {
     fail(job, link::EndCause::time_limit, "", "",
          fmt::format("the job ran longer than its limit of {} s", job.lease.limit_ms / 1000));
   } else if (*job.outcome == link::Outcome::succeeded) {
-    const auto lost = std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });
+    const auto lost =
+        std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });
     if (lost != job.nodes.end()) fail(job, link::EndCause::outputs_lost, lost->node, "", lost->lost);
   }
   send_ended(job);
 }
 
-void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type, std::string reason) {
+void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type,
+                        std::string reason) {
   comfy::ExecutionError error;
   error.node_id = std::move(node);
   error.node_type = std::move(node_type);
@@ -247,7 +264,8 @@ void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, st
   job.cause = cause;
   job.reason = std::move(reason);
   job.end_event = comfy::execution_error_message(run_id, error, unix_ms());
-  std::erase_if(job.messages, [](const auto& m) { return m.first != "execution_start" && m.first != "execution_cached"; });
+  std::erase_if(job.messages,
+                [](const auto& m) { return m.first != "execution_start" && m.first != "execution_cached"; });
   job.messages.emplace_back("execution_error", comfy::execution_error_data(run_id, error, unix_ms()));
 }
 
@@ -267,8 +285,11 @@ void AgentMachine::send_ended(HeldJob& job) {
     job.report = fmt::format("{{\"status\":{},\"meta\":{}}}", comfy::history_status(success, messages), meta);
   }
   if (!linked_) return;
-  log::info("ended", {{"job", job.key.job}, {"epoch", job.key.epoch}, {"outcome", link::to_string(*job.outcome)},
-                      {"cause", link::to_string(job.cause)}, {"gpu_ms", job.gpu_ms}});
+  log::info("ended", {{"job", job.key.job},
+                      {"epoch", job.key.epoch},
+                      {"outcome", link::to_string(*job.outcome)},
+                      {"cause", link::to_string(job.cause)},
+                      {"gpu_ms", job.gpu_ms}});
   link::Ended message;
   message.job = job.key.job;
   message.epoch = job.key.epoch;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// From the accepted form of a prompt (GET /worker/prompt) to the body that the agent posts to its ComfyUI. Pure.
+// From the accepted form of a prompt (GET /worker/prompt) to the body that the agent posts to its ComfyUI.
+// Pure.
 
 #include <string>
 #include <string_view>
@@ -13,20 +14,23 @@
 namespace atelier::agent {
 
 struct Prepared {
-  std::string body;             // of POST /prompt
-  std::string original_prompt;  // the participant's own graph, as Python's json.dumps prints it: for PNG metadata
+  std::string body;  // of POST /prompt
+  std::string
+      original_prompt;  // the participant's own graph, as Python's json.dumps prints it: for PNG metadata
 };
 
-/// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes prompt_id, the
-/// agent's own client_id takes the participant's place. Errors: bad_request (not an accepted form), too_large.
+/// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes
+/// prompt_id, the agent's own client_id takes the participant's place. Errors: bad_request (not an accepted
+/// form), too_large.
 [[nodiscard]] Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,
                                               const comfy::WorkerNames& names, const link::Lease& lease,
                                               std::string_view client_id);
 
 [[nodiscard]] comfy::FileType to_comfy(link::FileType type);
 
-/// A PNG with `original_prompt` in the place of its `prompt` text; nothing if it has no such text, or if `bytes` do not
-/// begin like a PNG. Errors: bad_request for a PNG that is cut off or broken.
-[[nodiscard]] Result<std::optional<std::string>> restore_png(std::string_view bytes, std::string_view original_prompt);
+/// A PNG with `original_prompt` in the place of its `prompt` text; nothing if it has no such text, or if
+/// `bytes` do not begin like a PNG. Errors: bad_request for a PNG that is cut off or broken.
+[[nodiscard]] Result<std::optional<std::string>> restore_png(std::string_view bytes,
+                                                             std::string_view original_prompt);
 
 }  // namespace atelier::agent

@@ -23,7 +23,9 @@ Result<EngineFolders> open_engine_folders(const std::string& comfy_dir) {
   ATELIER_TRY(folders.temp, open("temp"));
   ATELIER_TRY(folders.input, open("input"));
   auto temp = folders.input.make_folder(".atelier-incoming");
-  if (!temp) return fail(Errc::config, fmt::format("--comfy-dir: the input folder cannot be written: {}", temp.error().what));
+  if (!temp)
+    return fail(Errc::config,
+                fmt::format("--comfy-dir: the input folder cannot be written: {}", temp.error().what));
   folders.input_temp = std::move(*temp);
   return folders;
 }
@@ -31,7 +33,8 @@ Result<EngineFolders> open_engine_folders(const std::string& comfy_dir) {
 Result<Spool> Spool::make() {
   const char* base = std::getenv("TMPDIR");
   std::string path = fmt::format("{}/atelier-worker-XXXXXX", base != nullptr && *base != 0 ? base : "/tmp");
-  if (::mkdtemp(path.data()) == nullptr) return std::unexpected(errno_error(errno, "make the folder " + path));
+  if (::mkdtemp(path.data()) == nullptr)
+    return std::unexpected(errno_error(errno, "make the folder " + path));
   ATELIER_TRY(files::Directory folder, files::Directory::open_root(path));
   return Spool(std::move(path), std::move(folder));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What goes into AgentMachine and what comes out of it: every effect on the world is an Action, every result an Input.
-// agent.cpp carries actions out with sockets and files; the simulation with a fake ComfyUI and a fake gateway.
+// What goes into AgentMachine and what comes out of it: every effect on the world is an Action, every result
+// an Input. agent.cpp carries actions out with sockets and files; the simulation with a fake ComfyUI and a
+// fake gateway.
 
 #include <cstdint>
 #include <optional>
@@ -36,8 +37,8 @@ struct CloseLink {
 struct Send {
   link::AgentMessage message;
 };
-/// Fetch prompt and inputs, verify them, put the inputs where the engine finds them, make the rewritten prompt and
-/// keep it for PostRun -> JobFetched.
+/// Fetch prompt and inputs, verify them, put the inputs where the engine finds them, make the rewritten
+/// prompt and keep it for PostRun -> JobFetched.
 struct FetchJob {
   RunKey key;
   link::Lease lease;
@@ -86,8 +87,8 @@ struct PublishObjectInfo {
   std::uint32_t slot = 0;
   Digest digest;
 };
-/// Nothing of this run is needed any more: stop what is under way for it, delete what is kept. No JobFetched, Collected or
-/// Uploaded of it comes after this.
+/// Nothing of this run is needed any more: stop what is under way for it, delete what is kept. No JobFetched,
+/// Collected or Uploaded of it comes after this.
 struct Forget {
   RunKey key;
 };
@@ -101,8 +102,8 @@ struct Exit {
   std::string why;
 };
 
-using Action = std::variant<Dial, CloseLink, Send, FetchJob, PostRun, AskRun, InterruptRun, Collect, CollectRest, Upload,
-                            PublishObjectInfo, Forget, FreeEngine, Exit>;
+using Action = std::variant<Dial, CloseLink, Send, FetchJob, PostRun, AskRun, InterruptRun, Collect,
+                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, Exit>;
 
 // ---- Inputs ----
 
@@ -111,7 +112,8 @@ struct LinkUp {
   std::uint64_t disk_free = 0;
   std::int64_t clock = 0;
 };
-/// The link ended or could not be opened. `refused`: the gateway answered and does not want this agent (token, version).
+/// The link ended or could not be opened. `refused`: the gateway answered and does not want this agent
+/// (token, version).
 struct LinkDown {
   std::string why;
   bool refused = false;
@@ -154,8 +156,8 @@ struct EngineAnswered {
   std::uint64_t disk_free = 0;
 };
 
-/// Error codes that mean something: stale_epoch (drop), disk_full, closed / timeout / unavailable (try again), all else:
-/// the job cannot be run here.
+/// Error codes that mean something: stale_epoch (drop), disk_full, closed / timeout / unavailable (try
+/// again), all else: the job cannot be run here.
 struct JobFetched {
   RunKey key;
   Result<void> result;
@@ -167,7 +169,8 @@ struct RunPosted {
   std::string body;  // of a refusal
 };
 enum class RunPlace { pending, running, done, absent, unreachable };
-/// What /history/ID says: `outcome` by its messages; `event` the ending frame; `report` {"status":..,"meta":..}.
+/// What /history/ID says: `outcome` by its messages; `event` the ending frame; `report`
+/// {"status":..,"meta":..}.
 struct RunHistory {
   link::Outcome outcome = link::Outcome::succeeded;
   std::string event;
@@ -180,7 +183,8 @@ struct RunAsked {
   RunPlace place = RunPlace::absent;
   std::optional<RunHistory> history;  // when done
 };
-/// `files` have all but their number `file`. Errors: unavailable (the engine died), all else: the files are lost.
+/// `files` have all but their number `file`. Errors: unavailable (the engine died), all else: the files are
+/// lost.
 struct Collected {
   RunKey key;
   std::string node;
@@ -207,8 +211,8 @@ struct StopRequested {};
 /// The instant of next_at() has come.
 struct Tick {};
 
-using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame, EngineAnswered,
-                           JobFetched, RunPosted, RunAsked, Collected, Uploaded, ObjectInfoPublished, DrainRequested,
-                           StopRequested, Tick>;
+using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame,
+                           EngineAnswered, JobFetched, RunPosted, RunAsked, Collected, Uploaded,
+                           ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
 
 }  // namespace atelier::agent

@@ -19,14 +19,15 @@ std::vector<std::string> rest_of(int argc, char** argv) {
 int run(int argc, char** argv) {
   using namespace std::string_view_literals;
   const std::string_view first = argc > 1 ? argv[1] : "";
-  // These two are programs of their own, beside this one: the worker needs nothing of the server, and the engine
-  // links the image library, which the server never does.
+  // These two are programs of their own, beside this one: the worker needs nothing of the server, and the
+  // engine links the image library, which the server never does.
   if (first == "worker"sv) return atelier::app::exec_beside("atelier-worker", rest_of(argc, argv));
   if (first == "rehearsal"sv) return atelier::app::exec_beside("atelier-rehearsal", rest_of(argc, argv));
 
-  CLI::App program{"Atelier gives a class its own ComfyUI.\n\n"
-                   "Options are configuration keys; each may also stand in the environment or in a file .env\n"
-                   "(KEY=value) in the working folder. 'atelier check-config' says what would be used."};
+  CLI::App program{
+      "Atelier gives a class its own ComfyUI.\n\n"
+      "Options are configuration keys; each may also stand in the environment or in a file .env\n"
+      "(KEY=value) in the working folder. 'atelier check-config' says what would be used."};
   program.require_subcommand(1);
   program.set_version_flag("--version", "atelier 0.1.0");
   atelier::app::Options options;
@@ -36,13 +37,23 @@ int run(int argc, char** argv) {
     atelier::app::add_config_options(*sub, options);
     sub->callback([&exit_code, &options, command] { exit_code = command(options); });
   };
-  add("up", "Starts everything on this machine: the server, one worker, and the rehearsal engine, which makes pictures "
-            "without a GPU. Ctrl-C stops all of it.", atelier::app::up);
-  add("serve", "Starts the server alone. Workers dial in with 'atelier worker --join URL'; the token for workers of your "
-               "own is in DATA_DIR/worker.token.", atelier::app::serve);
+  add("up",
+      "Starts everything on this machine: the server, one worker, and the rehearsal engine, which makes "
+      "pictures "
+      "without a GPU. Ctrl-C stops all of it.",
+      atelier::app::up);
+  add("serve",
+      "Starts the server alone. Workers dial in with 'atelier worker --join URL'; the token for workers of "
+      "your "
+      "own is in DATA_DIR/worker.token.",
+      atelier::app::serve);
   add("check-config", "Checks the configuration and prints what would be used.", atelier::app::check_config);
-  program.add_subcommand("worker", "Joins a server with a ComfyUI: --join URL --token-file F --comfy URL (see 'atelier worker --help').");
-  program.add_subcommand("rehearsal", "Starts the CPU engine with ComfyUI's interface: --port P (see 'atelier rehearsal --help').");
+  program.add_subcommand(
+      "worker",
+      "Joins a server with a ComfyUI: --join URL --token-file F --comfy URL (see 'atelier worker --help').");
+  program.add_subcommand(
+      "rehearsal",
+      "Starts the CPU engine with ComfyUI's interface: --port P (see 'atelier rehearsal --help').");
   program.add_subcommand("config-example", "Prints .env.example: every key with its default.")->callback([] {
     fmt::print("{}", atelier::Config::env_example());
   });
@@ -51,7 +62,8 @@ int run(int argc, char** argv) {
   });
   CLI::App* journal = program.add_subcommand("journal", "Looks into the journal (DATA_DIR/atelier.db).");
   journal->require_subcommand(1);
-  const auto add_journal = [&](const char* name, const char* help, int (*command)(const atelier::app::Options&)) {
+  const auto add_journal = [&](const char* name, const char* help,
+                               int (*command)(const atelier::app::Options&)) {
     CLI::App* sub = journal->add_subcommand(name, help);
     atelier::app::add_config_options(*sub, options);
     sub->callback([&exit_code, &options, command] { exit_code = command(options); });
@@ -64,12 +76,14 @@ int run(int argc, char** argv) {
   } catch (const CLI::ExtrasError& error) {
     std::string text = error.what();
     const std::size_t at = text.find("--");
-    const std::string option = at == std::string::npos ? "" : text.substr(at, text.find_first_of(" ]\n", at) - at);
+    const std::string option =
+        at == std::string::npos ? "" : text.substr(at, text.find_first_of(" ]\n", at) - at);
     const std::string meant = option.empty() ? "" : atelier::app::near_option(option);
     if (option.empty()) {
       fmt::print(stderr, "{}\n", text);
     } else {
-      fmt::print(stderr, "{} is not an option{}\n", option, meant.empty() ? "; see --help" : fmt::format("; did you mean {}?", meant));
+      fmt::print(stderr, "{} is not an option{}\n", option,
+                 meant.empty() ? "; see --help" : fmt::format("; did you mean {}?", meant));
     }
     return atelier::app::kExitConfig;
   } catch (const CLI::ParseError& error) {

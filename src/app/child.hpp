@@ -15,8 +15,8 @@ struct Child {
   std::string name;                    // the prefix of its log lines
   std::vector<std::string> arguments;  // of this program: {"serve", "--port", "8080"}
   pid_t pid = -1;
-  int out = -1, err = -1;              // read ends, non-blocking
-  std::string out_rest, err_rest;      // unfinished lines
+  int out = -1, err = -1;          // read ends, non-blocking
+  std::string out_rest, err_rest;  // unfinished lines
 
   [[nodiscard]] bool running() const { return pid > 0; }
   /// Error io when the system has no process or descriptor left.

@@ -22,12 +22,14 @@ std::optional<std::string> read_env_file() {
   return text.str();
 }
 
-std::string first_folder(const Config& config, std::string_view key, std::initializer_list<std::string_view> places) {
+std::string first_folder(const Config& config, std::string_view key,
+                         std::initializer_list<std::string_view> places) {
   if (config.is_set(key)) return config.text(key);
   for (std::string_view place : places) {
     std::error_code ignored;
     const std::filesystem::path folder = std::filesystem::path(program_folder()) / place;
-    if (std::filesystem::is_directory(folder, ignored)) return std::filesystem::weakly_canonical(folder, ignored).string();
+    if (std::filesystem::is_directory(folder, ignored))
+      return std::filesystem::weakly_canonical(folder, ignored).string();
   }
   return {};
 }
@@ -36,11 +38,15 @@ std::string first_folder(const Config& config, std::string_view key, std::initia
 
 int exit_code_of(const Error& error) {
   switch (error.code) {
-    case Errc::config: return kExitConfig;
-    case Errc::newer_version: return kExitNewerData;
+    case Errc::config:
+      return kExitConfig;
+    case Errc::newer_version:
+      return kExitNewerData;
     case Errc::io:
-    case Errc::disk_full: return kExitDisk;
-    default: return kExitFailed;
+    case Errc::disk_full:
+      return kExitDisk;
+    default:
+      return kExitFailed;
   }
 }
 
@@ -74,7 +80,8 @@ std::optional<Config> read_config(const std::map<std::string, std::string>& opti
 }
 
 std::string near_option(std::string_view option) {
-  const std::string_view name = option.substr(std::min<std::size_t>(option.find_first_not_of('-'), option.size()));
+  const std::string_view name =
+      option.substr(std::min<std::size_t>(option.find_first_not_of('-'), option.size()));
   std::string nearest;
   std::size_t least = 3;
   for (const KeySpec& key : config_keys()) {

@@ -25,10 +25,12 @@ inline constexpr int kExitDisk = 74;
 /// Adds one option per configuration key to a subcommand; values land in `values` by key.
 void add_config_options(CLI::App& command, std::map<std::string, std::string>& values);
 
-/// Reads all sources. On mistakes prints each on a line of its own to standard error and returns nothing (exit 2).
+/// Reads all sources. On mistakes prints each on a line of its own to standard error and returns nothing
+/// (exit 2).
 [[nodiscard]] std::optional<Config> read_config(const std::map<std::string, std::string>& options);
 
-/// For an option that is not ours: the one it was probably meant to be ("--num-user" -> "--num-users"), or "".
+/// For an option that is not ours: the one it was probably meant to be ("--num-user" -> "--num-users"), or
+/// "".
 [[nodiscard]] std::string near_option(std::string_view option);
 
 /// Folders of the front end and of our own web files: the configured one, else beside the program

@@ -34,7 +34,8 @@ files::DataFolderOptions folder_options(const Config& config) {
 
 workshop::WorkshopOptions workshop_options(const Config& config) {
   workshop::WorkshopOptions options;
-  options.admission.waiting_per_participant_max = static_cast<std::uint32_t>(config.number("MAX_WAITING_PER_USER"));
+  options.admission.waiting_per_participant_max =
+      static_cast<std::uint32_t>(config.number("MAX_WAITING_PER_USER"));
   options.admission.waiting_max = static_cast<std::uint32_t>(config.number("MAX_QUEUE_DEPTH"));
   options.lease_ttl = config.duration("LEASE_TTL");
   return options;
@@ -105,8 +106,9 @@ awaitable<Result<void>> Server::open() {
   auto expect = [&self](JobId job, Epoch epoch, std::string event) {
     self.participants->expect_ending(job, epoch, std::move(event));
   };
-  self.workers = std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog, self.live,
-                                                       std::move(link), std::move(expect));
+  self.workers =
+      std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog,
+                                            self.live, std::move(link), std::move(expect));
   self.make_faces();
   self.workshop->add_sink(*self.workers);
   self.workshop->add_sink(*self.participants);
@@ -120,9 +122,11 @@ awaitable<Result<void>> Server::open() {
   self.http = std::make_unique<net::HttpServer>(self.runtime, limits, std::move(handler));
   self.workshop->start();
   const std::string address = config.text("LISTEN");
-  ATELIER_CO_TRY(const std::uint16_t port, self.http->listen(address, static_cast<std::uint16_t>(config.number("HTTP_PORT"))));
+  ATELIER_CO_TRY(const std::uint16_t port,
+                 self.http->listen(address, static_cast<std::uint16_t>(config.number("HTTP_PORT"))));
   const std::string shown = address == "0.0.0.0" || address == "::" ? "127.0.0.1" : address;
-  self.url = fmt::format("http://{}:{}/", shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown), port);
+  self.url = fmt::format("http://{}:{}/",
+                         shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown), port);
   self.workers->start();
   co_return Result<void>{};
 }
@@ -134,7 +138,8 @@ void Server::Impl::make_faces() {
   options.frontend_folder = frontend_folder(config);
   options.web_folder = web_folder(config);
   options.welcome_folder = welcome_folder(config);
-  participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live, std::move(options));
+  participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live,
+                                                            std::move(options));
   participants->set_workers(views);
   gateway::PublicFaceOptions public_options;
   public_options.num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
@@ -161,8 +166,8 @@ awaitable<int> Server::run() {
   Impl& self = *impl_;
   while (!self.stopping) {
     self.report_workers();
-    [[maybe_unused]] const bool notified =
-        co_await self.stop_signal.wait(self.runtime.now() + milliseconds{self.worker_announced ? 3'600'000 : 50});
+    [[maybe_unused]] const bool notified = co_await self.stop_signal.wait(
+        self.runtime.now() + milliseconds{self.worker_announced ? 3'600'000 : 50});
   }
   log::info("stopping", {});
   const Instant deadline = self.runtime.now() + kGraceful;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The parts of `atelier serve`, put together in the order in which they may fail: data folder, journal, ports.
+// The parts of `atelier serve`, put together in the order in which they may fail: data folder, journal,
+// ports.
 
 #include <memory>
 #include <string>
@@ -15,8 +16,8 @@ class Server {
   Server(RealRuntime& runtime, const Config& config);
   ~Server();
 
-  /// Opens the data folder and the journal, replays it, binds the port. Nothing is bound if anything before fails.
-  /// Errors: config (exit 2), newer_version (3), io and disk_full (74).
+  /// Opens the data folder and the journal, replays it, binds the port. Nothing is bound if anything before
+  /// fails. Errors: config (exit 2), newer_version (3), io and disk_full (74).
   [[nodiscard]] awaitable<Result<void>> open();
   /// The address to show: "http://127.0.0.1:8080/".
   [[nodiscard]] std::string url() const;

@@ -21,8 +21,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStopPatience = std::chrono::seconds{12};    // then SIGKILL
-constexpr auto kReadyPatience = std::chrono::seconds{20};   // for the worker, before "ready" is said without it
+constexpr auto kStopPatience = std::chrono::seconds{12};  // then SIGKILL
+constexpr auto kReadyPatience =
+    std::chrono::seconds{20};  // for the worker, before "ready" is said without it
 constexpr auto kRestartPauseMax = std::chrono::seconds{10};
 
 class Supervisor {
@@ -115,8 +116,9 @@ void Supervisor::on_output(Role role, const std::string& line) {
 void Supervisor::start_worker_if_possible() {
   if (children_[worker].running() || restart_at_[worker] != Clock::time_point{}) return;
   if (server_url_.empty() || engine_url_.empty()) return;
-  children_[worker].arguments = {"worker",       "--join",  server_url_, "--token-file", config_.text("DATA_DIR") + "/worker.token",
-                                 "--comfy",      engine_url_, "--name",  "rehearsal"};
+  children_[worker].arguments = {
+      "worker",  "--join",    server_url_, "--token-file", config_.text("DATA_DIR") + "/worker.token",
+      "--comfy", engine_url_, "--name",    "rehearsal"};
   start(worker);
 }
 
@@ -132,8 +134,8 @@ void Supervisor::on_exit(Role role, int status) {
     begin_stop(code);  // it said why: wrong configuration, a disk error, newer data
     return;
   }
-  fmt::print(stderr, "{} | ended with {} {}; starts again in {} ms\n", child.name, crashed ? "signal" : "code",
-             crashed ? WTERMSIG(status) : code, pause_[role].count());
+  fmt::print(stderr, "{} | ended with {} {}; starts again in {} ms\n", child.name,
+             crashed ? "signal" : "code", crashed ? WTERMSIG(status) : code, pause_[role].count());
   restart_at_[role] = Clock::now() + pause_[role];
   pause_[role] = std::min<std::chrono::milliseconds>(pause_[role] * 2, kRestartPauseMax);
 }
@@ -149,7 +151,8 @@ void Supervisor::reap() {
 
 void Supervisor::restart_due() {
   for (std::size_t role = 0; role < roles && !stopping_; ++role) {
-    if (restart_at_[role] != Clock::time_point{} && Clock::now() >= restart_at_[role]) start(static_cast<Role>(role));
+    if (restart_at_[role] != Clock::time_point{} && Clock::now() >= restart_at_[role])
+      start(static_cast<Role>(role));
   }
 }
 
@@ -159,15 +162,17 @@ void Supervisor::say_ready_if_so() {
   said_ready_ = true;
   const std::string url = server_url_.ends_with('/') ? server_url_ : server_url_ + "/";
   std::error_code ignored;
-  const std::string data = std::filesystem::absolute(config_.text("DATA_DIR"), ignored).lexically_normal().string();
-  fmt::print("\n  Atelier is running{}\n"
-             "    editors   {}user/1/  to  {}user/{}/\n"
-             "    health    {}health\n"
-             "    data      {}\n"
-             "    stop      Ctrl-C\n\n"
-             "ready {}\n",
-             worker_ready_ ? "." : ", but the worker has not joined yet; jobs are kept.", url, url,
-             config_.number("NUM_USERS"), url, data, url);
+  const std::string data =
+      std::filesystem::absolute(config_.text("DATA_DIR"), ignored).lexically_normal().string();
+  fmt::print(
+      "\n  Atelier is running{}\n"
+      "    editors   {}user/1/  to  {}user/{}/\n"
+      "    health    {}health\n"
+      "    data      {}\n"
+      "    stop      Ctrl-C\n\n"
+      "ready {}\n",
+      worker_ready_ ? "." : ", but the worker has not joined yet; jobs are kept.", url, url,
+      config_.number("NUM_USERS"), url, data, url);
   std::fflush(stdout);
 }
 
@@ -205,7 +210,8 @@ void Supervisor::wait_for_events() {
   }
   ::poll(polled.data(), polled.size(), 100);
   for (std::size_t role = 0; role < roles; ++role) {
-    if (polled[1 + 2 * role].revents != 0 || polled[2 + 2 * role].revents != 0) drain(static_cast<Role>(role));
+    if (polled[1 + 2 * role].revents != 0 || polled[2 + 2 * role].revents != 0)
+      drain(static_cast<Role>(role));
   }
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) {

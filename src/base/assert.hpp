@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ATELIER_ASSERT is for our own mistakes in core and journal, on in release; never for bytes from a peer (style.md 4).
+// ATELIER_ASSERT is for our own mistakes in core and journal, on in release; never for bytes from a peer
+// (style.md 4).
 
 namespace atelier {
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);

@@ -12,8 +12,10 @@ namespace atelier {
 namespace {
 
 std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\r')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\r'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -67,7 +69,8 @@ Result<std::int64_t> decode(const KeySpec& key, std::string_view value) {
       const auto choices = split(key.choices, '|');
       if (std::ranges::find(choices, value) != choices.end()) return 0;
       std::string list(key.choices);
-      for (std::size_t at = 0; (at = list.find('|', at)) != std::string::npos; at += 2) list.replace(at, 1, ", ");
+      for (std::size_t at = 0; (at = list.find('|', at)) != std::string::npos; at += 2)
+        list.replace(at, 1, ", ");
       return fail(Errc::config, fmt::format("\"{}\" is none of {}", value, list));
     }
     case KeyType::boolean:
@@ -94,8 +97,12 @@ Result<std::int64_t> decode(const KeySpec& key, std::string_view value) {
       break;
     }
   }
-  if (number < key.min) return fail(Errc::config, fmt::format("\"{}\" is below the minimum \"{}\"", value, printed(key, key.min)));
-  if (number > key.max) return fail(Errc::config, fmt::format("\"{}\" is above the maximum \"{}\"", value, printed(key, key.max)));
+  if (number < key.min)
+    return fail(Errc::config,
+                fmt::format("\"{}\" is below the minimum \"{}\"", value, printed(key, key.min)));
+  if (number > key.max)
+    return fail(Errc::config,
+                fmt::format("\"{}\" is above the maximum \"{}\"", value, printed(key, key.max)));
   return number;
 }
 
@@ -146,14 +153,17 @@ Result<milliseconds> parse_duration(std::string_view text, std::string_view unit
   if (written == "min" || written == "m") scale = 60'000;
   if (written == "h") scale = 3'600'000;
   if (written == "d") scale = 86'400'000;
-  if (written.empty()) return fail(Errc::bad_request, fmt::format("\"{}\" needs a unit: ms, s, min, h or d", text));
-  if (scale == 0) return fail(Errc::bad_request, fmt::format("\"{}\" has an unknown unit: use ms, s, min, h or d", text));
+  if (written.empty())
+    return fail(Errc::bad_request, fmt::format("\"{}\" needs a unit: ms, s, min, h or d", text));
+  if (scale == 0)
+    return fail(Errc::bad_request, fmt::format("\"{}\" has an unknown unit: use ms, s, min, h or d", text));
   return milliseconds{static_cast<std::int64_t>(std::min(amount->value * scale, 9e15))};
 }
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {
   const auto amount = split_amount(text);
-  if (!amount) return fail(Errc::bad_request, fmt::format("\"{}\" is not a size such as 200MB or 20GB", text));
+  if (!amount)
+    return fail(Errc::bad_request, fmt::format("\"{}\" is not a size such as 200MB or 20GB", text));
   std::string unit;
   for (char c : amount->unit) unit.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
   double scale = 0;
@@ -166,7 +176,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
     if (unit == std::string{prefix} || unit == std::string{prefix, 'b'}) scale = decimal;
     if (unit == std::string{prefix, 'i', 'b'}) scale = binary;
   }
-  if (scale == 0) return fail(Errc::bad_request, fmt::format("\"{}\" has an unknown unit: use kB, MB, GB or TB", text));
+  if (scale == 0)
+    return fail(Errc::bad_request, fmt::format("\"{}\" has an unknown unit: use kB, MB, GB or TB", text));
   return static_cast<std::uint64_t>(std::min(amount->value * scale, 9e18));
 }
 
@@ -191,9 +202,11 @@ Config::Outcome Config::read(const Sources& sources) {
       }
       const KeySpec* meant = near_key(name);
       if (meant != nullptr) {
-        outcome.mistakes.push_back(fmt::format("{}: {} is not a key; did you mean {}?", where, name, meant->name));
+        outcome.mistakes.push_back(
+            fmt::format("{}: {} is not a key; did you mean {}?", where, name, meant->name));
       } else if (strict) {
-        outcome.warnings.push_back(fmt::format("{}: {} is not a key of Atelier; the line is ignored", where, name));
+        outcome.warnings.push_back(
+            fmt::format("{}: {} is not a key of Atelier; the line is ignored", where, name));
       }
       return;
     }
@@ -216,13 +229,16 @@ Config::Outcome Config::read(const Sources& sources) {
       }
       const std::string_view name = trim(line.substr(0, equals));
       std::string_view value = trim(line.substr(equals + 1));
-      if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
+      if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
+          value.back() == value.front()) {
         value = value.substr(1, value.size() - 2);
       } else if (const std::size_t comment = value.find(" #"); comment != std::string_view::npos) {
         value = trim(value.substr(0, comment));
       }
       const auto [before, fresh] = seen.emplace(std::string(name), number);
-      if (!fresh) outcome.mistakes.push_back(fmt::format("{}: {} stands already in line {}", where, name, before->second));
+      if (!fresh)
+        outcome.mistakes.push_back(
+            fmt::format("{}: {} stands already in line {}", where, name, before->second));
       set(name, value, where, true);
     }
   }
@@ -235,7 +251,8 @@ Config::Outcome Config::read(const Sources& sources) {
     if (!given && key.fallback.empty()) continue;
     auto number = decode(key, given ? std::string_view(found->second.value) : key.fallback);
     if (!number) {
-      outcome.mistakes.push_back(fmt::format("{}: {}: {}", found->second.where, key.name, number.error().what));
+      outcome.mistakes.push_back(
+          fmt::format("{}: {}: {}", found->second.where, key.name, number.error().what));
       continue;
     }
     outcome.config.numbers_[std::string(key.name)] = *number;
@@ -263,7 +280,8 @@ bool Config::is_set(std::string_view key) const {
 }
 
 std::string Config::env_example() {
-  std::string text = "# Atelier: every key with its default. Secrets may also come from files: KEY_FILE=/path.\n";
+  std::string text =
+      "# Atelier: every key with its default. Secrets may also come from files: KEY_FILE=/path.\n";
   for (const KeySpec& key : config_keys()) {
     text += fmt::format("\n# {}\n", key.help);
     if (!key.choices.empty()) text += fmt::format("# One of: {}\n", key.choices);
@@ -274,14 +292,17 @@ std::string Config::env_example() {
 
 std::string Config::reference_page() {
   std::string page =
-      "# Configuration\n\nEnvironment variables, a `.env` file in the working folder, or options; later ones win in this "
+      "# Configuration\n\nEnvironment variables, a `.env` file in the working folder, or options; later ones "
+      "win in this "
       "order.\n\n| key | option | default | range | what it is |\n| --- | --- | --- | --- | --- |\n";
   for (const KeySpec& key : config_keys()) {
     std::string range(key.choices);
-    for (std::size_t at = 0; (at = range.find('|', at)) != std::string::npos; at += 2) range.replace(at, 1, ", ");
+    for (std::size_t at = 0; (at = range.find('|', at)) != std::string::npos; at += 2)
+      range.replace(at, 1, ", ");
     if (key.max > 0) range = fmt::format("{} .. {}", printed(key, key.min), printed(key, key.max));
     page += fmt::format("| `{}` | `--{}` | {} | {} | {} |\n", key.name,
-                        key.option.empty() ? option_name(key.name) : std::string(key.option), key.fallback, range, key.help);
+                        key.option.empty() ? option_name(key.name) : std::string(key.option), key.fallback,
+                        range, key.help);
   }
   return page;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The one table of configuration keys (design.md 15): environment variables, one .env file and command-line options
-// are three ways to write the same keys. It prints .env.example, the reference page and `atelier check-config`.
-// Everything is decoded and checked, and all mistakes are reported together, before anything is bound.
+// The one table of configuration keys (design.md 15): environment variables, one .env file and command-line
+// options are three ways to write the same keys. It prints .env.example, the reference page and `atelier
+// check-config`. Everything is decoded and checked, and all mistakes are reported together, before anything
+// is bound.
 
 #include <cstdint>
 #include <map>
@@ -19,7 +20,8 @@ namespace atelier {
 
 enum class KeyType : std::uint8_t { text, number, duration, bytes, choice, boolean, secret };
 
-/// One key. `unit` is what a plain number means: "s" for durations of old keys, "" = the unit must be written.
+/// One key. `unit` is what a plain number means: "s" for durations of old keys, "" = the unit must be
+/// written.
 struct KeySpec {
   std::string_view name;
   KeyType type;
@@ -78,7 +80,8 @@ struct Config::Outcome {
 
 /// "30s", "10min", "500ms", "2h", "1d"; a plain number is in `unit`. Error bad_request.
 [[nodiscard]] Result<milliseconds> parse_duration(std::string_view text, std::string_view unit = "");
-/// "200MB", "20 GB", "1.5TB" (powers of 1000), "KiB" .. (powers of 1024); a plain number is bytes. Error bad_request.
+/// "200MB", "20 GB", "1.5TB" (powers of 1000), "KiB" .. (powers of 1024); a plain number is bytes. Error
+/// bad_request.
 [[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
 /// Levenshtein distance, at most `limit` + 1.
 [[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t limit);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Places where a test may end the process as `kill -9` would (reliability.md B1). ATELIER_CRASH_AT="point:n" ends it
-// with status 137 at the n-th passing of that point (n from 1, default 1). Always compiled in; when the variable is
-// not set a passing costs one relaxed load. Any thread.
+// Places where a test may end the process as `kill -9` would (reliability.md B1). ATELIER_CRASH_AT="point:n"
+// ends it with status 137 at the n-th passing of that point (n from 1, default 1). Always compiled in; when
+// the variable is not set a passing costs one relaxed load. Any thread.
 
 #include <unistd.h>
 

@@ -49,14 +49,17 @@ struct Hasher::Impl {
 };
 
 Hasher::Hasher() : impl_(std::make_unique<Impl>()) {
-  if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1) throw std::bad_alloc{};
+  if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1)
+    throw std::bad_alloc{};
 }
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(std::string_view bytes) { EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()); }
-void Hasher::update(std::span<const std::byte> bytes) { EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()); }
+void Hasher::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
 
 Digest Hasher::finish() {
   Digest digest;
@@ -75,8 +78,8 @@ std::string Key128::hex() const { return fmt::format("{:016x}{:016x}", high, low
 
 std::string Key128::uuid() const {
   const std::string all = hex();
-  return fmt::format("{}-{}-{}-{}-{}", all.substr(0, 8), all.substr(8, 4), all.substr(12, 4), all.substr(16, 4),
-                     all.substr(20));
+  return fmt::format("{}-{}-{}-{}-{}", all.substr(0, 8), all.substr(8, 4), all.substr(12, 4),
+                     all.substr(16, 4), all.substr(20));
 }
 
 Result<Key128> Key128::parse(std::string_view hex) {

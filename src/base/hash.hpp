@@ -52,7 +52,7 @@ struct Key128 {
   std::uint64_t high = 0, low = 0;
   auto operator<=>(const Key128&) const = default;
   explicit operator bool() const { return high != 0 || low != 0; }
-  [[nodiscard]] std::string hex() const;  // 32 lowercase digits
+  [[nodiscard]] std::string hex() const;   // 32 lowercase digits
   [[nodiscard]] std::string uuid() const;  // 8-4-4-4-12 lowercase digits, bits as they are
   [[nodiscard]] static Result<Key128> parse(std::string_view hex);  // 32 digits, dashes allowed
 };

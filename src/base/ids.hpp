@@ -19,11 +19,11 @@ struct Id {
 
 using ParticipantId = Id<struct ParticipantTag>;  // the N of /user/N/; 1 ..; the instructor's own jobs have 0
 using JobId = Id<struct JobTag>;                  // given by the workshop, a counter of core's State, from 1
-using Epoch = Id<struct EpochTag>;                // number of a grant of one job, from 1; raised by a grant only
-using Sequence = Id<struct SequenceTag>;          // number of an entry in the journal, from 1, without gaps
-using LinkId = Id<struct LinkTag>;                // one connection of a worker = the sequence of its worker_joined
-using WorkerId = Id<struct WorkerTag>;            // an agent, by its first joining; a counter of State, from 1
-using GatewayId = Id<struct GatewayTag>;          // one serve process; a counter of State, from 1
+using Epoch = Id<struct EpochTag>;        // number of a grant of one job, from 1; raised by a grant only
+using Sequence = Id<struct SequenceTag>;  // number of an entry in the journal, from 1, without gaps
+using LinkId = Id<struct LinkTag>;        // one connection of a worker = the sequence of its worker_joined
+using WorkerId = Id<struct WorkerTag>;    // an agent, by its first joining; a counter of State, from 1
+using GatewayId = Id<struct GatewayTag>;  // one serve process; a counter of State, from 1
 
 /// One ComfyUI process of a worker. `index` is what the agent calls it (0 ..).
 struct SlotId {

@@ -13,17 +13,22 @@ std::atomic<Level> least_level{Level::info};
 
 std::string_view name_of(Level level) {
   switch (level) {
-    case Level::debug: return "debug";
-    case Level::info: return "info ";
-    case Level::warn: return "warn ";
-    case Level::error: return "error";
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info ";
+    case Level::warn:
+      return "warn ";
+    case Level::error:
+      return "error";
   }
   return "?";
 }
 
 void append_value(std::string& line, std::string_view value) {
   bool plain = !value.empty();
-  for (char c : value) plain = plain && static_cast<unsigned char>(c) > ' ' && c != '"' && c != '\\' && c != 127;
+  for (char c : value)
+    plain = plain && static_cast<unsigned char>(c) > ' ' && c != '"' && c != '\\' && c != 127;
   if (plain) {
     line += value;
     return;

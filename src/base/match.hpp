@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// std::visit over a closed set of alternatives; a new alternative breaks the build wherever it is not handled.
+// std::visit over a closed set of alternatives; a new alternative breaks the build wherever it is not
+// handled.
 
 namespace atelier {
 

@@ -34,12 +34,13 @@ constexpr std::array<Loader, 6> kLoaders{{
 }};
 
 const Loader* loader_of(std::string_view class_name) {
-  const auto found = std::find_if(kLoaders.begin(), kLoaders.end(), [&](const Loader& l) { return l.class_name == class_name; });
+  const auto found = std::find_if(kLoaders.begin(), kLoaders.end(),
+                                  [&](const Loader& l) { return l.class_name == class_name; });
   return found == kLoaders.end() ? nullptr : &*found;
 }
 
-/// Inputs whose built-in checks a validator of the class replaces. Combos of uploaded files of other packs count, too:
-/// their choices are the participant's, and most packs check the file themselves.
+/// Inputs whose built-in checks a validator of the class replaces. Combos of uploaded files of other packs
+/// count, too: their choices are the participant's, and most packs check the file themselves.
 bool has_own_validator(const NodeClass& node_class, const InputSpec& spec) {
   const Loader* loader = loader_of(node_class.name);
   return (loader != nullptr && loader->input == spec.name) || spec.upload.any();
@@ -80,7 +81,8 @@ CheckResult check_range(const InputSpec& spec, const json::value& value) {
     const auto outside = python_less(value, *limit, bound.operator_text);
     if (!outside) return std::unexpected(outside.error());
     if (!*outside) continue;
-    return make_error(bound.type, fmt::format("Value {} {} of {}", python_str(value), bound.words, python_str(*limit)),
+    return make_error(bound.type,
+                      fmt::format("Value {} {} of {}", python_str(value), bound.words, python_str(*limit)),
                       spec.name, received_value_info(spec, input_config(spec), value));
   }
   return std::optional<json::object>{};
@@ -91,7 +93,8 @@ std::optional<json::object> check_choice(const InputSpec& spec, const json::valu
   static const json::array none;
   const json::array& choices = spec.choices != nullptr ? *spec.choices : none;
   const auto listed = [&](const json::value& v) {
-    return std::any_of(choices.begin(), choices.end(), [&](const json::value& c) { return python_equal(v, c); });
+    return std::any_of(choices.begin(), choices.end(),
+                       [&](const json::value& c) { return python_equal(v, c); });
   };
   std::string bad;
   const auto look = [&](const json::value& v) {
@@ -105,8 +108,10 @@ std::optional<json::object> check_choice(const InputSpec& spec, const json::valu
     look(value);
   if (bad.empty()) return std::nullopt;
   const bool many = choices.size() > kChoicesShown;
-  const std::string list = many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
-  return make_error("value_not_in_list", "Value not in list", fmt::format("{}: {} not in {}", spec.name, bad, list),
+  const std::string list =
+      many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
+  return make_error("value_not_in_list", "Value not in list",
+                    fmt::format("{}: {} not in {}", spec.name, bad, list),
                     received_value_info(spec, many ? json::value() : input_config(spec), value));
 }
 
@@ -133,7 +138,8 @@ std::string_view noun_of(const UploadFlags& upload) {
 std::optional<json::object> check_file(std::string_view input, std::string_view noun, std::string_view value,
                                        const FileLookup& exists) {
   const AnnotatedName file = split_annotation(value);
-  if (exists && stays_inside(file.name) && exists(file.type_or(FileType::input), file.name)) return std::nullopt;
+  if (exists && stays_inside(file.name) && exists(file.type_or(FileType::input), file.name))
+    return std::nullopt;
   return make_error("custom_validation_failed", "Custom validation failed for node",
                     fmt::format("{} - Invalid {} file: {}", input, noun, value), {{"input_name", input}});
 }
@@ -142,18 +148,21 @@ CheckResult check_loader(const Loader& loader, const json::object& values, const
   const auto* value = values.if_contains(loader.input);
   if (value == nullptr)
     return std::unexpected(PythonError{
-        "TypeError", fmt::format("{}() missing 1 required positional argument: '{}'", loader.function, loader.input)});
+        "TypeError",
+        fmt::format("{}() missing 1 required positional argument: '{}'", loader.function, loader.input)});
   if (!value->is_string()) {
     // A link arrives there as None.
     const auto kind = value->is_array() ? std::string_view("NoneType") : python_type_name(*value);
-    return std::unexpected(PythonError{"AttributeError", fmt::format("'{}' object has no attribute 'endswith'", kind)});
+    return std::unexpected(
+        PythonError{"AttributeError", fmt::format("'{}' object has no attribute 'endswith'", kind)});
   }
   return check_file(loader.input, loader.noun, text_view(value->get_string()), exists);
 }
 
 }  // namespace
 
-json::object make_error(std::string_view type, std::string_view message, std::string_view details, json::object extra_info) {
+json::object make_error(std::string_view type, std::string_view message, std::string_view details,
+                        json::object extra_info) {
   return {{"type", json::string_view(type.data(), type.size())},
           {"message", json::string_view(message.data(), message.size())},
           {"details", json::string_view(details.data(), details.size())},
@@ -165,15 +174,17 @@ json::value input_config(const InputSpec& spec) { return json::array{*spec.type_
 json::object missing_input_error(const InputSpec& spec, bool dynamic) {
   const std::size_t dot = dynamic ? spec.name.rfind('.') : std::string::npos;
   const std::string details = dot == std::string::npos ? spec.name : spec.name.substr(dot + 1);
-  return make_error("required_input_missing", "Required input is missing", details, {{"input_name", spec.name}});
+  return make_error("required_input_missing", "Required input is missing", details,
+                    {{"input_name", spec.name}});
 }
 
 json::object bad_link_error(const InputSpec& spec, const json::value& received) {
-  return make_error("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]", spec.name,
-                    received_value_info(spec, input_config(spec), received));
+  return make_error("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]",
+                    spec.name, received_value_info(spec, input_config(spec), received));
 }
 
-json::object mismatch_error(const InputSpec& spec, const json::value& received_type, const json::value& link) {
+json::object mismatch_error(const InputSpec& spec, const json::value& received_type,
+                            const json::value& link) {
   const std::string details = fmt::format("{}, received_type({}) mismatch input_type({})", spec.name,
                                           python_str(received_type), python_str(*spec.type_value));
   return make_error("return_type_mismatch", "Return type mismatch between linked nodes", details,
@@ -185,7 +196,8 @@ json::object mismatch_error(const InputSpec& spec, const json::value& received_t
 
 // ComfyUI 0.21.0, comfy_execution/validation.py, not strict.
 bool types_fit(const json::value& received, const InputSpec& spec) {
-  if (spec.type == "*" || spec.type == "COMFY_MATCHTYPE_V3" || spec.type == "COMFY_DYNAMICSLOT_V3") return true;
+  if (spec.type == "*" || spec.type == "COMFY_MATCHTYPE_V3" || spec.type == "COMFY_DYNAMICSLOT_V3")
+    return true;
   if (python_equal(received, *spec.type_value)) return true;
   if (received.is_array()) return spec.type == "COMBO" && !spec.legacy_combo;
   if (!received.is_string()) return false;
@@ -209,7 +221,8 @@ CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json
     const std::string& text = coerced.error().text;
     json::object extra = received_value_info(spec, input_config(spec), value);
     extra["exception_message"] = text;
-    return make_error("invalid_input_type", fmt::format("Failed to convert an input value to a {} value", type),
+    return make_error("invalid_input_type",
+                      fmt::format("Failed to convert an input value to a {} value", type),
                       fmt::format("{}, {}, {}", spec.name, python_str(value), text), std::move(extra));
   }
   if (has_own_validator(node_class, spec)) return std::optional<json::object>{};
@@ -223,7 +236,8 @@ CheckResult check_files(const NodeClass& node_class, const json::object& values,
   for (const auto& spec : node_class.inputs) {
     if (!spec.upload.any()) continue;
     const auto* value = values.if_contains(spec.name);
-    if (value == nullptr || !value->is_string()) continue;  // missing or linked: said elsewhere, or known at run time
+    if (value == nullptr || !value->is_string())
+      continue;  // missing or linked: said elsewhere, or known at run time
     const auto text = text_view(value->get_string());
     if (text.empty() || text == "none" || text == "None") continue;  // "no file" of optional loaders
     if (auto error = check_file(spec.name, noun_of(spec.upload), text, exists)) return error;

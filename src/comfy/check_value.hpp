@@ -15,14 +15,15 @@
 namespace atelier::comfy {
 
 /// {"type","message","details","extra_info"}.
-[[nodiscard]] boost::json::object make_error(std::string_view type, std::string_view message, std::string_view details,
-                                             boost::json::object extra_info);
+[[nodiscard]] boost::json::object make_error(std::string_view type, std::string_view message,
+                                             std::string_view details, boost::json::object extra_info);
 /// [type or choices, options]: what errors call input_config.
 [[nodiscard]] boost::json::value input_config(const InputSpec& spec);
 
 [[nodiscard]] boost::json::object missing_input_error(const InputSpec& spec, bool dynamic);
 [[nodiscard]] boost::json::object bad_link_error(const InputSpec& spec, const boost::json::value& received);
-[[nodiscard]] boost::json::object mismatch_error(const InputSpec& spec, const boost::json::value& received_type,
+[[nodiscard]] boost::json::object mismatch_error(const InputSpec& spec,
+                                                 const boost::json::value& received_type,
                                                  const boost::json::value& link);
 
 /// May an output of this type be linked to this input? Unions share a member, "*" fits all.
@@ -30,9 +31,10 @@ namespace atelier::comfy {
 
 using CheckResult = std::expected<std::optional<boost::json::object>, PythonError>;
 
-/// Unwraps and coerces a literal value in place, then checks it. An unexpected result is an exception that ComfyUI's
-/// validation would raise.
-[[nodiscard]] CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, boost::json::value& value);
+/// Unwraps and coerces a literal value in place, then checks it. An unexpected result is an exception that
+/// ComfyUI's validation would raise.
+[[nodiscard]] CheckResult check_value(const NodeClass& node_class, const InputSpec& spec,
+                                      boost::json::value& value);
 
 /// What the loaders' own validators look for: that a named file is there.
 [[nodiscard]] CheckResult check_files(const NodeClass& node_class, const boost::json::object& values,

@@ -23,7 +23,9 @@ bool digit(char c) { return c >= '0' && c <= '9'; }
 
 /// str.strip() for ASCII.
 std::string_view strip(std::string_view text) {
-  const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f'); };
+  const auto space = [](char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f');
+  };
   while (!text.empty() && space(text.front())) text.remove_prefix(1);
   while (!text.empty() && space(text.back())) text.remove_suffix(1);
   return text;
@@ -66,13 +68,14 @@ std::expected<PythonNumber, PythonError> int_of_text(std::string_view text) {
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   std::string digits;
   if (!take_digits(rest, digits) || !rest.empty())
-    return std::unexpected(
-        PythonError{"ValueError", fmt::format("invalid literal for int() with base 10: {}", python_repr(text))});
+    return std::unexpected(PythonError{
+        "ValueError", fmt::format("invalid literal for int() with base 10: {}", python_repr(text))});
   if (digits.size() > kIntDigitsMax)
     return std::unexpected(PythonError{
-        "ValueError", fmt::format("Exceeds the limit ({} digits) for integer string conversion: value has {} digits; "
-                                  "use sys.set_int_max_str_digits() to increase the limit",
-                                  kIntDigitsMax, digits.size())});
+        "ValueError",
+        fmt::format("Exceeds the limit ({} digits) for integer string conversion: value has {} digits; "
+                    "use sys.set_int_max_str_digits() to increase the limit",
+                    kIntDigitsMax, digits.size())});
   return PythonNumber{integer(negative, digits)};
 }
 
@@ -123,13 +126,15 @@ std::expected<PythonNumber, PythonError> python_int(const json::value& value) {
     const double whole = std::trunc(value.get_double());
     if (whole >= -9223372036854775808.0 && whole < 9223372036854775808.0)
       return PythonNumber{json::value(static_cast<std::int64_t>(whole))};
-    if (whole > 0 && whole < 18446744073709551616.0) return PythonNumber{json::value(static_cast<std::uint64_t>(whole))};
+    if (whole > 0 && whole < 18446744073709551616.0)
+      return PythonNumber{json::value(static_cast<std::uint64_t>(whole))};
     return PythonNumber{json::value(whole)};
   }
   if (value.is_string()) return int_of_text({value.get_string().data(), value.get_string().size()});
   return std::unexpected(PythonError{
-      "TypeError", fmt::format("int() argument must be a string, a bytes-like object or a real number, not '{}'",
-                               python_type_name(value))});
+      "TypeError",
+      fmt::format("int() argument must be a string, a bytes-like object or a real number, not '{}'",
+                  python_type_name(value))});
 }
 
 std::expected<PythonNumber, PythonError> python_float(const json::value& value) {
@@ -142,23 +147,27 @@ std::expected<PythonNumber, PythonError> python_float(const json::value& value) 
         PythonError{"ValueError", fmt::format("could not convert string to float: {}", python_repr(text))});
   }
   return std::unexpected(PythonError{
-      "TypeError", fmt::format("float() argument must be a string or a real number, not '{}'", python_type_name(value))});
+      "TypeError",
+      fmt::format("float() argument must be a string or a real number, not '{}'", python_type_name(value))});
 }
 
-std::expected<bool, PythonError> python_less(const json::value& a, const json::value& b, const char* operator_text) {
+std::expected<bool, PythonError> python_less(const json::value& a, const json::value& b,
+                                             const char* operator_text) {
   const auto number = [](const json::value& v) { return v.is_number() || v.is_bool(); };
   if (!number(a) || !number(b))
     return std::unexpected(
-        PythonError{"TypeError", fmt::format("'{}' not supported between instances of '{}' and '{}'", operator_text,
-                                             python_type_name(a), python_type_name(b))});
+        PythonError{"TypeError", fmt::format("'{}' not supported between instances of '{}' and '{}'",
+                                             operator_text, python_type_name(a), python_type_name(b))});
   const json::value x = a.is_bool() ? json::value(std::int64_t{a.get_bool()}) : a;
   const json::value y = b.is_bool() ? json::value(std::int64_t{b.get_bool()}) : b;
   const bool swapped = *operator_text == '>';
   const json::value &left = swapped ? y : x, &right = swapped ? x : y;
   if (left.is_double() || right.is_double()) return left.to_number<double>() < right.to_number<double>();
   if (left.is_uint64() && right.is_uint64()) return left.get_uint64() < right.get_uint64();
-  if (left.is_uint64()) return right.get_int64() >= 0 && left.get_uint64() < static_cast<std::uint64_t>(right.get_int64());
-  if (right.is_uint64()) return left.get_int64() < 0 || static_cast<std::uint64_t>(left.get_int64()) < right.get_uint64();
+  if (left.is_uint64())
+    return right.get_int64() >= 0 && left.get_uint64() < static_cast<std::uint64_t>(right.get_int64());
+  if (right.is_uint64())
+    return left.get_int64() < 0 || static_cast<std::uint64_t>(left.get_int64()) < right.get_uint64();
   return left.get_int64() < right.get_int64();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Python's int() and float() on JSON values, with Python's exception texts: ComfyUI coerces literal inputs with them and
-// shows the texts. For .cpp files only.
+// Python's int() and float() on JSON values, with Python's exception texts: ComfyUI coerces literal inputs
+// with them and shows the texts. For .cpp files only.
 
 #include <boost/json.hpp>
 #include <expected>
@@ -25,7 +25,8 @@ struct PythonNumber {
 /// float(value). Python would take "nan" and "inf", which JSON cannot carry: here they are refused.
 [[nodiscard]] std::expected<PythonNumber, PythonError> python_float(const boost::json::value& value);
 /// a < b for numbers and booleans; TypeError for all else.
-[[nodiscard]] std::expected<bool, PythonError> python_less(const boost::json::value& a, const boost::json::value& b,
+[[nodiscard]] std::expected<bool, PythonError> python_less(const boost::json::value& a,
+                                                           const boost::json::value& b,
                                                            const char* operator_text);
 
 }  // namespace atelier::comfy

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ComfyUI 0.21.0, comfy_api/latest/_io.py: how Autogrow, DynamicCombo and DynamicSlot become plain inputs named
-// "parent.child". Kinds that are newer than that are not checked, but what is linked to them is.
+// ComfyUI 0.21.0, comfy_api/latest/_io.py: how Autogrow, DynamicCombo and DynamicSlot become plain inputs
+// named "parent.child". Kinds that are newer than that are not checked, but what is linked to them is.
 #include "comfy/dynamic_inputs.hpp"
 
 #include <fmt/format.h>
@@ -47,13 +47,14 @@ class Expansion {
   /// `groups` is {"required": {name: config}, "optional": {...}}.
   void nested(const std::string& prefix, const json::value& groups, int depth) {
     if (!groups.is_object()) return;
-    for (const auto& [name, group] : {std::pair{"required", InputGroup::required}, std::pair{"optional", InputGroup::optional}}) {
+    for (const auto& [name, group] :
+         {std::pair{"required", InputGroup::required}, std::pair{"optional", InputGroup::optional}}) {
       const auto* members = groups.get_object().if_contains(name);
       if (members == nullptr || !members->is_object()) continue;
       for (const auto& member : members->get_object()) {
         out_.dynamic = true;
-        add(make(fmt::format("{}.{}", prefix, std::string_view(member.key().data(), member.key().size())), group,
-                 member.value()),
+        add(make(fmt::format("{}.{}", prefix, std::string_view(member.key().data(), member.key().size())),
+                 group, member.value()),
             depth + 1);
       }
     }
@@ -95,7 +96,8 @@ class Expansion {
         if (name.is_string() && names.size() < kNamesMax) names.emplace_back(text_view(name.get_string()));
     } else if (const auto* prefix = form.if_contains("prefix"); prefix != nullptr && prefix->is_string()) {
       const std::size_t max = count(form, "max");
-      for (std::size_t i = 0; i < max; ++i) names.push_back(fmt::format("{}{}", text_view(prefix->get_string()), i));
+      for (std::size_t i = 0; i < max; ++i)
+        names.push_back(fmt::format("{}{}", text_view(prefix->get_string()), i));
     }
     return names;
   }
@@ -127,7 +129,8 @@ class Expansion {
     for (const auto& member : values_) {
       const std::string_view name(member.key().data(), member.key().size());
       if (name != spec.name && !name.starts_with(prefix)) continue;
-      InputSpec& any = out_.made.emplace_back(make_input_spec(std::string(name), InputGroup::optional, *spec.config));
+      InputSpec& any =
+          out_.made.emplace_back(make_input_spec(std::string(name), InputGroup::optional, *spec.config));
       any.type = "*";
       out_.all.push_back(&any);
     }

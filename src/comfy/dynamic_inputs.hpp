@@ -21,7 +21,8 @@ struct EffectiveInputs {
   bool dynamic = false;               // ComfyUI then names a missing input by its last part only
 };
 
-[[nodiscard]] EffectiveInputs effective_inputs(const NodeClass& node_class, const boost::json::object& values);
+[[nodiscard]] EffectiveInputs effective_inputs(const NodeClass& node_class,
+                                               const boost::json::object& values);
 
 /// COMFY_AUTOGROW_V3 and its kin.
 [[nodiscard]] bool is_dynamic_type(std::string_view type);

@@ -12,14 +12,15 @@ namespace {
 
 using Extensions = std::array<std::string_view, 24>;
 
-// Media types that Python's mimetypes knows on a Debian system, and the meshes that the front end's viewer opens
-// (ComfyUI 0.21.0, nodes_load_3d.py).
-constexpr Extensions kImages{"avif", "bmp", "gif",  "heic", "heif", "ico",  "jfif", "jpe", "jpeg", "jpg",  "pbm", "pgm",
-                             "png",  "pnm", "ppm",  "psd",  "svg",  "tga",  "tif",  "tiff", "webp", "xbm", "xpm", "exr"};
-constexpr Extensions kVideos{"avi", "flv", "m1v", "m4v", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "ogv", "qt",
-                             "ts",  "webm", "wmv", "m2ts"};
-constexpr Extensions kAudio{"aac", "aif", "aifc", "aiff", "au",  "flac", "m4a", "mid", "midi", "mp2",
-                            "mp3", "oga", "ogg",  "opus", "snd", "wav",  "weba", "wma"};
+// Media types that Python's mimetypes knows on a Debian system, and the meshes that the front end's viewer
+// opens (ComfyUI 0.21.0, nodes_load_3d.py).
+constexpr Extensions kImages{"avif", "bmp", "gif", "heic", "heif", "ico", "jfif", "jpe",
+                             "jpeg", "jpg", "pbm", "pgm",  "png",  "pnm", "ppm",  "psd",
+                             "svg",  "tga", "tif", "tiff", "webp", "xbm", "xpm",  "exr"};
+constexpr Extensions kVideos{"avi",  "flv", "m1v", "m4v", "mkv", "mov",  "mp4", "mpe",
+                             "mpeg", "mpg", "ogv", "qt",  "ts",  "webm", "wmv", "m2ts"};
+constexpr Extensions kAudio{"aac", "aif", "aifc", "aiff", "au",   "flac", "m4a", "mid",  "midi",
+                            "mp2", "mp3", "oga",  "ogg",  "opus", "snd",  "wav", "weba", "wma"};
 constexpr Extensions kMeshes{"fbx", "glb", "gltf", "ksplat", "obj", "ply", "splat", "spz", "stl", "usdz"};
 
 bool contains(const Extensions& list, std::string_view extension) {
@@ -30,9 +31,12 @@ bool contains(const Extensions& list, std::string_view extension) {
 
 std::string_view to_string(FileType type) {
   switch (type) {
-    case FileType::input: return "input";
-    case FileType::output: return "output";
-    case FileType::temp: return "temp";
+    case FileType::input:
+      return "input";
+    case FileType::output:
+      return "output";
+    case FileType::temp:
+      return "temp";
   }
   return "input";
 }
@@ -45,11 +49,16 @@ std::optional<FileType> parse_file_type(std::string_view text) {
 
 std::string_view to_string(ContentKind kind) {
   switch (kind) {
-    case ContentKind::image: return "image";
-    case ContentKind::video: return "video";
-    case ContentKind::audio: return "audio";
-    case ContentKind::model3d: return "3d";
-    case ContentKind::other: return "other";
+    case ContentKind::image:
+      return "image";
+    case ContentKind::video:
+      return "video";
+    case ContentKind::audio:
+      return "audio";
+    case ContentKind::model3d:
+      return "3d";
+    case ContentKind::other:
+      return "other";
   }
   return "other";
 }

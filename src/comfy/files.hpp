@@ -23,12 +23,12 @@ enum class ContentKind : std::uint8_t { image, video, audio, model3d, other };
 
 /// A name as prompts write it: "sub/x.png [output]".
 struct AnnotatedName {
-  std::string name;                 // without the annotation
-  std::optional<FileType> type;     // what the annotation said
+  std::string name;              // without the annotation
+  std::optional<FileType> type;  // what the annotation said
   [[nodiscard]] FileType type_or(FileType fallback) const { return type.value_or(fallback); }
 };
-/// ComfyUI 0.21 (folder_paths): a name ending in "[output]", "[input]" or "[temp]" loses that and the one character
-/// before it, whatever it is.
+/// ComfyUI 0.21 (folder_paths): a name ending in "[output]", "[input]" or "[temp]" loses that and the one
+/// character before it, whatever it is.
 [[nodiscard]] AnnotatedName split_annotation(std::string_view text);
 
 /// Python's os.path.normpath for POSIX paths: "a//b/./c/.." -> "a/b", "" -> ".".

@@ -45,7 +45,8 @@ Result<std::string_view> take_block(std::string_view& rest) {
 }
 
 Result<Json> metadata_of(const Frame& frame) {
-  ATELIER_TRY(Json parsed, Json::parse(frame.metadata, JsonLimits{.bytes_max = kMetadataBytesMax, .depth_max = 16}));
+  ATELIER_TRY(Json parsed,
+              Json::parse(frame.metadata, JsonLimits{.bytes_max = kMetadataBytesMax, .depth_max = 16}));
   if (!parsed.is_object()) return fail(Errc::protocol, "the metadata of a preview is not an object");
   return parsed;
 }
@@ -67,7 +68,8 @@ Result<Frame> decode_frame(std::string_view bytes) {
     case FrameKind::preview: {
       if (rest.size() < kWord) return fail(Errc::protocol, "a preview frame without a format");
       const std::uint32_t format = read_word(rest, 0);
-      if (format != 1 && format != 2) return fail(Errc::protocol, fmt::format("a preview of unknown format {}", format));
+      if (format != 1 && format != 2)
+        return fail(Errc::protocol, fmt::format("a preview of unknown format {}", format));
       frame.format = static_cast<ImageFormat>(format);
       frame.payload = rest.substr(kWord);
       return frame;
@@ -114,8 +116,8 @@ std::string preview_metadata_json(const PreviewMetadata& metadata) {
   return fmt::format(
       R"({{"node_id":{},"prompt_id":{},"display_node_id":{},"parent_node_id":{},"real_node_id":{},"image_type":"{}"}})",
       quote_json(metadata.node_id), quote_json(metadata.prompt_id), quote_json(metadata.display_node_id),
-      metadata.parent_node_id ? quote_json(*metadata.parent_node_id) : "null", quote_json(metadata.real_node_id),
-      metadata.format == ImageFormat::png ? "image/png" : "image/jpeg");
+      metadata.parent_node_id ? quote_json(*metadata.parent_node_id) : "null",
+      quote_json(metadata.real_node_id), metadata.format == ImageFormat::png ? "image/png" : "image/jpeg");
 }
 
 Result<std::string> to_legacy_preview(std::string_view frame) {

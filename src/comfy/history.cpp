@@ -23,9 +23,10 @@ std::string join(const std::vector<std::string>& texts) {
 
 std::string QueueNumber::print() const { return from_client ? python_float_repr(value) : number_text(value); }
 
-std::string prompt_accepted(std::string_view prompt_id, QueueNumber number, std::string_view node_errors_json) {
-  return fmt::format(R"({{"prompt_id":{},"number":{},"node_errors":{}}})", quote_json(prompt_id), number.print(),
-                     node_errors_json.empty() ? "{}" : node_errors_json);
+std::string prompt_accepted(std::string_view prompt_id, QueueNumber number,
+                            std::string_view node_errors_json) {
+  return fmt::format(R"({{"prompt_id":{},"number":{},"node_errors":{}}})", quote_json(prompt_id),
+                     number.print(), node_errors_json.empty() ? "{}" : node_errors_json);
 }
 
 std::string prompt_info(std::uint64_t queue_remaining) {
@@ -53,19 +54,21 @@ std::string queue_answer(const std::vector<std::string>& running, const std::vec
 std::string history_status(bool success, const std::vector<HistoryMessage>& messages) {
   std::vector<std::string> pairs;
   pairs.reserve(messages.size());
-  for (const auto& one : messages) pairs.push_back(fmt::format("[{},{}]", quote_json(one.type), one.data_json));
-  return fmt::format(R"({{"status_str":"{}","completed":{},"messages":{}}})", success ? "success" : "error", success,
-                     join(pairs));
+  for (const auto& one : messages)
+    pairs.push_back(fmt::format("[{},{}]", quote_json(one.type), one.data_json));
+  return fmt::format(R"({{"status_str":"{}","completed":{},"messages":{}}})", success ? "success" : "error",
+                     success, join(pairs));
 }
 
-std::string history_meta(std::string_view node, std::string_view display_node, std::optional<std::string_view> parent_node,
-                         std::string_view real_node) {
-  return fmt::format(R"({{"node_id":{},"display_node":{},"parent_node":{},"real_node_id":{}}})", quote_json(node),
-                     quote_json(display_node), parent_node ? quote_json(*parent_node) : "null", quote_json(real_node));
+std::string history_meta(std::string_view node, std::string_view display_node,
+                         std::optional<std::string_view> parent_node, std::string_view real_node) {
+  return fmt::format(R"({{"node_id":{},"display_node":{},"parent_node":{},"real_node_id":{}}})",
+                     quote_json(node), quote_json(display_node),
+                     parent_node ? quote_json(*parent_node) : "null", quote_json(real_node));
 }
 
-std::string history_item(std::string_view tuple_json, std::string_view outputs_json, std::string_view status_json,
-                         std::string_view meta_json) {
+std::string history_item(std::string_view tuple_json, std::string_view outputs_json,
+                         std::string_view status_json, std::string_view meta_json) {
   std::string out;
   out.reserve(tuple_json.size() + outputs_json.size() + status_json.size() + meta_json.size() + 48);
   out += R"({"prompt":)";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// JSON of ComfyUI's /queue, /history and /api/jobs (comfyui-interface.md C4-C6). Big parts (prompt, extra_data,
-// outputs) come in and go out as JSON text, so that stored attachments are joined without being parsed.
+// JSON of ComfyUI's /queue, /history and /api/jobs (comfyui-interface.md C4-C6). Big parts (prompt,
+// extra_data, outputs) come in and go out as JSON text, so that stored attachments are joined without being
+// parsed.
 
 #include <boost/json/fwd.hpp>
 #include <cstddef>
@@ -31,10 +32,12 @@ struct QueueNumber {
 [[nodiscard]] std::string prompt_info(std::uint64_t queue_remaining);
 
 /// `[number, prompt_id, prompt, extra_data, outputs_to_execute]`.
-[[nodiscard]] std::string queue_tuple(QueueNumber number, std::string_view prompt_id, std::string_view prompt_json,
-                                      std::string_view extra_data_json, const std::vector<std::string>& outputs);
+[[nodiscard]] std::string queue_tuple(QueueNumber number, std::string_view prompt_id,
+                                      std::string_view prompt_json, std::string_view extra_data_json,
+                                      const std::vector<std::string>& outputs);
 /// `{"queue_running":[...],"queue_pending":[...]}` of tuples.
-[[nodiscard]] std::string queue_answer(const std::vector<std::string>& running, const std::vector<std::string>& pending);
+[[nodiscard]] std::string queue_answer(const std::vector<std::string>& running,
+                                       const std::vector<std::string>& pending);
 
 /// One of the status messages that history keeps: execution_start, execution_cached, execution_success,
 /// execution_error, execution_interrupted.
@@ -45,7 +48,8 @@ struct HistoryMessage {
 [[nodiscard]] std::string history_status(bool success, const std::vector<HistoryMessage>& messages);
 /// One node's entry in `meta`.
 [[nodiscard]] std::string history_meta(std::string_view node, std::string_view display_node,
-                                       std::optional<std::string_view> parent_node, std::string_view real_node);
+                                       std::optional<std::string_view> parent_node,
+                                       std::string_view real_node);
 /// `{"prompt":tuple,"outputs":...,"status":...,"meta":...}`.
 [[nodiscard]] std::string history_item(std::string_view tuple_json, std::string_view outputs_json,
                                        std::string_view status_json, std::string_view meta_json);
@@ -77,8 +81,8 @@ struct JobEntry {
   std::optional<std::string> workflow_id;
 };
 [[nodiscard]] std::string print_job(const JobEntry& job);
-/// The answer of /api/jobs/{id}: the entry with outputs, execution_status and workflow. Of a job that has not ended
-/// only `workflow` is known: leave the other two empty.
+/// The answer of /api/jobs/{id}: the entry with outputs, execution_status and workflow. Of a job that has not
+/// ended only `workflow` is known: leave the other two empty.
 [[nodiscard]] std::string print_job_detail(const JobEntry& job, std::string_view outputs_json,
                                            std::string_view status_json, std::string_view prompt_json,
                                            std::string_view extra_data_json);
@@ -92,14 +96,15 @@ struct JobsQuery {
   std::uint64_t offset = 0;
   [[nodiscard]] bool wants(JobsStatus status) const;
 };
-/// From decoded query parameters (of equal names the first counts). The error is ComfyUI's sentence; its body is
-/// jobs_error(sentence) with status 400.
+/// From decoded query parameters (of equal names the first counts). The error is ComfyUI's sentence; its body
+/// is jobs_error(sentence) with status 400.
 [[nodiscard]] std::expected<JobsQuery, std::string> parse_jobs_query(
     const std::vector<std::pair<std::string, std::string>>& parameters);
 [[nodiscard]] std::string jobs_error(std::string_view sentence);  // {"error":"..."}
 
-/// `{"jobs":[...],"pagination":{offset,limit,total,has_more}}`. `jobs` in ComfyUI's base order (running, pending,
-/// history oldest first); the sort is stable, descending keeps equal ones in base order, as Python's does.
+/// `{"jobs":[...],"pagination":{offset,limit,total,has_more}}`. `jobs` in ComfyUI's base order (running,
+/// pending, history oldest first); the sort is stable, descending keeps equal ones in base order, as Python's
+/// does.
 [[nodiscard]] std::string jobs_answer(const std::vector<JobEntry>& jobs, const JobsQuery& query);
 
 }  // namespace atelier::comfy

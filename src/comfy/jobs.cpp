@@ -20,8 +20,8 @@ namespace {
 constexpr std::size_t kTextPreviewMax = 1024;  // code points
 constexpr std::array<std::string_view, 5> kPreviewableLists{"images", "video", "audio", "3d", "text"};
 constexpr std::array<std::string_view, 5> kMeshEnds{".obj", ".fbx", ".gltf", ".glb", ".usdz"};
-constexpr std::array kStatuses{JobsStatus::pending, JobsStatus::in_progress, JobsStatus::completed, JobsStatus::failed,
-                               JobsStatus::cancelled};
+constexpr std::array kStatuses{JobsStatus::pending, JobsStatus::in_progress, JobsStatus::completed,
+                               JobsStatus::failed, JobsStatus::cancelled};
 
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 
@@ -33,8 +33,10 @@ std::string lower(std::string_view text) {
 }
 
 std::string_view strip(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || (text.front() >= '\t' && text.front() <= '\r'))) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || (text.back() >= '\t' && text.back() <= '\r'))) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || (text.front() >= '\t' && text.front() <= '\r')))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || (text.back() >= '\t' && text.back() <= '\r')))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -49,7 +51,8 @@ std::string_view text_of(const json::object& item, json::string_view name) {
 }
 
 bool previewable(std::string_view list, const json::object& item) {
-  if (std::find(kPreviewableLists.begin(), kPreviewableLists.end(), list) != kPreviewableLists.end()) return true;
+  if (std::find(kPreviewableLists.begin(), kPreviewableLists.end(), list) != kPreviewableLists.end())
+    return true;
   const auto format = text_of(item, "format");
   return format.starts_with("video/") || format.starts_with("audio/") || is_mesh(text_of(item, "filename"));
 }
@@ -71,7 +74,8 @@ class Summary {
     if (const auto* object = item.if_object()) return add_file(node, list, *object);
     const std::string_view name(list.data(), list.size());
     if (const auto* text = item.if_string(); text != nullptr && is_mesh(view(*text)))
-      return add_file(node, list, {{"filename", *text}, {"type", "output"}, {"subfolder", ""}, {"mediaType", "3d"}});
+      return add_file(node, list,
+                      {{"filename", *text}, {"type", "output"}, {"subfolder", ""}, {"mediaType", "3d"}});
     if (name == "text") add_text(node, list, python_str(item));
   }
 
@@ -119,20 +123,22 @@ void add_json(std::string& out, std::string_view name, const std::optional<std::
 
 /// The members of a job without the braces.
 std::string members_of(const JobEntry& job) {
-  std::string out = fmt::format(R"("id":{},"status":"{}","priority":{})", quote_json(job.id), to_string(job.status),
-                                job.number.print());
+  std::string out = fmt::format(R"("id":{},"status":"{}","priority":{})", quote_json(job.id),
+                                to_string(job.status), job.number.print());
   add_number(out, "create_time", job.create_time);
   add_number(out, "execution_start_time", job.execution_start_time);
   add_number(out, "execution_end_time", job.execution_end_time);
   add_json(out, "execution_error", job.execution_error_json);
   out += fmt::format(R"(,"outputs_count":{})", job.outputs_count);
-  if (job.previewable_outputs_count) out += fmt::format(R"(,"previewable_outputs_count":{})", *job.previewable_outputs_count);
+  if (job.previewable_outputs_count)
+    out += fmt::format(R"(,"previewable_outputs_count":{})", *job.previewable_outputs_count);
   add_json(out, "preview_output", job.preview_output_json);
   if (job.workflow_id) out += fmt::format(R"(,"workflow_id":{})", quote_json(*job.workflow_id));
   return out;
 }
 
-const std::string* parameter(const std::vector<std::pair<std::string, std::string>>& parameters, std::string_view name) {
+const std::string* parameter(const std::vector<std::pair<std::string, std::string>>& parameters,
+                             std::string_view name) {
   for (const auto& [key, value] : parameters)
     if (key == name) return &value;
   return nullptr;
@@ -146,7 +152,8 @@ std::expected<std::vector<JobsStatus>, std::string> read_statuses(std::string_vi
     const std::string word = lower(strip(text.substr(at, comma - at)));
     at = comma + 1;
     if (word.empty()) continue;
-    const auto known = std::find_if(kStatuses.begin(), kStatuses.end(), [&](JobsStatus s) { return to_string(s) == word; });
+    const auto known =
+        std::find_if(kStatuses.begin(), kStatuses.end(), [&](JobsStatus s) { return to_string(s) == word; });
     if (known != kStatuses.end()) {
       statuses.push_back(*known);
       continue;
@@ -156,7 +163,8 @@ std::expected<std::vector<JobsStatus>, std::string> read_statuses(std::string_vi
   }
   if (!invalid.empty())
     return std::unexpected(fmt::format(
-        "Invalid status value(s): {}. Valid values: pending, in_progress, completed, failed, cancelled", invalid));
+        "Invalid status value(s): {}. Valid values: pending, in_progress, completed, failed, cancelled",
+        invalid));
   return statuses;
 }
 
@@ -179,11 +187,16 @@ std::int64_t sort_key(const JobEntry& job, bool by_duration) {
 
 std::string_view to_string(JobsStatus status) {
   switch (status) {
-    case JobsStatus::pending: return "pending";
-    case JobsStatus::in_progress: return "in_progress";
-    case JobsStatus::completed: return "completed";
-    case JobsStatus::failed: return "failed";
-    case JobsStatus::cancelled: return "cancelled";
+    case JobsStatus::pending:
+      return "pending";
+    case JobsStatus::in_progress:
+      return "in_progress";
+    case JobsStatus::completed:
+      return "completed";
+    case JobsStatus::failed:
+      return "failed";
+    case JobsStatus::cancelled:
+      return "cancelled";
   }
   return "pending";
 }
@@ -225,14 +238,16 @@ bool JobsQuery::wants(JobsStatus status) const {
   return !statuses || std::find(statuses->begin(), statuses->end(), status) != statuses->end();
 }
 
-std::expected<JobsQuery, std::string> parse_jobs_query(const std::vector<std::pair<std::string, std::string>>& parameters) {
+std::expected<JobsQuery, std::string> parse_jobs_query(
+    const std::vector<std::pair<std::string, std::string>>& parameters) {
   JobsQuery query;
   if (const auto* text = parameter(parameters, "status"); text != nullptr && !text->empty()) {
     auto statuses = read_statuses(*text);
     if (!statuses) return std::unexpected(std::move(statuses.error()));
     query.statuses = std::move(*statuses);
   }
-  if (const auto* text = parameter(parameters, "workflow_id"); text != nullptr && !text->empty()) query.workflow_id = *text;
+  if (const auto* text = parameter(parameters, "workflow_id"); text != nullptr && !text->empty())
+    query.workflow_id = *text;
   const auto* sort_by = parameter(parameters, "sort_by");
   const std::string by = sort_by != nullptr ? lower(*sort_by) : "created_at";
   if (by != "created_at" && by != "execution_duration")
@@ -256,12 +271,15 @@ std::expected<JobsQuery, std::string> parse_jobs_query(const std::vector<std::pa
   return query;
 }
 
-std::string jobs_error(std::string_view sentence) { return fmt::format(R"({{"error":{}}})", quote_json(sentence)); }
+std::string jobs_error(std::string_view sentence) {
+  return fmt::format(R"({{"error":{}}})", quote_json(sentence));
+}
 
 std::string jobs_answer(const std::vector<JobEntry>& jobs, const JobsQuery& query) {
   std::vector<const JobEntry*> chosen;
   for (const auto& job : jobs)
-    if (query.wants(job.status) && (!query.workflow_id || job.workflow_id == query.workflow_id)) chosen.push_back(&job);
+    if (query.wants(job.status) && (!query.workflow_id || job.workflow_id == query.workflow_id))
+      chosen.push_back(&job);
   std::sort(chosen.begin(), chosen.end(), [&](const JobEntry* a, const JobEntry* b) {
     const auto x = sort_key(*a, query.by_duration), y = sort_key(*b, query.by_duration);
     if (x == y) return a < b;  // in one vector: base order

@@ -33,7 +33,8 @@ const json::array& empty_array() {
 /// Numbers beyond a double's range would become infinities, which no JSON text can hold.
 bool all_finite(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::double_: return std::isfinite(value.get_double());
+    case json::kind::double_:
+      return std::isfinite(value.get_double());
     case json::kind::array:
       for (const auto& item : value.get_array())
         if (!all_finite(item)) return false;
@@ -42,7 +43,8 @@ bool all_finite(const json::value& value) {
       for (const auto& member : value.get_object())
         if (!all_finite(member.value())) return false;
       return true;
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -52,7 +54,8 @@ Json::Json() = default;
 Json::Json(json::value value) : value_(std::make_unique<json::value>(std::move(value))) {}
 Json::Json(json::object object) : value_(std::make_unique<json::value>(std::move(object))) {}
 Json::Json(json::array array) : value_(std::make_unique<json::value>(std::move(array))) {}
-Json::Json(const Json& other) : value_(other.value_ ? std::make_unique<json::value>(*other.value_) : nullptr) {}
+Json::Json(const Json& other)
+    : value_(other.value_ ? std::make_unique<json::value>(*other.value_) : nullptr) {}
 Json::Json(Json&& other) noexcept = default;
 Json& Json::operator=(const Json& other) {
   if (this != &other) value_ = other.value_ ? std::make_unique<json::value>(*other.value_) : nullptr;
@@ -63,7 +66,8 @@ Json::~Json() = default;
 
 Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max)
-    return fail(Errc::too_large, fmt::format("JSON of {} bytes, the limit is {}", text.size(), limits.bytes_max));
+    return fail(Errc::too_large,
+                fmt::format("JSON of {} bytes, the limit is {}", text.size(), limits.bytes_max));
   json::parse_options options;
   options.max_depth = limits.depth_max;
   try {
@@ -143,14 +147,30 @@ void print_json_string(std::string_view text, JsonStyle style, std::string& out)
     flush(at);
     std::size_t length = 1;
     switch (byte) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case 0x7F: out += '\x7f'; break;  // Python leaves DEL as it is
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case 0x7F:
+        out += '\x7f';
+        break;  // Python leaves DEL as it is
       default: {
         const CodePoint point = read_utf8(text, at);
         length = point.bytes;
@@ -170,7 +190,8 @@ void print_json_string(std::string_view text, JsonStyle style, std::string& out)
   out += '"';
 }
 
-void print_json_to(const json::object& object, JsonStyle style, std::string& out, const JsonIntercept* intercept) {
+void print_json_to(const json::object& object, JsonStyle style, std::string& out,
+                   const JsonIntercept* intercept) {
   out += '{';
   bool first = true;
   for (const auto& member : object) {
@@ -183,12 +204,21 @@ void print_json_to(const json::object& object, JsonStyle style, std::string& out
   out += '}';
 }
 
-void print_json_to(const json::value& value, JsonStyle style, std::string& out, const JsonIntercept* intercept) {
+void print_json_to(const json::value& value, JsonStyle style, std::string& out,
+                   const JsonIntercept* intercept) {
   switch (value.kind()) {
-    case json::kind::null: out += "null"; return;
-    case json::kind::bool_: out += value.get_bool() ? "true" : "false"; return;
-    case json::kind::int64: fmt::format_to(std::back_inserter(out), "{}", value.get_int64()); return;
-    case json::kind::uint64: fmt::format_to(std::back_inserter(out), "{}", value.get_uint64()); return;
+    case json::kind::null:
+      out += "null";
+      return;
+    case json::kind::bool_:
+      out += value.get_bool() ? "true" : "false";
+      return;
+    case json::kind::int64:
+      fmt::format_to(std::back_inserter(out), "{}", value.get_int64());
+      return;
+    case json::kind::uint64:
+      fmt::format_to(std::back_inserter(out), "{}", value.get_uint64());
+      return;
     case json::kind::double_:
       out += std::isfinite(value.get_double()) ? python_float_repr(value.get_double()) : "null";
       return;
@@ -208,7 +238,9 @@ void print_json_to(const json::value& value, JsonStyle style, std::string& out, 
       out += ']';
       return;
     }
-    case json::kind::object: print_json_to(value.get_object(), style, out, intercept); return;
+    case json::kind::object:
+      print_json_to(value.get_object(), style, out, intercept);
+      return;
   }
 }
 

@@ -33,12 +33,14 @@ class Json {
   ~Json();
 
   /// Strict JSON (RFC 8259, UTF-8). Of equal keys the last one counts, as in Python.
-  /// Errors: too_large above a limit; bad_request for anything that is not JSON (also NaN, lone surrogates, a BOM).
+  /// Errors: too_large above a limit; bad_request for anything that is not JSON (also NaN, lone surrogates, a
+  /// BOM).
   [[nodiscard]] static Result<Json> parse(std::string_view text, const JsonLimits& limits = {});
 
   [[nodiscard]] boost::json::value& value();
   [[nodiscard]] const boost::json::value& value() const;
-  /// The object or array inside; a null value first becomes an empty one. Our mistake to call it on anything else.
+  /// The object or array inside; a null value first becomes an empty one. Our mistake to call it on anything
+  /// else.
   [[nodiscard]] boost::json::object& object();
   [[nodiscard]] boost::json::array& array();
   /// The object or array inside, or an empty one if this holds something else.

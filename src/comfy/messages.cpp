@@ -13,7 +13,9 @@ namespace json = boost::json;
 
 namespace {
 
-std::string optional_text(const std::optional<std::string>& text) { return text ? quote_json(*text) : "null"; }
+std::string optional_text(const std::optional<std::string>& text) {
+  return text ? quote_json(*text) : "null";
+}
 
 std::optional<std::string> text_member(const json::object& object, json::string_view name) {
   const auto* value = object.if_contains(name);
@@ -29,24 +31,29 @@ std::string message(std::string_view type, std::string_view data_json) {
 
 std::string status_message(std::uint64_t queue_remaining, std::optional<std::string_view> sid) {
   const std::string tail = sid ? fmt::format(R"(,"sid":{})", quote_json(*sid)) : std::string();
-  return message("status", fmt::format(R"({{"status":{{"exec_info":{{"queue_remaining":{}}}}}{}}})", queue_remaining, tail));
+  return message("status", fmt::format(R"({{"status":{{"exec_info":{{"queue_remaining":{}}}}}{}}})",
+                                       queue_remaining, tail));
 }
 
-std::string feature_flags_message(std::string_view flags_json) { return message("feature_flags", flags_json); }
+std::string feature_flags_message(std::string_view flags_json) {
+  return message("feature_flags", flags_json);
+}
 
 std::string execution_start_message(std::string_view prompt_id, std::int64_t timestamp) {
-  return message("execution_start", fmt::format(R"({{"prompt_id":{},"timestamp":{}}})", quote_json(prompt_id), timestamp));
+  return message("execution_start",
+                 fmt::format(R"({{"prompt_id":{},"timestamp":{}}})", quote_json(prompt_id), timestamp));
 }
 
 std::string execution_cached_message(std::string_view prompt_id, const std::vector<std::string>& nodes,
                                      std::int64_t timestamp) {
-  return message("execution_cached", fmt::format(R"({{"nodes":{},"prompt_id":{},"timestamp":{}}})", quote_json_list(nodes),
-                                                 quote_json(prompt_id), timestamp));
+  return message("execution_cached", fmt::format(R"({{"nodes":{},"prompt_id":{},"timestamp":{}}})",
+                                                 quote_json_list(nodes), quote_json(prompt_id), timestamp));
 }
 
-std::string executing_message(std::string_view prompt_id, std::string_view node, std::string_view display_node) {
-  return message("executing", fmt::format(R"({{"node":{},"display_node":{},"prompt_id":{}}})", quote_json(node),
-                                          quote_json(display_node), quote_json(prompt_id)));
+std::string executing_message(std::string_view prompt_id, std::string_view node,
+                              std::string_view display_node) {
+  return message("executing", fmt::format(R"({{"node":{},"display_node":{},"prompt_id":{}}})",
+                                          quote_json(node), quote_json(display_node), quote_json(prompt_id)));
 }
 
 std::string executing_end_message(std::string_view prompt_id) {
@@ -58,18 +65,21 @@ std::string executing_on_connect_message(std::string_view node) {
 }
 
 std::string progress_message(std::string_view prompt_id, std::string_view node, double value, double max) {
-  return message("progress", fmt::format(R"({{"value":{},"max":{},"prompt_id":{},"node":{}}})", number_text(value),
-                                         number_text(max), quote_json(prompt_id), quote_json(node)));
+  return message("progress",
+                 fmt::format(R"({{"value":{},"max":{},"prompt_id":{},"node":{}}})", number_text(value),
+                             number_text(max), quote_json(prompt_id), quote_json(node)));
 }
 
 std::string executed_message(std::string_view prompt_id, std::string_view node, std::string_view display_node,
                              std::string_view output_json) {
-  return message("executed", fmt::format(R"({{"node":{},"display_node":{},"output":{},"prompt_id":{}}})", quote_json(node),
-                                         quote_json(display_node), output_json, quote_json(prompt_id)));
+  return message("executed",
+                 fmt::format(R"({{"node":{},"display_node":{},"output":{},"prompt_id":{}}})",
+                             quote_json(node), quote_json(display_node), output_json, quote_json(prompt_id)));
 }
 
 std::string execution_success_message(std::string_view prompt_id, std::int64_t timestamp) {
-  return message("execution_success", fmt::format(R"({{"prompt_id":{},"timestamp":{}}})", quote_json(prompt_id), timestamp));
+  return message("execution_success",
+                 fmt::format(R"({{"prompt_id":{},"timestamp":{}}})", quote_json(prompt_id), timestamp));
 }
 
 std::string progress_state_message(std::string_view prompt_id, const std::vector<NodeProgress>& nodes) {
@@ -86,28 +96,35 @@ std::string progress_state_message(std::string_view prompt_id, const std::vector
   return message("progress_state", fmt::format(R"({{"prompt_id":{},"nodes":{{{}}}}})", id, list));
 }
 
-std::string execution_error_data(std::string_view prompt_id, const ExecutionError& error, std::int64_t timestamp) {
+std::string execution_error_data(std::string_view prompt_id, const ExecutionError& error,
+                                 std::int64_t timestamp) {
   return fmt::format(
       R"({{"prompt_id":{},"node_id":{},"node_type":{},"executed":{},"exception_message":{},"exception_type":{},)"
       R"("traceback":{},"current_inputs":{},"current_outputs":{},"timestamp":{}}})",
-      quote_json(prompt_id), quote_json(error.node_id), quote_json(error.node_type), quote_json_list(error.executed),
-      quote_json(error.exception_message), quote_json(error.exception_type), quote_json_list(error.traceback),
-      error.current_inputs.is_null() ? "{}" : error.current_inputs.print(), quote_json_list(error.current_outputs), timestamp);
+      quote_json(prompt_id), quote_json(error.node_id), quote_json(error.node_type),
+      quote_json_list(error.executed), quote_json(error.exception_message), quote_json(error.exception_type),
+      quote_json_list(error.traceback), error.current_inputs.is_null() ? "{}" : error.current_inputs.print(),
+      quote_json_list(error.current_outputs), timestamp);
 }
 
-std::string execution_error_message(std::string_view prompt_id, const ExecutionError& error, std::int64_t timestamp) {
+std::string execution_error_message(std::string_view prompt_id, const ExecutionError& error,
+                                    std::int64_t timestamp) {
   return message("execution_error", execution_error_data(prompt_id, error, timestamp));
 }
 
-std::string execution_interrupted_data(std::string_view prompt_id, std::string_view node_id, std::string_view node_type,
-                                       const std::vector<std::string>& executed, std::int64_t timestamp) {
-  return fmt::format(R"({{"prompt_id":{},"node_id":{},"node_type":{},"executed":{},"timestamp":{}}})", quote_json(prompt_id),
-                     quote_json(node_id), quote_json(node_type), quote_json_list(executed), timestamp);
+std::string execution_interrupted_data(std::string_view prompt_id, std::string_view node_id,
+                                       std::string_view node_type, const std::vector<std::string>& executed,
+                                       std::int64_t timestamp) {
+  return fmt::format(R"({{"prompt_id":{},"node_id":{},"node_type":{},"executed":{},"timestamp":{}}})",
+                     quote_json(prompt_id), quote_json(node_id), quote_json(node_type),
+                     quote_json_list(executed), timestamp);
 }
 
-std::string execution_interrupted_message(std::string_view prompt_id, std::string_view node_id, std::string_view node_type,
+std::string execution_interrupted_message(std::string_view prompt_id, std::string_view node_id,
+                                          std::string_view node_type,
                                           const std::vector<std::string>& executed, std::int64_t timestamp) {
-  return message("execution_interrupted", execution_interrupted_data(prompt_id, node_id, node_type, executed, timestamp));
+  return message("execution_interrupted",
+                 execution_interrupted_data(prompt_id, node_id, node_type, executed, timestamp));
 }
 
 bool Event::ends_prompt() const {

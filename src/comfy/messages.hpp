@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ComfyUI's WebSocket messages (comfyui-interface.md B): printing them for a participant, reading an engine's.
-// Builders return one whole text message; ids and texts may hold any UTF-8.
+// ComfyUI's WebSocket messages (comfyui-interface.md B): printing them for a participant, reading an
+// engine's. Builders return one whole text message; ids and texts may hold any UTF-8.
 
 #include <cstdint>
 #include <optional>
@@ -18,11 +18,13 @@ namespace atelier::comfy {
 [[nodiscard]] std::string message(std::string_view type, std::string_view data_json);
 
 /// sid only in the first message of a socket.
-[[nodiscard]] std::string status_message(std::uint64_t queue_remaining, std::optional<std::string_view> sid = {});
+[[nodiscard]] std::string status_message(std::uint64_t queue_remaining,
+                                         std::optional<std::string_view> sid = {});
 [[nodiscard]] std::string feature_flags_message(std::string_view flags_json);
 /// Times are unix milliseconds.
 [[nodiscard]] std::string execution_start_message(std::string_view prompt_id, std::int64_t timestamp);
-[[nodiscard]] std::string execution_cached_message(std::string_view prompt_id, const std::vector<std::string>& nodes,
+[[nodiscard]] std::string execution_cached_message(std::string_view prompt_id,
+                                                   const std::vector<std::string>& nodes,
                                                    std::int64_t timestamp);
 [[nodiscard]] std::string executing_message(std::string_view prompt_id, std::string_view node,
                                             std::string_view display_node);
@@ -30,7 +32,8 @@ namespace atelier::comfy {
 [[nodiscard]] std::string executing_end_message(std::string_view prompt_id);
 /// What a socket gets that connects while its prompt runs: no prompt_id (server.py, websocket handler).
 [[nodiscard]] std::string executing_on_connect_message(std::string_view node);
-[[nodiscard]] std::string progress_message(std::string_view prompt_id, std::string_view node, double value, double max);
+[[nodiscard]] std::string progress_message(std::string_view prompt_id, std::string_view node, double value,
+                                           double max);
 /// output_json: the node's ui, or "null" for a replayed node without one.
 [[nodiscard]] std::string executed_message(std::string_view prompt_id, std::string_view node,
                                            std::string_view display_node, std::string_view output_json);
@@ -42,14 +45,15 @@ struct NodeProgress {
   std::string state;  // running, finished, error
   double value = 0, max = 1;
 };
-[[nodiscard]] std::string progress_state_message(std::string_view prompt_id, const std::vector<NodeProgress>& nodes);
+[[nodiscard]] std::string progress_state_message(std::string_view prompt_id,
+                                                 const std::vector<NodeProgress>& nodes);
 
 struct ExecutionError {
   std::string node_id, node_type;
   std::vector<std::string> executed;
   std::string exception_message, exception_type;
   std::vector<std::string> traceback;
-  Json current_inputs;                       // object: name -> [text]; null prints as {}
+  Json current_inputs;  // object: name -> [text]; null prints as {}
   std::vector<std::string> current_outputs;
 };
 /// The data object alone serves history (`messages`) and /api/jobs.
@@ -59,7 +63,8 @@ struct ExecutionError {
                                                   std::int64_t timestamp);
 [[nodiscard]] std::string execution_interrupted_data(std::string_view prompt_id, std::string_view node_id,
                                                      std::string_view node_type,
-                                                     const std::vector<std::string>& executed, std::int64_t timestamp);
+                                                     const std::vector<std::string>& executed,
+                                                     std::int64_t timestamp);
 [[nodiscard]] std::string execution_interrupted_message(std::string_view prompt_id, std::string_view node_id,
                                                         std::string_view node_type,
                                                         const std::vector<std::string>& executed,
@@ -89,7 +94,7 @@ enum class ImageFormat : std::uint32_t { jpeg = 1, png = 2 };
 /// A decoded frame; views lead into the caller's bytes.
 struct Frame {
   FrameKind kind = FrameKind::preview;
-  std::string_view payload;  // image bytes, or the text
+  std::string_view payload;                // image bytes, or the text
   ImageFormat format = ImageFormat::jpeg;  // previews; kind 4: by image_type
   std::string_view node;                   // kind 3
   std::string_view metadata;               // kind 4: JSON text
@@ -98,7 +103,8 @@ struct Frame {
 [[nodiscard]] Result<Frame> decode_frame(std::string_view bytes);
 [[nodiscard]] std::string encode_preview(ImageFormat format, std::string_view image);
 [[nodiscard]] std::string encode_text(std::string_view node, std::string_view text);
-[[nodiscard]] std::string encode_preview_with_metadata(std::string_view metadata_json, std::string_view image);
+[[nodiscard]] std::string encode_preview_with_metadata(std::string_view metadata_json,
+                                                       std::string_view image);
 
 struct PreviewMetadata {
   std::string node_id, prompt_id, display_node_id, real_node_id;

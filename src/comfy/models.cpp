@@ -14,8 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 10> kModelExtensions = {".safetensors", ".ckpt", ".pt",   ".pt2", ".pth",
-                                                               ".bin",         ".gguf", ".sft", ".onnx", ".pkl"};
+constexpr std::array<std::string_view, 10> kModelExtensions = {
+    ".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".sft", ".onnx", ".pkl"};
 
 bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -25,7 +25,8 @@ bool candidate(const InputSpec& input) {
   return input.combo && input.choices != nullptr && !input.upload.any() && input.group != InputGroup::hidden;
 }
 
-constexpr std::size_t kChoicesCompared = 8;  // enough to tell folders apart; a submit asks this for every combo
+constexpr std::size_t kChoicesCompared =
+    8;  // enough to tell folders apart; a submit asks this for every combo
 
 /// The folder that has the combo's choices (but the word "None"), the smallest such one.
 std::optional<std::string> folder_of(const InputSpec& input, const ModelFolders& folders) {
@@ -73,7 +74,8 @@ bool looks_like_model(std::string_view file_name) {
   std::string lower(file_name.substr(file_name.size() - std::min<std::size_t>(file_name.size(), 16)));
   for (char& c : lower)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::any_of(kModelExtensions.begin(), kModelExtensions.end(), [&](auto end) { return lower.ends_with(end); });
+  return std::any_of(kModelExtensions.begin(), kModelExtensions.end(),
+                     [&](auto end) { return lower.ends_with(end); });
 }
 
 bool is_model_combo(const InputSpec& input, const ModelFolders& folders) {
@@ -83,18 +85,21 @@ bool is_model_combo(const InputSpec& input, const ModelFolders& folders) {
   return folder_of(input, folders).has_value();
 }
 
-std::vector<ModelReference> models_of(const json::object& prompt, const ObjectInfo& info, const ModelFolders& folders) {
+std::vector<ModelReference> models_of(const json::object& prompt, const ObjectInfo& info,
+                                      const ModelFolders& folders) {
   std::vector<ModelReference> models;
   for (const auto& member : prompt) {
     const auto* node = member.value().if_object();
     const auto* class_type = node != nullptr ? node->if_contains("class_type") : nullptr;
     const auto* inputs = node != nullptr ? node->if_contains("inputs") : nullptr;
-    if (class_type == nullptr || !class_type->is_string() || inputs == nullptr || !inputs->is_object()) continue;
+    if (class_type == nullptr || !class_type->is_string() || inputs == nullptr || !inputs->is_object())
+      continue;
     const NodeClass* node_class = info.find(text_view(class_type->get_string()));
     if (node_class == nullptr) continue;
     for (const auto& spec : node_class->inputs) {
       if (!candidate(spec)) continue;
-      if (const auto* value = inputs->get_object().if_contains(spec.name)) add_model(spec, *value, folders, models);
+      if (const auto* value = inputs->get_object().if_contains(spec.name))
+        add_model(spec, *value, folders, models);
     }
   }
   std::sort(models.begin(), models.end());

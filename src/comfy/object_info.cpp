@@ -38,7 +38,8 @@ UploadFlags read_flags(const json::object& options) {
   flags.animated_image = flag(options, "animated_image_upload");
   flags.video = flag(options, "video_upload");
   flags.audio = flag(options, "audio_upload");
-  flags.mesh = flag(options, "mesh_upload") || flag(options, "file_upload");  // ComfyUI 0.21 Load3D: file_upload
+  flags.mesh =
+      flag(options, "mesh_upload") || flag(options, "file_upload");  // ComfyUI 0.21 Load3D: file_upload
   flags.allow_batch = flag(options, "allow_batch");
   flags.folder = parse_file_type(text_of(options, "image_folder")).value_or(FileType::input);
   flags.subfolder = text_of(options, "upload_subfolder");
@@ -85,7 +86,8 @@ void read_inputs(NodeClass& node) {
   }
 }
 
-/// The engine's own files are nobody's business: the choices of upload combos are emptied before anything is kept.
+/// The engine's own files are nobody's business: the choices of upload combos are emptied before anything is
+/// kept.
 void empty_upload_choices(json::object& raw) {
   auto* input = raw.if_contains("input");
   if (input == nullptr || !input->is_object()) return;
@@ -125,9 +127,11 @@ void order_inputs(json::object& raw) {
     json::object sorted;
     for (const auto& name : group.value().get_array()) {
       if (!name.is_string()) continue;
-      if (auto* config = members->get_object().if_contains(name.get_string())) sorted[name.get_string()] = *config;
+      if (auto* config = members->get_object().if_contains(name.get_string()))
+        sorted[name.get_string()] = *config;
     }
-    for (auto& member : members->get_object()) sorted.insert(json::object::value_type(member.key(), member.value()));
+    for (auto& member : members->get_object())
+      sorted.insert(json::object::value_type(member.key(), member.value()));
     members->get_object() = std::move(sorted);
   }
 }
@@ -136,7 +140,8 @@ const json::value* remote_route(const InputSpec& spec) {
   const auto* remote = spec.options->if_contains("remote");
   if (remote == nullptr || !remote->is_object()) return nullptr;
   const auto* route = remote->get_object().if_contains("route");
-  return route != nullptr && route->is_string() && text_view(route->get_string()).starts_with('/') ? route : nullptr;
+  return route != nullptr && route->is_string() && text_view(route->get_string()).starts_with('/') ? route
+                                                                                                   : nullptr;
 }
 
 void make_pieces(Entry& entry) {
@@ -190,7 +195,8 @@ std::shared_ptr<const Entry> make_entry(std::string name, json::object raw) {
   return entry;
 }
 
-/// Choices of model combos that `extra` has and `base` lacks, put into a copy of base; null if there are none.
+/// Choices of model combos that `extra` has and `base` lacks, put into a copy of base; null if there are
+/// none.
 std::shared_ptr<const Entry> with_choices_of(const Entry& base, const Entry& extra) {
   json::object raw;
   for (const auto& spec : base.node.inputs) {
@@ -200,13 +206,16 @@ std::shared_ptr<const Entry> with_choices_of(const Entry& base, const Entry& ext
     if (!is_model_combo(spec) && !is_model_combo(*other)) continue;
     std::vector<json::value> added;
     for (const auto& choice : *other->choices)
-      if (std::find(spec.choices->begin(), spec.choices->end(), choice) == spec.choices->end()) added.push_back(choice);
+      if (std::find(spec.choices->begin(), spec.choices->end(), choice) == spec.choices->end())
+        added.push_back(choice);
     if (added.empty()) continue;
     if (raw.empty()) raw = base.node.raw.object();
     const char* group = spec.group == InputGroup::required ? "required" : "optional";
     auto& config = raw["input"].as_object()[group].as_object()[spec.name].as_array();
     auto& choices = spec.legacy_combo ? config[0].as_array() : config[1].as_object()["options"].as_array();
-    const auto less = [](const json::value& a, const json::value& b) { return python_str(a) < python_str(b); };
+    const auto less = [](const json::value& a, const json::value& b) {
+      return python_str(a) < python_str(b);
+    };
     const bool sorted = std::is_sorted(choices.begin(), choices.end(), less);
     choices.insert(choices.end(), added.begin(), added.end());
     if (sorted) std::sort(choices.begin(), choices.end(), less);
@@ -224,7 +233,8 @@ void print_entry(const Entry& entry, const ObjectInfoView& view, std::map<FileLi
       const auto& key = entry.list_keys[piece.list];
       auto found = lists.find(key);
       if (found == lists.end())
-        found = lists.emplace(key, quote_json_list(view.files ? view.files(key) : std::vector<std::string>{})).first;
+        found = lists.emplace(key, quote_json_list(view.files ? view.files(key) : std::vector<std::string>{}))
+                    .first;
       out += found->second;
     }
   }
@@ -246,7 +256,8 @@ InputSpec make_input_spec(std::string name, InputGroup group, const json::value&
   const auto* list = config.if_array();
   spec.type_value = list != nullptr && !list->empty() ? &(*list)[0] : &config;
   if (list != nullptr && list->size() > 1 && (*list)[1].is_object()) spec.options = &(*list)[1].get_object();
-  if (const auto* choices = spec.type_value->if_array(); choices != nullptr && list != nullptr && !list->empty()) {
+  if (const auto* choices = spec.type_value->if_array();
+      choices != nullptr && list != nullptr && !list->empty()) {
     spec.type = "COMBO";
     spec.combo = spec.legacy_combo = true;
     spec.choices = choices;
@@ -275,11 +286,13 @@ ObjectInfo::ObjectInfo() : impl_(std::make_shared<Impl>()) {}
 ObjectInfo::ObjectInfo(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
 Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimits& limits) {
-  ATELIER_TRY(Json parsed, Json::parse(text, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max}));
+  ATELIER_TRY(Json parsed,
+              Json::parse(text, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max}));
   auto* object = parsed.value().if_object();
   if (object == nullptr) return fail(Errc::bad_request, "object_info is not a JSON object");
   if (object->size() > limits.classes_max)
-    return fail(Errc::too_large, fmt::format("object_info of {} classes, the limit is {}", object->size(), limits.classes_max));
+    return fail(Errc::too_large, fmt::format("object_info of {} classes, the limit is {}", object->size(),
+                                             limits.classes_max));
   auto impl = std::make_shared<Impl>();
   for (auto& member : *object) {
     auto* raw = member.value().if_object();

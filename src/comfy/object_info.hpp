@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ComfyUI's /object_info: what node classes an engine has, immutable once parsed (comfyui-interface.md E), and its
-// printing for one participant. Everything here may be shared between threads.
+// ComfyUI's /object_info: what node classes an engine has, immutable once parsed (comfyui-interface.md E),
+// and its printing for one participant. Everything here may be shared between threads.
 
 #include <boost/json/fwd.hpp>
 #include <cstddef>
@@ -38,8 +38,8 @@ struct UploadFlags {
   [[nodiscard]] bool any() const { return image || animated_image || video || audio || mesh; }
 };
 
-/// Which list fills the choices of an upload combo. As in ComfyUI, `audio` means sound and video files, `image` and
-/// `video` their own kind, `model3d` the meshes of the front end's 3D viewer.
+/// Which list fills the choices of an upload combo. As in ComfyUI, `audio` means sound and video files,
+/// `image` and `video` their own kind, `model3d` the meshes of the front end's 3D viewer.
 struct FileListKey {
   FileType folder = FileType::input;
   ContentKind content = ContentKind::image;
@@ -51,14 +51,14 @@ struct FileListKey {
 struct InputSpec {
   std::string name;
   InputGroup group = InputGroup::required;
-  std::string type;              // "INT", "A,B", "*"; "COMBO" for both forms of combos
+  std::string type;  // "INT", "A,B", "*"; "COMBO" for both forms of combos
   bool combo = false;
-  bool legacy_combo = false;     // the type is the array of choices itself
+  bool legacy_combo = false;  // the type is the array of choices itself
   bool multiselect = false;
-  bool remote = false;           // choices are fetched by the front end itself
+  bool remote = false;  // choices are fetched by the front end itself
   UploadFlags upload;
-  std::optional<FileListKey> file_list;          // set if the printed choices come from the participant's files
-  const boost::json::value* config = nullptr;    // the declaration as it came: [type] or [type, options]
+  std::optional<FileListKey> file_list;        // set if the printed choices come from the participant's files
+  const boost::json::value* config = nullptr;  // the declaration as it came: [type] or [type, options]
   const boost::json::value* type_value = nullptr;
   const boost::json::object* options = nullptr;  // never null; an empty object if there are none
   const boost::json::array* choices = nullptr;   // of a combo, if it has any
@@ -72,9 +72,10 @@ struct NodeClass {
 
   std::string name;
   bool output_node = false, input_is_list = false, deprecated = false, experimental = false;
-  std::vector<InputSpec> inputs;                        // required, optional, hidden, each in declared order
-  std::vector<const boost::json::value*> output_types;  // strings; old custom nodes also give lists of choices
-  Json raw;                                             // the whole description
+  std::vector<InputSpec> inputs;  // required, optional, hidden, each in declared order
+  std::vector<const boost::json::value*>
+      output_types;  // strings; old custom nodes also give lists of choices
+  Json raw;          // the whole description
 
   [[nodiscard]] const InputSpec* find_input(std::string_view input_name) const;
 };
@@ -82,7 +83,8 @@ struct NodeClass {
 /// How one participant sees it.
 struct ObjectInfoView {
   std::string route_prefix;  // put before a remote.route that begins with "/": "/user/7"; "" changes nothing
-  /// Names for upload combos, sorted, as ComfyUI lists them; called once per key and print. Empty function: no files.
+  /// Names for upload combos, sorted, as ComfyUI lists them; called once per key and print. Empty function:
+  /// no files.
   std::function<std::vector<std::string>(const FileListKey&)> files;
 };
 
@@ -91,20 +93,20 @@ class ObjectInfo {
   /// No classes.
   ObjectInfo();
 
-  /// Parses an answer of GET /object_info. `api_node: true` classes are dropped; an entry that is not an object is too.
-  /// Errors: too_large above a limit, bad_request if it is not a JSON object.
+  /// Parses an answer of GET /object_info. `api_node: true` classes are dropped; an entry that is not an
+  /// object is too. Errors: too_large above a limit, bad_request if it is not a JSON object.
   [[nodiscard]] static Result<ObjectInfo> parse(std::string_view text, const ObjectInfoLimits& limits = {});
 
-  /// Union of several: the first that has a class gives its description, later ones add choices to those combos that
-  /// list model files (see is_model_combo).
+  /// Union of several: the first that has a class gives its description, later ones add choices to those
+  /// combos that list model files (see is_model_combo).
   [[nodiscard]] static ObjectInfo merge(std::span<const ObjectInfo> parts);
 
   [[nodiscard]] const NodeClass* find(std::string_view class_name) const;  // nullptr if unknown
   [[nodiscard]] std::vector<std::string> class_names() const;              // sorted
   [[nodiscard]] std::size_t size() const;
 
-  /// The whole answer of /object_info, classes by name. Static text is joined from prepared pieces; only the file
-  /// lists are made anew.
+  /// The whole answer of /object_info, classes by name. Static text is joined from prepared pieces; only the
+  /// file lists are made anew.
   [[nodiscard]] std::string print_all(const ObjectInfoView& view) const;
   /// The answer of /object_info/{class}: `{"X":{...}}`, or `{}` for an unknown class.
   [[nodiscard]] std::string print_class(std::string_view class_name, const ObjectInfoView& view) const;
@@ -128,7 +130,8 @@ struct ModelReference {
 [[nodiscard]] bool looks_like_model(std::string_view file_name);
 /// A combo whose choices list model files: by extension, or all its choices stand in one of `folders`.
 [[nodiscard]] bool is_model_combo(const InputSpec& input, const ModelFolders& folders = {});
-/// Values of model combos in a prompt graph, sorted, each once. Unknown classes and linked inputs give nothing.
+/// Values of model combos in a prompt graph, sorted, each once. Unknown classes and linked inputs give
+/// nothing.
 [[nodiscard]] std::vector<ModelReference> models_of(const boost::json::object& prompt, const ObjectInfo& info,
                                                     const ModelFolders& folders = {});
 

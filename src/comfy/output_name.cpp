@@ -29,15 +29,17 @@ std::optional<Run> number_before(std::string_view name, std::size_t from, std::s
 }  // namespace
 
 OutputName split_output_name(std::string_view name) {
-  // What follows the number may hold digits only after the last dot. So the number is the last run of digits of the
-  // whole name, where it then stands in the extension (the greedy stem wants that one first), or of what is before it.
+  // What follows the number may hold digits only after the last dot. So the number is the last run of digits
+  // of the whole name, where it then stands in the extension (the greedy stem wants that one first), or of
+  // what is before it.
   const std::size_t dot = name.rfind('.');
   const std::size_t extension = dot == std::string_view::npos ? name.size() : dot;
   auto run = dot == std::string_view::npos ? std::nullopt : number_before(name, dot + 1, name.size());
   if (!run) run = number_before(name, 0, extension);
   if (!run) return {std::string(name), std::nullopt, {}};
   std::uint32_t number = 0;
-  for (std::size_t at = run->begin; at < run->end; ++at) number = number * 10 + static_cast<std::uint32_t>(name[at] - '0');
+  for (std::size_t at = run->begin; at < run->end; ++at)
+    number = number * 10 + static_cast<std::uint32_t>(name[at] - '0');
   return {std::string(name.substr(0, run->begin - 1)), number, std::string(name.substr(run->end))};
 }
 
@@ -55,7 +57,8 @@ std::string copy_name(std::string_view name, std::uint32_t copy) {
   const std::size_t base = slash == std::string_view::npos ? 0 : slash + 1;
   std::size_t dot = name.rfind('.');
   // os.path.splitext: leading dots of the base name belong to the stem.
-  if (dot == std::string_view::npos || dot < base || name.find_first_not_of('.', base) >= dot) dot = name.size();
+  if (dot == std::string_view::npos || dot < base || name.find_first_not_of('.', base) >= dot)
+    dot = name.size();
   return fmt::format("{} ({}){}", name.substr(0, dot), copy, name.substr(dot));
 }
 

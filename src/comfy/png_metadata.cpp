@@ -42,16 +42,22 @@ Result<std::vector<Chunk>> chunks_of(std::string_view file) {
     const std::uint32_t length = read_word(file, at);
     if (length > kChunkMax || length > file.size() - at - kChunkFrame)
       return fail(Errc::bad_request, "a PNG with a chunk longer than the file");
-    chunks.push_back({file.substr(at + 4, 4), file.substr(at + 8, length), file.substr(at, length + kChunkFrame)});
+    chunks.push_back(
+        {file.substr(at + 4, 4), file.substr(at + 8, length), file.substr(at, length + kChunkFrame)});
     at += length + kChunkFrame;
-    if (chunks.size() == 1 && chunks.front().type != "IHDR") return fail(Errc::bad_request, "a PNG that does not begin with IHDR");
+    if (chunks.size() == 1 && chunks.front().type != "IHDR")
+      return fail(Errc::bad_request, "a PNG that does not begin with IHDR");
     if (chunks.back().type == "IEND") return chunks;
   }
 }
 
-bool is_text(const Chunk& chunk) { return chunk.type == "tEXt" || chunk.type == "zTXt" || chunk.type == "iTXt"; }
+bool is_text(const Chunk& chunk) {
+  return chunk.type == "tEXt" || chunk.type == "zTXt" || chunk.type == "iTXt";
+}
 
-std::string_view keyword_of(const Chunk& chunk) { return chunk.data.substr(0, std::min(chunk.data.find('\0'), chunk.data.size())); }
+std::string_view keyword_of(const Chunk& chunk) {
+  return chunk.data.substr(0, std::min(chunk.data.find('\0'), chunk.data.size()));
+}
 
 /// UTF-8 to Latin-1, if every code point fits.
 std::optional<std::string> to_latin1(std::string_view text) {
@@ -134,7 +140,8 @@ Result<std::optional<std::string>> png_text(std::string_view file, std::string_v
     if (!is_text(chunk) || !key || keyword_of(chunk) != *key || chunk.data.size() == key->size()) continue;
     std::string_view rest = chunk.data.substr(key->size() + 1);
     if (chunk.type == "tEXt") return from_latin1(rest);
-    if (chunk.type != "iTXt" || rest.size() < 2 || rest[0] != '\0') continue;  // compressed: not written by us
+    if (chunk.type != "iTXt" || rest.size() < 2 || rest[0] != '\0')
+      continue;  // compressed: not written by us
     rest.remove_prefix(2);
     bool whole = true;
     for (int skipped = 0; skipped < 2 && whole; ++skipped) {  // language, translated keyword

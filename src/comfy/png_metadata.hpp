@@ -16,8 +16,8 @@ namespace atelier::comfy {
 /// (keyword, text in UTF-8), in the order to be written.
 using PngTexts = std::vector<std::pair<std::string, std::string>>;
 
-/// The file with these texts, each written as Pillow does: tEXt if it is Latin-1, else iTXt. Texts of the same keyword
-/// are removed; the new ones stand before the first IDAT; every other chunk stays byte for byte.
+/// The file with these texts, each written as Pillow does: tEXt if it is Latin-1, else iTXt. Texts of the
+/// same keyword are removed; the new ones stand before the first IDAT; every other chunk stays byte for byte.
 /// Errors: bad_request for a file that is not a whole PNG, a keyword of not 1-79 bytes, or a NUL in a tEXt.
 [[nodiscard]] Result<std::string> set_png_texts(std::string_view file, const PngTexts& texts);
 

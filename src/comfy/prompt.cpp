@@ -22,7 +22,12 @@ constexpr std::string_view kSecretKeys[] = {"auth_token_comfy_org", "api_key_com
 std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
 
 PromptError error(Errc code, std::string type, std::string message, std::string details) {
-  return {code, std::move(type), std::move(message), std::move(details), Json(json::object()), Json(json::object())};
+  return {code,
+          std::move(type),
+          std::move(message),
+          std::move(details),
+          Json(json::object()),
+          Json(json::object())};
 }
 
 std::unexpected<PromptError> refuse(std::string type, std::string message, std::string details) {
@@ -46,7 +51,8 @@ Outcome check_graph(const json::object& body, const PromptLimits& limits) {
   if (prompt == nullptr) return refuse("no_prompt", "No prompt provided", "No prompt provided");
   const auto* graph = prompt->if_object();
   if (graph == nullptr)
-    return refuse("invalid_prompt", "The prompt is not an object", fmt::format("got {}", python_type_name(*prompt)));
+    return refuse("invalid_prompt", "The prompt is not an object",
+                  fmt::format("got {}", python_type_name(*prompt)));
   if (graph->size() > limits.nodes_max)
     return std::unexpected(error(Errc::too_large, "prompt_too_large", "The prompt has too many nodes",
                                  fmt::format("{} nodes, the limit is {}", graph->size(), limits.nodes_max)));
@@ -73,7 +79,8 @@ Outcome read_extra_data(json::object& body, PromptRequest& request) {
   request.secrets = Json(json::object());
   if (auto* extra = body.if_contains("extra_data"); extra != nullptr && !extra->is_null()) {
     if (!extra->is_object())
-      return refuse("invalid_extra_data", "extra_data is not an object", fmt::format("got {}", python_type_name(*extra)));
+      return refuse("invalid_extra_data", "extra_data is not an object",
+                    fmt::format("got {}", python_type_name(*extra)));
     request.extra_data = Json(std::move(extra->get_object()));
   }
   auto& data = request.extra_data.object();
@@ -99,7 +106,8 @@ Outcome read_targets(const json::object& body, PromptRequest& request) {
                   fmt::format("got {}", python_type_name(*targets)));
   auto& names = request.partial_execution_targets.emplace();
   for (const auto& item : *list)
-    if (item.is_string()) names.emplace_back(view(item.get_string()));  // node ids are strings; nothing else is equal
+    if (item.is_string())
+      names.emplace_back(view(item.get_string()));  // node ids are strings; nothing else is equal
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return {};
@@ -134,16 +142,19 @@ std::optional<std::string> PromptRequest::workflow_id() const {
 
 void PromptRequest::set_create_time(std::int64_t unix_ms) { extra_data.object()["create_time"] = unix_ms; }
 
-std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body, const PromptLimits& limits) {
+std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
+                                                               const PromptLimits& limits) {
   auto parsed = Json::parse(body, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max});
   if (!parsed) {
     if (parsed.error().code == Errc::too_large)
-      return std::unexpected(error(Errc::too_large, "prompt_too_large", "The prompt is too large", parsed.error().what));
+      return std::unexpected(
+          error(Errc::too_large, "prompt_too_large", "The prompt is too large", parsed.error().what));
     return refuse("invalid_json", "The request is not valid JSON", parsed.error().what);
   }
   auto* object = parsed->value().if_object();
   if (object == nullptr)
-    return refuse("invalid_request", "The request is not a JSON object", fmt::format("got {}", python_type_name(parsed->value())));
+    return refuse("invalid_request", "The request is not a JSON object",
+                  fmt::format("got {}", python_type_name(parsed->value())));
   PromptRequest request;
   Outcome outcome = read_number(*object, request);
   if (outcome) outcome = check_graph(*object, limits);

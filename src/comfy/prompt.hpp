@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The body of POST /prompt (comfyui-interface.md C1): parsed once, kept whole, refused in ComfyUI's own words.
+// The body of POST /prompt (comfyui-interface.md C1): parsed once, kept whole, refused in ComfyUI's own
+// words.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,16 +34,17 @@ struct PromptError {
   [[nodiscard]] std::string body() const;
 };
 
-/// A posted prompt. `prompt` has at least the shape of ComfyUI's API graph (an object whose values are objects);
-/// everything else about it is for validate().
+/// A posted prompt. `prompt` has at least the shape of ComfyUI's API graph (an object whose values are
+/// objects); everything else about it is for validate().
 struct PromptRequest {
-  Json prompt;                            // node id -> {class_type, inputs, _meta?}
-  std::optional<std::string> prompt_id;   // absent: the caller makes a UUID. null counts as absent (as ComfyUI 0.38)
-  std::optional<std::string> client_id;   // if it was a string; whatever it was stands in extra_data.client_id
-  std::optional<double> number;           // the client's own; echoed as a Python float
+  Json prompt;  // node id -> {class_type, inputs, _meta?}
+  std::optional<std::string>
+      prompt_id;  // absent: the caller makes a UUID. null counts as absent (as ComfyUI 0.38)
+  std::optional<std::string> client_id;  // if it was a string; whatever it was stands in extra_data.client_id
+  std::optional<double> number;          // the client's own; echoed as a Python float
   bool front = false;
-  Json extra_data;                        // object; with client_id, without the two secrets
-  Json secrets;                           // object: auth_token_comfy_org, api_key_comfy_org; never stored or shown
+  Json extra_data;  // object; with client_id, without the two secrets
+  Json secrets;     // object: auth_token_comfy_org, api_key_comfy_org; never stored or shown
   std::optional<std::vector<std::string>> partial_execution_targets;
 
   /// extra_data.extra_pnginfo.workflow.id if it is a string.
@@ -51,7 +53,8 @@ struct PromptRequest {
   void set_create_time(std::int64_t unix_ms);
 };
 
-/// Limits are checked before and while parsing. Any prompt_id value is stringified as Python's str() does (0.21).
+/// Limits are checked before and while parsing. Any prompt_id value is stringified as Python's str() does
+/// (0.21).
 [[nodiscard]] std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                              const PromptLimits& limits = {});
 

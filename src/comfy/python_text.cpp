@@ -21,16 +21,20 @@ std::string_view view(const json::string& text) { return {text.data(), text.size
 
 /// str.isprintable() for one code point, near enough: categories C and Z (but the space) are escaped.
 bool printable(char32_t c) {
-  if (c < 0x20 || (c >= 0x7F && c <= 0xA0) || c == 0xAD || c == 0x1680 || c == 0x180E || c == 0x3000) return false;
-  if ((c >= 0x2000 && c <= 0x200F) || (c >= 0x2028 && c <= 0x202F) || (c >= 0x205F && c <= 0x206F)) return false;
-  if ((c >= 0xD800 && c <= 0xF8FF) || c == 0xFEFF || (c >= 0xFFF0 && c <= 0xFFFB) || (c & 0xFFFE) == 0xFFFE) return false;
+  if (c < 0x20 || (c >= 0x7F && c <= 0xA0) || c == 0xAD || c == 0x1680 || c == 0x180E || c == 0x3000)
+    return false;
+  if ((c >= 0x2000 && c <= 0x200F) || (c >= 0x2028 && c <= 0x202F) || (c >= 0x205F && c <= 0x206F))
+    return false;
+  if ((c >= 0xD800 && c <= 0xF8FF) || c == 0xFEFF || (c >= 0xFFF0 && c <= 0xFFFB) || (c & 0xFFFE) == 0xFFFE)
+    return false;
   return c < 0xE0000;
 }
 
 void append_repr(const json::value& value, std::string& out);
 
 void append_repr_text(std::string_view text, std::string& out) {
-  const bool double_quotes = text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
+  const bool double_quotes =
+      text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
   const char quote = double_quotes ? '"' : '\'';
   out += quote;
   for (std::size_t at = 0; at < text.size();) {
@@ -61,12 +65,24 @@ void append_repr_text(std::string_view text, std::string& out) {
 
 void append_repr(const json::value& value, std::string& out) {
   switch (value.kind()) {
-    case json::kind::null: out += "None"; return;
-    case json::kind::bool_: out += value.get_bool() ? "True" : "False"; return;
-    case json::kind::int64: fmt::format_to(std::back_inserter(out), "{}", value.get_int64()); return;
-    case json::kind::uint64: fmt::format_to(std::back_inserter(out), "{}", value.get_uint64()); return;
-    case json::kind::double_: out += python_float_repr(value.get_double()); return;
-    case json::kind::string: append_repr_text(view(value.get_string()), out); return;
+    case json::kind::null:
+      out += "None";
+      return;
+    case json::kind::bool_:
+      out += value.get_bool() ? "True" : "False";
+      return;
+    case json::kind::int64:
+      fmt::format_to(std::back_inserter(out), "{}", value.get_int64());
+      return;
+    case json::kind::uint64:
+      fmt::format_to(std::back_inserter(out), "{}", value.get_uint64());
+      return;
+    case json::kind::double_:
+      out += python_float_repr(value.get_double());
+      return;
+    case json::kind::string:
+      append_repr_text(view(value.get_string()), out);
+      return;
     case json::kind::array: {
       out += '[';
       bool first = true;
@@ -135,28 +151,43 @@ std::string python_str(const json::value& value) {
 
 bool python_truth(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null: return false;
-    case json::kind::bool_: return value.get_bool();
-    case json::kind::int64: return value.get_int64() != 0;
-    case json::kind::uint64: return value.get_uint64() != 0;
-    case json::kind::double_: return value.get_double() != 0;
-    case json::kind::string: return !value.get_string().empty();
-    case json::kind::array: return !value.get_array().empty();
-    case json::kind::object: return !value.get_object().empty();
+    case json::kind::null:
+      return false;
+    case json::kind::bool_:
+      return value.get_bool();
+    case json::kind::int64:
+      return value.get_int64() != 0;
+    case json::kind::uint64:
+      return value.get_uint64() != 0;
+    case json::kind::double_:
+      return value.get_double() != 0;
+    case json::kind::string:
+      return !value.get_string().empty();
+    case json::kind::array:
+      return !value.get_array().empty();
+    case json::kind::object:
+      return !value.get_object().empty();
   }
   return false;
 }
 
 std::string_view python_type_name(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null: return "NoneType";
-    case json::kind::bool_: return "bool";
+    case json::kind::null:
+      return "NoneType";
+    case json::kind::bool_:
+      return "bool";
     case json::kind::int64:
-    case json::kind::uint64: return "int";
-    case json::kind::double_: return "float";
-    case json::kind::string: return "str";
-    case json::kind::array: return "list";
-    case json::kind::object: return "dict";
+    case json::kind::uint64:
+      return "int";
+    case json::kind::double_:
+      return "float";
+    case json::kind::string:
+      return "str";
+    case json::kind::array:
+      return "list";
+    case json::kind::object:
+      return "dict";
   }
   return "object";
 }

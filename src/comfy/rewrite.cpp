@@ -25,7 +25,8 @@ bool is_link(const json::value& value) {
 
 const NodeClass* class_of(const json::object& node, const ObjectInfo& info) {
   const auto* class_type = node.if_contains("class_type");
-  return class_type != nullptr && class_type->is_string() ? info.find(text_view(class_type->get_string())) : nullptr;
+  return class_type != nullptr && class_type->is_string() ? info.find(text_view(class_type->get_string()))
+                                                          : nullptr;
 }
 
 std::string escape_pointer(std::string_view key) {
@@ -62,7 +63,8 @@ class Finder {
       for (std::size_t i = 0; i < list->size(); ++i) look((*list)[i], fmt::format("{}/{}", pointer, i));
     if (const auto* object = value.if_object())
       for (const auto& member : *object)
-        look(member.value(), fmt::format("{}/{}", pointer, escape_pointer({member.key().data(), member.key().size()})));
+        look(member.value(),
+             fmt::format("{}/{}", pointer, escape_pointer({member.key().data(), member.key().size()})));
   }
 
   void name(std::string_view text, const std::string& pointer) {
@@ -89,7 +91,8 @@ void rewrite_prefix(json::object& values, const NodeClass& node_class, JobId job
   const InputSpec* spec = node_class.find_input(kPrefixInput);
   if (spec == nullptr || spec->type != "STRING" || spec->group == InputGroup::hidden) return;
   const json::value* prefix = values.if_contains(spec->name);
-  if (prefix == nullptr && spec->group == InputGroup::optional) prefix = spec->options->if_contains("default");
+  if (prefix == nullptr && spec->group == InputGroup::optional)
+    prefix = spec->options->if_contains("default");
   if (prefix == nullptr || !prefix->is_string()) return;
   const std::string moved = worker_prefix(text_view(prefix->get_string()), job, epoch);
   values[spec->name] = json::string_view(moved.data(), moved.size());
@@ -105,7 +108,8 @@ void wrap_lists(json::object& values) {
 
 }  // namespace
 
-std::vector<InputFile> input_files_of(const json::object& prompt, const ObjectInfo& info, const FileLookup& exists) {
+std::vector<InputFile> input_files_of(const json::object& prompt, const ObjectInfo& info,
+                                      const FileLookup& exists) {
   std::vector<InputFile> files;
   Finder finder(exists, files);
   for (const auto& member : prompt) {
@@ -124,10 +128,13 @@ std::string worker_input_name(std::string_view name, const Digest& digest) {
   return fmt::format("{}{}-{}", name.substr(0, base), digest.hex().substr(0, kHashDigits), name.substr(base));
 }
 
-std::string job_folder(JobId job, Epoch epoch) { return fmt::format("atelier/{}-{}", job.value, epoch.value); }
+std::string job_folder(JobId job, Epoch epoch) {
+  return fmt::format("atelier/{}-{}", job.value, epoch.value);
+}
 
 std::string worker_prefix(std::string_view prefix, JobId job, Epoch epoch) {
-  if (prefix.starts_with('/') || normal_path(prefix) == "." || !stays_inside(prefix)) return std::string(prefix);
+  if (prefix.starts_with('/') || normal_path(prefix) == "." || !stays_inside(prefix))
+    return std::string(prefix);
   return fmt::format("{}/{}", job_folder(job, epoch), prefix);
 }
 

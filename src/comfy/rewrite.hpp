@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the agent changes in a prompt before it posts it to its ComfyUI, and nothing else (design.md 5.7, core.md 6).
+// What the agent changes in a prompt before it posts it to its ComfyUI, and nothing else (design.md 5.7,
+// core.md 6).
 
 #include <boost/json/fwd.hpp>
 #include <map>
@@ -26,9 +27,9 @@ struct InputFile {
   auto operator<=>(const InputFile&) const = default;
 };
 
-/// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png [input]") anywhere in the
-/// literal values of other declared inputs. With `exists`, also combo and STRING values with a media extension for
-/// which it says yes in the input folder. Order: the prompt's.
+/// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png
+/// [input]") anywhere in the literal values of other declared inputs. With `exists`, also combo and STRING
+/// values with a media extension for which it says yes in the input folder. Order: the prompt's.
 [[nodiscard]] std::vector<InputFile> input_files_of(const boost::json::object& prompt, const ObjectInfo& info,
                                                     const FileLookup& exists = {});
 
@@ -38,15 +39,17 @@ struct InputFile {
 /// (type, name without annotation) -> name in the worker's input folder.
 using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
-/// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a file
-/// that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch. Lists that are no
-/// links get their `__value__` wrapper back, which the accepted form has lost and the worker's validation wants.
-void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job, Epoch epoch);
+/// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a
+/// file that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch.
+/// Lists that are no links get their `__value__` wrapper back, which the accepted form has lost and the
+/// worker's validation wants.
+void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job,
+             Epoch epoch);
 
 /// "atelier/<job>-<epoch>": the folder below the worker's output folder in which a job's files land.
 [[nodiscard]] std::string job_folder(JobId job, Epoch epoch);
-/// `prefix` inside job_folder, or unchanged if it is absolute, empty (normal form ".") or leaves the folder: ComfyUI
-/// shall raise its own error.
+/// `prefix` inside job_folder, or unchanged if it is absolute, empty (normal form ".") or leaves the folder:
+/// ComfyUI shall raise its own error.
 [[nodiscard]] std::string worker_prefix(std::string_view prefix, JobId job, Epoch epoch);
 
 }  // namespace atelier::comfy

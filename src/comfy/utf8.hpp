@@ -17,7 +17,11 @@ struct CodePoint {
 [[nodiscard]] inline CodePoint read_utf8(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xF0 && first < 0xF5 ? 4
+                             : first >= 0xE0                 ? 3
+                             : first >= 0xC2                 ? 2
+                                                             : 0;
   if (length == 1) return {first, 1};
   if (length == 0 || first >= 0xF5 || at + length > text.size()) return {0xFFFD, 1};
   char32_t value = first & (0xFFu >> (length + 1));

@@ -22,8 +22,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kChainMax = 900;               // Python's recursion ends a little above
-constexpr std::size_t kDependentsMax = 100'000;      // entries of dependent_outputs in one answer
+constexpr std::size_t kChainMax = 900;           // Python's recursion ends a little above
+constexpr std::size_t kDependentsMax = 100'000;  // entries of dependent_outputs in one answer
 
 std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
 
@@ -55,7 +55,8 @@ class Walk {
       json::object extra{{"exception_type", failure->type}, {"traceback", json::array()}};
       Verdict& verdict = verdict_of(id);
       verdict.good = false;
-      verdict.errors = {make_error("exception_during_validation", "Exception when validating node", failure->text, std::move(extra))};
+      verdict.errors = {make_error("exception_during_validation", "Exception when validating node",
+                                   failure->text, std::move(extra))};
     }
     const Verdict& verdict = verdicts_.at(id);
     if (!verdict.good) reasons = verdict.errors;
@@ -97,12 +98,9 @@ class Walk {
   void blame_inner(std::string_view failed, const PythonError& failure) {
     Frame& frame = frames_.back();
     const InputSpec& spec = *frame.inputs.all[frame.next - 1];
-    json::object extra{{"input_name", spec.name},
-                       {"input_config", input_config(spec)},
-                       {"exception_message", failure.text},
-                       {"exception_type", failure.type},
-                       {"traceback", json::array()},
-                       {"linked_node", (*frame.values)[spec.name]}};
+    json::object extra{{"input_name", spec.name},           {"input_config", input_config(spec)},
+                       {"exception_message", failure.text}, {"exception_type", failure.type},
+                       {"traceback", json::array()},        {"linked_node", (*frame.values)[spec.name]}};
     frame.good = false;
     Verdict& verdict = verdict_of(failed);
     verdict.good = false;
@@ -126,7 +124,8 @@ class Walk {
     frames_.push_back(std::move(frame));
     if (values == nullptr) return PythonError{"KeyError", "'inputs'"};
     if (values->if_object() == nullptr)
-      return PythonError{"TypeError", fmt::format("argument of type '{}' is not iterable", python_type_name(*values))};
+      return PythonError{"TypeError",
+                         fmt::format("argument of type '{}' is not iterable", python_type_name(*values))};
     return std::nullopt;
   }
 
@@ -137,7 +136,8 @@ class Walk {
     const InputSpec& spec = *frame.inputs.all[frame.next++];
     json::value* value = frame.values->if_contains(spec.name);
     if (value == nullptr) {
-      if (spec.group == InputGroup::required) frame.errors.push_back(missing_input_error(spec, frame.inputs.dynamic));
+      if (spec.group == InputGroup::required)
+        frame.errors.push_back(missing_input_error(spec, frame.inputs.dynamic));
       return std::nullopt;
     }
     if (value->is_array()) return link(spec, *value);
@@ -173,23 +173,28 @@ class Walk {
   std::expected<Source, PythonError> source_of(const json::array& pair) const {
     const json::value& id = pair[0];
     if (id.is_array() || id.is_object())
-      return std::unexpected(PythonError{"TypeError", fmt::format("unhashable type: '{}'", python_type_name(id))});
+      return std::unexpected(
+          PythonError{"TypeError", fmt::format("unhashable type: '{}'", python_type_name(id))});
     const auto found = id.is_string() ? prompt_.find(id.get_string()) : prompt_.end();
     if (found == prompt_.end()) return std::unexpected(PythonError{"KeyError", python_repr(id)});
     const auto& class_type = found->value().as_object().at("class_type").as_string();
     return Source{view(found->key()), info_.find(text_view(class_type))};
   }
 
-  static std::expected<const json::value*, PythonError> output_type(const Source& source, const json::value& slot) {
+  static std::expected<const json::value*, PythonError> output_type(const Source& source,
+                                                                    const json::value& slot) {
     // V1 classes have a tuple of types, V3 classes a list; only V3 prints a price_badge.
     const bool v3 = source.node_class->raw.object().contains("price_badge");
     const char* kind = v3 ? "list" : "tuple";
     if (!slot.is_int64() && !slot.is_uint64() && !slot.is_bool())
-      return std::unexpected(PythonError{"TypeError", fmt::format("{} indices must be integers or slices, not {}", kind,
-                                                                  python_type_name(slot))});
+      return std::unexpected(PythonError{
+          "TypeError",
+          fmt::format("{} indices must be integers or slices, not {}", kind, python_type_name(slot))});
     const auto& types = source.node_class->output_types;
     const auto size = static_cast<std::int64_t>(types.size());
-    std::int64_t index = slot.is_bool() ? std::int64_t{slot.get_bool()} : slot.is_int64() ? slot.get_int64() : size;
+    std::int64_t index = slot.is_bool()    ? std::int64_t{slot.get_bool()}
+                         : slot.is_int64() ? slot.get_int64()
+                                           : size;
     if (index < 0) index += size;
     if (index < 0 || index >= size)
       return std::unexpected(PythonError{"IndexError", fmt::format("{} index out of range", kind)});
@@ -219,7 +224,8 @@ class Walk {
       if (i < frames_.size()) ring.emplace_back(json::string_view(id.data(), id.size()));
     }
     for (std::size_t i = from; i < frames_.size(); ++i) {
-      json::object extra{{"node_id", json::string_view(frames_[i].id.data(), frames_[i].id.size())}, {"cycle_nodes", ring}};
+      json::object extra{{"node_id", json::string_view(frames_[i].id.data(), frames_[i].id.size())},
+                         {"cycle_nodes", ring}};
       Verdict& verdict = verdict_of(frames_[i].id);
       verdict.good = false;
       verdict.errors = {make_error("dependency_cycle", "Dependency cycle detected", path, std::move(extra))};
@@ -253,28 +259,35 @@ class Walk {
 /// `_meta.title`, or null.
 json::value title_of(const json::object& node) {
   const auto* meta = node.if_contains("_meta");
-  const auto* title = meta != nullptr && meta->is_object() ? meta->get_object().if_contains("title") : nullptr;
+  const auto* title =
+      meta != nullptr && meta->is_object() ? meta->get_object().if_contains("title") : nullptr;
   return title != nullptr ? *title : json::value();
 }
 
-std::optional<json::object> check_class(std::string_view id, const json::object& node, const ObjectInfo& info) {
+std::optional<json::object> check_class(std::string_view id, const json::object& node,
+                                        const ObjectInfo& info) {
   const auto* class_type = node.if_contains("class_type");
   json::value title = title_of(node);
-  json::object extra{{"node_id", json::string_view(id.data(), id.size())}, {"class_type", nullptr}, {"node_title", title}};
+  json::object extra{
+      {"node_id", json::string_view(id.data(), id.size())}, {"class_type", nullptr}, {"node_title", title}};
   const std::string details = fmt::format("Node ID '#{}'", id);
   if (class_type == nullptr) {
     const std::string name = python_truth(title) ? python_str(title) : fmt::format("ID #{}", id);
-    return make_error("missing_node_type",
-                      fmt::format("Node '{}' has no class_type. The workflow may be corrupted or a custom node is missing.", name),
-                      details, std::move(extra));
+    return make_error(
+        "missing_node_type",
+        fmt::format("Node '{}' has no class_type. The workflow may be corrupted or a custom node is missing.",
+                    name),
+        details, std::move(extra));
   }
-  if (class_type->is_string() && info.find(text_view(class_type->get_string())) != nullptr) return std::nullopt;
+  if (class_type->is_string() && info.find(text_view(class_type->get_string())) != nullptr)
+    return std::nullopt;
   if (title.is_null()) title = *class_type;
   extra["class_type"] = *class_type;
   extra["node_title"] = title;
-  return make_error("missing_node_type",
-                    fmt::format("Node '{}' not found. The custom node may not be installed.", python_str(title)), details,
-                    std::move(extra));
+  return make_error(
+      "missing_node_type",
+      fmt::format("Node '{}' not found. The custom node may not be installed.", python_str(title)), details,
+      std::move(extra));
 }
 
 bool targeted(const PromptRequest& request, std::string_view id) {
@@ -282,24 +295,28 @@ bool targeted(const PromptRequest& request, std::string_view id) {
   return !targets || std::binary_search(targets->begin(), targets->end(), id);
 }
 
-/// Adds to node_errors what is known after a failed output; ComfyUI names that output at every bad node met so far.
+/// Adds to node_errors what is known after a failed output; ComfyUI names that output at every bad node met
+/// so far.
 void collect(const Walk& walk, std::string_view output, const json::object& prompt, std::size_t& dependents,
              json::object& node_errors) {
   walk.each_bad([&](std::string_view id, const json::array& errors) {
     json::value& entry = node_errors[json::string_view(id.data(), id.size())];
     if (entry.is_null())
-      entry = json::object{{"errors", errors},
-                           {"dependent_outputs", json::array()},
-                           {"class_type", prompt.at(json::string_view(id.data(), id.size())).at("class_type")}};
+      entry =
+          json::object{{"errors", errors},
+                       {"dependent_outputs", json::array()},
+                       {"class_type", prompt.at(json::string_view(id.data(), id.size())).at("class_type")}};
     if (++dependents > kDependentsMax) return;
-    entry.as_object()["dependent_outputs"].as_array().emplace_back(json::string_view(output.data(), output.size()));
+    entry.as_object()["dependent_outputs"].as_array().emplace_back(
+        json::string_view(output.data(), output.size()));
   });
 }
 
 }  // namespace
 
 std::string Validation::error_body() const {
-  return fmt::format(R"({{"error":{},"node_errors":{}}})", error.print(), node_errors.is_null() ? "{}" : node_errors.print());
+  return fmt::format(R"({{"error":{},"node_errors":{}}})", error.print(),
+                     node_errors.is_null() ? "{}" : node_errors.print());
 }
 
 Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLookup& exists) {
@@ -331,13 +348,15 @@ Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLo
     }
     for (const auto& reason : reasons) {
       if (!details.empty()) details += '\n';
-      details += fmt::format("{}: {}", text_view(reason.at("message").as_string()), text_view(reason.at("details").as_string()));
+      details += fmt::format("{}: {}", text_view(reason.at("message").as_string()),
+                             text_view(reason.at("details").as_string()));
     }
     collect(walk, id, prompt, dependents, result.node_errors.object());
   }
   result.accepted = !result.outputs_to_execute.empty();
   if (!result.accepted)
-    result.error = Json(make_error("prompt_outputs_failed_validation", "Prompt outputs failed validation", details, {}));
+    result.error =
+        Json(make_error("prompt_outputs_failed_validation", "Prompt outputs failed validation", details, {}));
   return result;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// apply: one member function per kind of event. It records the fact and decides nothing; what no longer fits has no
-// effect and says why (design.md 3). Internal to core.
+// apply: one member function per kind of event. It records the fact and decides nothing; what no longer fits
+// has no effect and says why (design.md 3). Internal to core.
 
 #include <optional>
 #include <string>
@@ -70,7 +70,8 @@ class Application {
   JobFacts* waiting_job(JobId job);
   /// The worker if `link` is its present link, else null after refusing.
   WorkerFacts* linked_worker(WorkerId worker, LinkId link);
-  /// Takes the lease away: the ledger gets its charge back, the slot becomes stopping (or idle if it was computed).
+  /// Takes the lease away: the ledger gets its charge back, the slot becomes stopping (or idle if it was
+  /// computed).
   void drop_lease(JobFacts& job, bool give_back);
   /// Back to the head of the lane, in every mode.
   void requeue(JobFacts& job, QueueCause cause);

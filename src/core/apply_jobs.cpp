@@ -40,7 +40,8 @@ void Application::on(const Submitted& event) {
     if (rival != owner->second.by_prompt_id.end()) return refuse(NoEffect::live_rival, rival->second);
   }
   if (state_.jobs.size() >= state_.limits.jobs_max) return refuse(NoEffect::container_full);
-  if (!state_.participants.contains(event.participant) && state_.participants.size() >= state_.limits.participants_max) {
+  if (!state_.participants.contains(event.participant) &&
+      state_.participants.size() >= state_.limits.participants_max) {
     return refuse(NoEffect::container_full);
   }
   const JobId id{++state_.workshop.last_job};
@@ -88,7 +89,8 @@ void Application::on(const Leased& event) {
   std::erase(state_.workshop.moved, job->job);
   job->state = JobState::leased;
   job->epoch = event.epoch;
-  if (job->passed_since) job->passed_ms += static_cast<std::uint64_t>((entry_.time - *job->passed_since).count());
+  if (job->passed_since)
+    job->passed_ms += static_cast<std::uint64_t>((entry_.time - *job->passed_since).count());
   job->passed_since.reset();
   LeaseFacts lease;
   lease.slot = event.slot;
@@ -106,7 +108,8 @@ void Application::on(const Leased& event) {
   slot->epoch = event.epoch;
   ParticipantFacts& participant = state_.participant(job->submitted.participant);
   state_.workshop.virtual_time = std::max(state_.workshop.virtual_time, event.start_tag);
-  participant.tag = event.start_tag + event.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
+  participant.tag =
+      event.start_tag + event.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
   close_passed_stretches(event.passed);
   accept();
   effect(LeaseMoved{job->job, event.epoch, event.link});
@@ -160,19 +163,22 @@ void Application::on(const Computed& event) {
   if (job == nullptr) return;
   if (job->lease->computed) return refuse(NoEffect::nothing_to_change);
   LeaseFacts& lease = *job->lease;
-  const auto since_leased = static_cast<std::uint64_t>(std::max<std::int64_t>((entry_.time - lease.since).count(), 0));
+  const auto since_leased =
+      static_cast<std::uint64_t>(std::max<std::int64_t>((entry_.time - lease.since).count(), 0));
   const std::uint64_t gpu_ms = std::min(event.gpu_ms, since_leased);
   state_.unindex(*job);
   lease.computed = true;
   state_.index(*job);
-  if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && slot->job == job->job && slot->epoch == event.epoch) {
+  if (SlotFacts* slot = state_.find(lease.slot);
+      slot != nullptr && slot->job == job->job && slot->epoch == event.epoch) {
     remember_run(*job, *slot, gpu_ms);
     for (const std::string& model : job->submitted.models) {
       std::erase(slot->holds, model);
       slot->holds.push_back(model);
     }
     if (slot->holds.size() > state_.limits.holds_max) {
-      slot->holds.erase(slot->holds.begin(), slot->holds.end() - static_cast<std::ptrdiff_t>(state_.limits.holds_max));
+      slot->holds.erase(slot->holds.begin(),
+                        slot->holds.end() - static_cast<std::ptrdiff_t>(state_.limits.holds_max));
     }
     if (slot->state == SlotState::busy) make_slot_idle(*slot);
   }
@@ -183,7 +189,8 @@ void Application::on(const Computed& event) {
   if (lease.charge_ms > 0) {
     const std::int64_t difference =
         (static_cast<std::int64_t>(gpu_ms) - static_cast<std::int64_t>(lease.charge_ms)) * 1000 / weight;
-    participant.tag = static_cast<std::uint64_t>(std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
+    participant.tag = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
   }
   accept();
   effect(JobComputed{job->job, job->submitted.participant, lease.slot, event.epoch});
@@ -194,10 +201,12 @@ void Application::drop_lease(JobFacts& job, bool give_back) {
   const LeaseFacts lease = *job.lease;
   if (give_back && !lease.computed && lease.charge_ms > 0) {
     ParticipantFacts& participant = state_.participant(job.submitted.participant);
-    const std::uint64_t charged = lease.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
+    const std::uint64_t charged =
+        lease.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
     participant.tag = participant.tag > charged ? participant.tag - charged : 0;
   }
-  if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && slot->job == job.job && slot->epoch == lease.epoch) {
+  if (SlotFacts* slot = state_.find(lease.slot);
+      slot != nullptr && slot->job == job.job && slot->epoch == lease.epoch) {
     // It gets nothing until its agent says that it is idle (core.md 5).
     if (slot->state == SlotState::busy) slot->state = SlotState::stopping;
   }
@@ -223,19 +232,26 @@ void Application::on(const Ended& event) {
   JobEnded ended;
   ended.facts = *job;  // with its lease: what ran, and where
   const std::optional<LeaseFacts> lease = job->lease;
-  // Ended by the workshop while an agent holds it: the agent is told. An agent's own end without `computed` leaves
-  // the slot stopping until its slot_idle; a computed one is idle already.
+  // Ended by the workshop while an agent holds it: the agent is told. An agent's own end without `computed`
+  // leaves the slot stopping until its slot_idle; a computed one is idle already.
   const bool stop = lease && !event.epoch;
   drop_lease(*job, event.outcome != Outcome::cancelled);
   accept();
   if (stop) {
     const WorkerFacts& worker = state_.workers.at(lease->slot.worker);
-    effect(StopWanted{job->job, lease->epoch, lease->slot, worker.link, std::string(to_string(event.reason))});
+    effect(
+        StopWanted{job->job, lease->epoch, lease->slot, worker.link, std::string(to_string(event.reason))});
   }
   switch (event.outcome) {
-    case Outcome::succeeded: ++state_.workshop.succeeded; break;
-    case Outcome::failed: ++state_.workshop.failed; break;
-    case Outcome::cancelled: ++state_.workshop.cancelled; break;
+    case Outcome::succeeded:
+      ++state_.workshop.succeeded;
+      break;
+    case Outcome::failed:
+      ++state_.workshop.failed;
+      break;
+    case Outcome::cancelled:
+      ++state_.workshop.cancelled;
+      break;
   }
   ended.outcome = event.outcome;
   ended.reason = event.reason;
@@ -332,10 +348,18 @@ void Application::on(const Moved& event) {
   if (fresh && moved.size() >= state_.limits.moved_max) return refuse(NoEffect::container_full);
   std::erase(moved, event.job);
   switch (event.place) {
-    case MovePlace::first: place = moved.begin(); break;
-    case MovePlace::last: place = moved.end(); break;
-    case MovePlace::before: place = std::ranges::find(moved, event.anchor); break;
-    case MovePlace::after: place = std::ranges::find(moved, event.anchor) + 1; break;
+    case MovePlace::first:
+      place = moved.begin();
+      break;
+    case MovePlace::last:
+      place = moved.end();
+      break;
+    case MovePlace::before:
+      place = std::ranges::find(moved, event.anchor);
+      break;
+    case MovePlace::after:
+      place = std::ranges::find(moved, event.anchor) + 1;
+      break;
   }
   moved.insert(place, event.job);
   accept();

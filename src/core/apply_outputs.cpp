@@ -34,7 +34,8 @@ std::string with_suffix(const CommittedFile& file, std::int64_t k) {
 
 }  // namespace
 
-std::string Application::give_name(ParticipantId participant, const CommittedFile& file, std::int64_t number) {
+std::string Application::give_name(ParticipantId participant, const CommittedFile& file,
+                                   std::int64_t number) {
   auto& counters = state_.counters[participant];
   const std::string stem = file.numbered ? file.stem : file.stem + file.rest;
   const Core::State::CounterKey key{file.type, file.folder, stem, file.numbered};
@@ -80,18 +81,21 @@ void Application::on(const Committed& event) {
   std::vector<std::string> names(event.files.size());
   std::vector<std::size_t> order(event.files.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::sort(order, {}, [&](std::size_t i) { return std::tuple{event.files[i].number, event.files[i].place, i}; });
+  std::ranges::sort(
+      order, {}, [&](std::size_t i) { return std::tuple{event.files[i].number, event.files[i].place, i}; });
   for (std::size_t i : order) {
     const CommittedFile& file = event.files[i];
     auto [number, first_of_group] = numbers.try_emplace(group_of(file), 0);
     if (first_of_group) {
       const auto& counters = state_.counters[participant];
-      const auto counter = counters.find({file.type, file.folder, file.numbered ? file.stem : file.stem + file.rest, file.numbered});
+      const auto counter = counters.find(
+          {file.type, file.folder, file.numbered ? file.stem : file.stem + file.rest, file.numbered});
       const std::int64_t own = counter == counters.end() ? -1 : counter->second.last;
       number->second = std::max(own + 1, file.seen + 1);
       if (file.numbered) {
         number->second = std::max<std::int64_t>(number->second, 1);
-        if (file.in_job_folder) number->second = std::max(number->second, static_cast<std::int64_t>(file.number));
+        if (file.in_job_folder)
+          number->second = std::max(number->second, static_cast<std::int64_t>(file.number));
       }
     }
     names[i] = give_name(participant, file, number->second);

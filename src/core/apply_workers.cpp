@@ -19,7 +19,8 @@ WorkerFacts* Application::linked_worker(WorkerId worker, LinkId link) {
 }
 
 void Application::use_capability(const Digest& hash) {
-  if (auto found = state_.capabilities.find(hash); found != state_.capabilities.end()) found->second.used = entry_.sequence;
+  if (auto found = state_.capabilities.find(hash); found != state_.capabilities.end())
+    found->second.used = entry_.sequence;
 }
 
 SlotFacts Application::make_slot(const JoinedSlot& joined, Time now) {
@@ -36,14 +37,16 @@ SlotFacts Application::make_slot(const JoinedSlot& joined, Time now) {
 }
 
 void Application::on(const WorkerJoined& event) {
-  if (event.name.empty() || event.slots.size() > state_.limits.slots_per_worker_max) return refuse(NoEffect::bad_value);
+  if (event.name.empty() || event.slots.size() > state_.limits.slots_per_worker_max)
+    return refuse(NoEffect::bad_value);
   auto name = state_.worker_names.find(event.name);
   if (name == state_.worker_names.end()) {
     if (state_.workers.size() >= state_.limits.workers_max) {
       // The longest-known worker that is not connected and holds nothing makes room.
       auto old = std::ranges::find_if(state_.workers, [](const auto& entry) {
         const WorkerFacts& w = entry.second;
-        return !w.link && std::ranges::none_of(w.slots, [](const SlotFacts& s) { return static_cast<bool>(s.job); });
+        return !w.link &&
+               std::ranges::none_of(w.slots, [](const SlotFacts& s) { return static_cast<bool>(s.job); });
       });
       if (old == state_.workers.end()) return refuse(NoEffect::container_full);
       for (const auto& [id, job] : state_.jobs) {
@@ -72,7 +75,8 @@ void Application::on(const WorkerJoined& event) {
     if (before != worker.slots.end()) {
       if (before->engine_start == joined.engine_start) slot.holds = before->holds;
       const JobFacts* job = state_.find(before->job);
-      const bool leased = job != nullptr && job->lease && !job->lease->computed && job->lease->epoch == before->epoch &&
+      const bool leased = job != nullptr && job->lease && !job->lease->computed &&
+                          job->lease->epoch == before->epoch &&
                           job->lease->slot == SlotId{worker.worker, joined.index};
       if (leased) {
         slot.state = SlotState::busy;
@@ -97,7 +101,8 @@ void Application::on(const WorkerJoined& event) {
   accepted.worker = worker.worker;
   accepted.same_boot = same_boot;
   accept(accepted);
-  // Its leases move to the new link; with another boot the gateway, which has the hello, expires them (core.md 5).
+  // Its leases move to the new link; with another boot the gateway, which has the hello, expires them
+  // (core.md 5).
   for (auto& [id, job] : state_.jobs) {
     if (!job.lease || job.lease->slot.worker != worker.worker) continue;
     job.lease->link = worker.link;
@@ -127,7 +132,8 @@ void Application::on(const SlotIdle& event) {
 void Application::on(const SlotsChanged& event) {
   WorkerFacts* worker = linked_worker(event.worker, event.link);
   if (worker == nullptr) return;
-  if (worker->slots.size() + event.added.size() > state_.limits.slots_per_worker_max) return refuse(NoEffect::bad_value);
+  if (worker->slots.size() + event.added.size() > state_.limits.slots_per_worker_max)
+    return refuse(NoEffect::bad_value);
   for (std::uint32_t index : event.removed) {
     // A job on it is given back by its agent with `returned{slot_removed}` before the slot goes.
     std::erase_if(worker->slots, [&](const SlotFacts& slot) { return slot.index == index; });
@@ -184,7 +190,8 @@ void Application::on(const Capability& event) {
     return refuse(NoEffect::nothing_to_change);
   }
   if (state_.capabilities.size() >= state_.limits.capabilities_max) {
-    auto oldest = std::ranges::min_element(state_.capabilities, {}, [](const auto& c) { return c.second.used; });
+    auto oldest =
+        std::ranges::min_element(state_.capabilities, {}, [](const auto& c) { return c.second.used; });
     state_.capabilities.erase(oldest);
   }
   CapabilityFacts facts;

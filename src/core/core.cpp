@@ -21,27 +21,34 @@ Result<void> Core::admit(const Event& event, const AdmissionLimits& caps, const 
   if (submitted->prompt_id.empty() || submitted->prompt_id.size() > 256) {
     return fail(Errc::bad_request, "prompt_id must have 1 to 256 bytes");
   }
-  if (submitted->client_id.size() > 256) return fail(Errc::bad_request, "client_id must have at most 256 bytes");
-  if (submitted->workflow_id.size() > 128) return fail(Errc::bad_request, "the workflow's id must have at most 128 bytes");
+  if (submitted->client_id.size() > 256)
+    return fail(Errc::bad_request, "client_id must have at most 256 bytes");
+  if (submitted->workflow_id.size() > 128)
+    return fail(Errc::bad_request, "the workflow's id must have at most 128 bytes");
   if (submitted->classes.size() > 256 || submitted->models.size() > 64 || submitted->tags.size() > 16) {
     return fail(Errc::bad_request, "the prompt names more than 256 node classes or 64 models");
   }
   if (state_->jobs.size() + in_flight.in_all >= state_->limits.jobs_max) {
-    return fail(Errc::unavailable, fmt::format("{} jobs are kept, the most this workshop can hold. Press Run again later.",
-                                               state_->limits.jobs_max));
+    return fail(Errc::unavailable,
+                fmt::format("{} jobs are kept, the most this workshop can hold. Press Run again later.",
+                            state_->limits.jobs_max));
   }
   const std::size_t waiting = jobs_waiting() + in_flight.in_all;
   if (caps.waiting_max > 0 && waiting >= caps.waiting_max) {
-    return fail(Errc::queue_full, fmt::format("{} jobs are waiting, the most this workshop takes. Press Run again in a few minutes.",
-                                              caps.waiting_max));
+    return fail(
+        Errc::queue_full,
+        fmt::format("{} jobs are waiting, the most this workshop takes. Press Run again in a few minutes.",
+                    caps.waiting_max));
   }
   const ParticipantFacts* participant = this->participant(submitted->participant);
   std::uint32_t cap = caps.waiting_per_participant_max;
   if (participant != nullptr && participant->waiting_max > 0) cap = participant->waiting_max;
   const std::uint32_t own = counts(submitted->participant).waiting + in_flight.of_participant;
   if (cap > 0 && own >= cap && submitted->participant) {
-    return fail(Errc::queue_full, fmt::format("You have {} of {} jobs waiting. Press Run again when one has started, or cancel one.",
-                                              own, cap));
+    return fail(
+        Errc::queue_full,
+        fmt::format("You have {} of {} jobs waiting. Press Run again when one has started, or cancel one.",
+                    own, cap));
   }
   return {};
 }
@@ -107,7 +114,8 @@ void Core::each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit
 bool Core::knows_capability(const Digest& hash) const { return state_->capabilities.contains(hash); }
 
 bool Core::able_worker_exists(const JobFacts& job) const {
-  const Needs needs{job.submitted.classes, job.submitted.models, job.submitted.tags, job.submitted.pinned_worker};
+  const Needs needs{job.submitted.classes, job.submitted.models, job.submitted.tags,
+                    job.submitted.pinned_worker};
   for (const auto& [id, worker] : state_->workers) {
     if (!worker.link) continue;
     for (const SlotFacts& slot : worker.slots) {
@@ -135,25 +143,27 @@ std::vector<CheckpointRecord> Core::export_facts() const {
 
 void Core::import_fact(const CheckpointRecord& record) {
   State& state = *state_;
-  std::visit(Match{[&](const WorkshopFacts& facts) { state.workshop = facts; },
-                   [&](const GatewayFacts& facts) { state.gateways[facts.gateway] = facts; },
-                   [&](const ParticipantFacts& facts) { state.participants[facts.participant] = facts; },
-                   [&](const CapabilityFacts& facts) { state.capabilities[facts.capability.hash] = facts; },
-                   [&](const WorkerFacts& facts) {
-                     state.workers[facts.worker] = facts;
-                     state.worker_names[facts.name] = facts.worker;
-                   },
-                   [&](const JobFacts& facts) { state.jobs[facts.job] = facts; },
-                   [&](const UnlinkedCommit& facts) { state.unlinked[{facts.job, facts.node}] = facts; },
-                   [&](const NameCounter& facts) {
-                     state.counters[facts.participant][{facts.type, facts.folder, facts.stem, facts.numbered}] = facts;
-                   },
-                   [&](const RunHistory& facts) {
-                     state.runs[facts.signature] = facts;
-                     state.runs_by_age.insert({facts.used, facts.signature});
-                   },
-                   [&](const Summary&) { /* history's, not core's: the workshop takes it */ }},
-             record);
+  std::visit(
+      Match{[&](const WorkshopFacts& facts) { state.workshop = facts; },
+            [&](const GatewayFacts& facts) { state.gateways[facts.gateway] = facts; },
+            [&](const ParticipantFacts& facts) { state.participants[facts.participant] = facts; },
+            [&](const CapabilityFacts& facts) { state.capabilities[facts.capability.hash] = facts; },
+            [&](const WorkerFacts& facts) {
+              state.workers[facts.worker] = facts;
+              state.worker_names[facts.name] = facts.worker;
+            },
+            [&](const JobFacts& facts) { state.jobs[facts.job] = facts; },
+            [&](const UnlinkedCommit& facts) { state.unlinked[{facts.job, facts.node}] = facts; },
+            [&](const NameCounter& facts) {
+              state.counters[facts.participant][{facts.type, facts.folder, facts.stem, facts.numbered}] =
+                  facts;
+            },
+            [&](const RunHistory& facts) {
+              state.runs[facts.signature] = facts;
+              state.runs_by_age.insert({facts.used, facts.signature});
+            },
+            [&](const Summary&) { /* history's, not core's: the workshop takes it */ }},
+      record);
 }
 
 void Core::finish_import() {

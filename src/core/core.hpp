@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The workshop's rules: three pure functions over one state (design.md 3, core.md). No I/O, threads, clock, randomness.
-// Same entries, same state and effects, byte for byte. One thread.
+// The workshop's rules: three pure functions over one state (design.md 3, core.md). No I/O, threads, clock,
+// randomness. Same entries, same state and effects, byte for byte. One thread.
 
 #include <functional>
 #include <memory>
@@ -29,8 +29,8 @@ struct InFlight {
 };
 
 struct Decision {
-  std::vector<Event> proposals;   // they stand first in the next batch
-  std::optional<Time> next_at;    // when it would propose something without a new event
+  std::vector<Event> proposals;  // they stand first in the next batch
+  std::optional<Time> next_at;   // when it would propose something without a new event
 };
 
 /// Numbers of one participant, as ComfyUI's faces need them.
@@ -49,14 +49,18 @@ class Core {
   Core(Core&&) noexcept;
   Core& operator=(Core&&) noexcept;
 
-  /// Asked before anything is written. Errors: queue_full (429), unavailable (a hard limit, 503), bad_request.
-  [[nodiscard]] Result<void> admit(const Event& event, const AdmissionLimits& caps, const InFlight& in_flight) const;
-  /// Records the fact; an entry that does not fit has no effect and says so. Entries come in order of their sequence.
+  /// Asked before anything is written. Errors: queue_full (429), unavailable (a hard limit, 503),
+  /// bad_request.
+  [[nodiscard]] Result<void> admit(const Event& event, const AdmissionLimits& caps,
+                                   const InFlight& in_flight) const;
+  /// Records the fact; an entry that does not fit has no effect and says so. Entries come in order of their
+  /// sequence.
   std::vector<Effect> apply(const Entry& entry);
   /// Policy. Its proposals count only when the journal gives them back; never called again before that.
   [[nodiscard]] Decision decide(Time now) const;
 
-  // -- reading: references are valid until the next apply; never kept across a co_await --------------------------
+  // -- reading: references are valid until the next apply; never kept across a co_await
+  // --------------------------
   [[nodiscard]] const WorkshopFacts& workshop() const;
   [[nodiscard]] const JobFacts* job(JobId job) const;
   /// The participant's live job (waiting, leased, running) with this prompt_id.
@@ -70,14 +74,16 @@ class Core {
   [[nodiscard]] std::size_t jobs_live() const;
   /// The participant's live jobs: running and leased first (by job id), then waiting in the lane's order.
   void each_job_of(ParticipantId participant, const std::function<void(const JobFacts&)>& visit) const;
-  void each_job(const std::function<void(const JobFacts&)>& visit) const;              // by job id
-  void each_worker(const std::function<void(const WorkerFacts&)>& visit) const;        // by worker id
-  void each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit) const;   // by (job, node)
+  void each_job(const std::function<void(const JobFacts&)>& visit) const;             // by job id
+  void each_worker(const std::function<void(const WorkerFacts&)>& visit) const;       // by worker id
+  void each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit) const;  // by (job, node)
   [[nodiscard]] bool knows_capability(const Digest& hash) const;
-  /// True if a connected slot can run jobs of these classes and models (a worker that drains or is paused counts).
+  /// True if a connected slot can run jobs of these classes and models (a worker that drains or is paused
+  /// counts).
   [[nodiscard]] bool able_worker_exists(const JobFacts& job) const;
 
-  // -- checkpoint --------------------------------------------------------------------------------------------------
+  // -- checkpoint
+  // --------------------------------------------------------------------------------------------------
   /// State's facts in a fixed order (history's summaries are the workshop's to add).
   [[nodiscard]] std::vector<CheckpointRecord> export_facts() const;
   /// Into an empty core; `finish_import` rebuilds the index. Property: import(export(S)) == S.

@@ -18,7 +18,8 @@ bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& 
   if (!subset(needs.tags, worker.tags)) return false;
   const auto found = state.capabilities.find(slot.capability);
   if (found == state.capabilities.end()) return false;
-  return subset(needs.classes, found->second.capability.classes) && subset(needs.models, found->second.capability.models);
+  return subset(needs.classes, found->second.capability.classes) &&
+         subset(needs.models, found->second.capability.models);
 }
 
 Decision Policy::run() {
@@ -43,9 +44,10 @@ void Policy::end_what_is_over() {
     } else {
       ended.outcome = Outcome::failed;
       ended.reason = job.deaths >= kDeathsMax ? EndReason::too_many_deaths : EndReason::too_many_returns;
-      ended.sentence = job.deaths >= kDeathsMax
-                           ? "Set aside: 3 workers went down while running this job; the instructor sees it."
-                           : "Set aside: this job was given back 10 times without a result; the instructor sees it.";
+      ended.sentence =
+          job.deaths >= kDeathsMax
+              ? "Set aside: 3 workers went down while running this job; the instructor sees it."
+              : "Set aside: this job was given back 10 times without a result; the instructor sees it.";
     }
     decision_.proposals.emplace_back(std::move(ended));
   }
@@ -151,21 +153,23 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
 }
 
 void Policy::grant_in_common_order() {
-  // A lane's places are its jobs' ids; which of the owner's jobs takes which place is the lane's order (core.md 4).
+  // A lane's places are its jobs' ids; which of the owner's jobs takes which place is the lane's order
+  // (core.md 4).
   using Place = std::pair<JobId, ParticipantId>;
-  std::priority_queue<Place, std::vector<Place>, std::greater<>> again;  // lanes that had a turn, at their next place
+  std::priority_queue<Place, std::vector<Place>, std::greater<>>
+      again;  // lanes that had a turn, at their next place
   std::map<ParticipantId, std::set<JobId>::const_iterator> cursors;
   auto fresh = state_.waiting.heads().begin();
   while (!free_.empty()) {
-    const bool from_fresh =
-        fresh != state_.waiting.heads().end() && (again.empty() || *fresh < again.top());
+    const bool from_fresh = fresh != state_.waiting.heads().end() && (again.empty() || *fresh < again.top());
     if (!from_fresh && again.empty()) return;
     const Place place = from_fresh ? *fresh++ : again.top();
     if (!from_fresh) again.pop();
     const ParticipantId owner = place.second;
     if (owner == ParticipantId{}) continue;
     const Lane& lane = state_.waiting.lanes().at(owner);
-    if (!grant_from(owner, lane)) continue;  // none of its jobs can start: the places of this lane stay as they are
+    if (!grant_from(owner, lane))
+      continue;  // none of its jobs can start: the places of this lane stay as they are
     auto cursor = cursors.try_emplace(owner, lane.places.begin()).first;
     if (++cursor->second != lane.places.end()) again.push({*cursor->second, owner});
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The index: orders and need sets derived from facts, rebuilt after a checkpoint, never compared between versions
-// (core.md 1). Internal to core.
+// The index: orders and need sets derived from facts, rebuilt after a checkpoint, never compared between
+// versions (core.md 1). Internal to core.
 
 #include <cstdint>
 #include <map>

@@ -8,7 +8,7 @@
 namespace atelier::core {
 
 struct Limits {
-  std::size_t jobs_max = 200'000;           // that have not ended; above: refused with 503
+  std::size_t jobs_max = 200'000;  // that have not ended; above: refused with 503
   std::size_t participants_max = 10'000;
   std::size_t workers_max = 1'024;
   std::size_t slots_per_worker_max = 64;
@@ -16,7 +16,7 @@ struct Limits {
   std::size_t unlinked_commits_max = 10'000;
   std::size_t commits_per_job_max = 5'000;
   std::size_t files_per_commit_max = 1'000;
-  std::size_t name_counters_max = 256;      // per participant
+  std::size_t name_counters_max = 256;  // per participant
   std::size_t run_histories_max = 4'096;
   std::size_t runs_per_history_max = 32;
   std::size_t passed_max = 1'024;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// decide: who is next, what is given up. It may change in every release, because only its results are recorded.
-// Within one call it keeps a scratch of what it has proposed. Internal to core.
+// decide: who is next, what is given up. It may change in every release, because only its results are
+// recorded. Within one call it keeps a scratch of what it has proposed. Internal to core.
 
 #include <map>
 #include <optional>
@@ -15,7 +15,8 @@
 namespace atelier::core {
 
 /// True if a slot with this capability (and its worker's name and tags) can run jobs of these needs.
-[[nodiscard]] bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& slot, const Needs& needs);
+[[nodiscard]] bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& slot,
+                        const Needs& needs);
 
 class Policy {
  public:

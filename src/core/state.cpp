@@ -63,7 +63,8 @@ void Core::State::index(const JobFacts& job) {
     owner.granted.insert(job.job);
     if (!job.lease->computed) ++owner.occupying;
     ++(job.state == JobState::leased ? owner.leased_count : owner.running_count);
-    if (job.cancel_requested) cancels.insert({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
+    if (job.cancel_requested)
+      cancels.insert({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
   }
 }
 

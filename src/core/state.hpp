@@ -31,8 +31,8 @@ struct Core::State {
   WaitingIndex waiting;
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
-  std::set<std::pair<Time, JobId>> cancels;         // when decide ends them: marked leases + 10 s, scheduled ones
-  std::set<JobId> to_end;                           // waiting jobs that decide ends at once: cancelled, worn out
+  std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
+  std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
 
   [[nodiscard]] ParticipantFacts& participant(ParticipantId id);

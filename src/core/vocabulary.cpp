@@ -37,63 +37,64 @@ std::string_view to_string(OutputType value) {
   return name_of(value, std::array<std::string_view, 3>{"output", "temp", "input"});
 }
 std::string_view to_string(LossReason value) {
-  return name_of(value, std::array<std::string_view, 5>{"link_expired", "restarted", "engine_died", "evicted", "worker_left"});
+  return name_of(value, std::array<std::string_view, 5>{"link_expired", "restarted", "engine_died", "evicted",
+                                                        "worker_left"});
 }
 std::string_view to_string(ReturnReason value) {
-  return name_of(value, std::array<std::string_view, 5>{"draining", "disk_full", "input_not_fetched", "slot_removed",
-                                                        "refused_by_engine"});
+  return name_of(value, std::array<std::string_view, 5>{"draining", "disk_full", "input_not_fetched",
+                                                        "slot_removed", "refused_by_engine"});
 }
 std::string_view to_string(EndReason value) {
-  return name_of(value, std::array<std::string_view, 8>{"finished", "cancel_unanswered", "cancelled_waiting", "too_many_deaths",
-                                                        "too_many_returns", "time_limit", "outputs_lost", "refused"});
+  return name_of(value, std::array<std::string_view, 8>{"finished", "cancel_unanswered", "cancelled_waiting",
+                                                        "too_many_deaths", "too_many_returns", "time_limit",
+                                                        "outputs_lost", "refused"});
 }
 std::string_view to_string(NoEffect value) {
-  return name_of(value, std::array<std::string_view, 13>{"unknown_job", "stale_epoch", "stale_link", "slot_taken",
-                                                         "job_not_queued", "already_ended", "live_rival", "container_full",
-                                                         "already_committed", "unknown_worker", "unknown_slot",
-                                                         "nothing_to_change", "bad_value"});
+  return name_of(value, std::array<std::string_view, 13>{
+                            "unknown_job", "stale_epoch", "stale_link", "slot_taken", "job_not_queued",
+                            "already_ended", "live_rival", "container_full", "already_committed",
+                            "unknown_worker", "unknown_slot", "nothing_to_change", "bad_value"});
 }
 
 std::string_view kind_name(const Event& event) {
   using Name = std::string_view;
-  return std::visit(
-      Match{[](const Submitted&) -> Name { return "submitted"; },
-            [](const Leased&) -> Name { return "leased"; },
-            [](const Started&) -> Name { return "started"; },
-            [](const Computed&) -> Name { return "computed"; },
-            [](const Committed&) -> Name { return "committed"; },
-            [](const Linked&) -> Name { return "linked"; },
-            [](const Ended&) -> Name { return "ended"; },
-            [](const Returned&) -> Name { return "returned"; },
-            [](const LeaseExpired&) -> Name { return "lease_expired"; },
-            [](const CancelRequested&) -> Name { return "cancel_requested"; },
-            [](const CancelScheduled&) -> Name { return "cancel_scheduled"; },
-            [](const CancelUndone&) -> Name { return "cancel_undone"; },
-            [](const Moved&) -> Name { return "moved"; },
-            [](const MoveUndone&) -> Name { return "move_undone"; },
-            [](const JobHeld&) -> Name { return "job_held"; },
-            [](const JobReleased&) -> Name { return "job_released"; },
-            [](const JobChanged&) -> Name { return "job_changed"; },
-            [](const ParticipantHeld&) -> Name { return "participant_held"; },
-            [](const ParticipantLimits&) -> Name { return "participant_limits"; },
-            [](const ModeChanged&) -> Name { return "mode_changed"; },
-            [](const Paused&) -> Name { return "paused"; },
-            [](const WorkshopOpened&) -> Name { return "workshop_opened"; },
-            [](const TimetableDue&) -> Name { return "timetable_due"; },
-            [](const WorkerJoined&) -> Name { return "worker_joined"; },
-            [](const WorkerLeft&) -> Name { return "worker_left"; },
-            [](const SlotIdle&) -> Name { return "slot_idle"; },
-            [](const SlotsChanged&) -> Name { return "slots_changed"; },
-            [](const EngineLost&) -> Name { return "engine_lost"; },
-            [](const EngineReady&) -> Name { return "engine_ready"; },
-            [](const Capability&) -> Name { return "capability"; },
-            [](const WorkerDraining&) -> Name { return "worker_draining"; },
-            [](const WorkerPaused&) -> Name { return "worker_paused"; },
-            [](const WorkerTags&) -> Name { return "worker_tags"; },
-            [](const GatewayJoined&) -> Name { return "gateway_joined"; },
-            [](const GatewayLost&) -> Name { return "gateway_lost"; },
-            [](const HistoryForgotten&) -> Name { return "history_forgotten"; }},
-      event);
+  return std::visit(Match{[](const Submitted&) -> Name { return "submitted"; },
+                          [](const Leased&) -> Name { return "leased"; },
+                          [](const Started&) -> Name { return "started"; },
+                          [](const Computed&) -> Name { return "computed"; },
+                          [](const Committed&) -> Name { return "committed"; },
+                          [](const Linked&) -> Name { return "linked"; },
+                          [](const Ended&) -> Name { return "ended"; },
+                          [](const Returned&) -> Name { return "returned"; },
+                          [](const LeaseExpired&) -> Name { return "lease_expired"; },
+                          [](const CancelRequested&) -> Name { return "cancel_requested"; },
+                          [](const CancelScheduled&) -> Name { return "cancel_scheduled"; },
+                          [](const CancelUndone&) -> Name { return "cancel_undone"; },
+                          [](const Moved&) -> Name { return "moved"; },
+                          [](const MoveUndone&) -> Name { return "move_undone"; },
+                          [](const JobHeld&) -> Name { return "job_held"; },
+                          [](const JobReleased&) -> Name { return "job_released"; },
+                          [](const JobChanged&) -> Name { return "job_changed"; },
+                          [](const ParticipantHeld&) -> Name { return "participant_held"; },
+                          [](const ParticipantLimits&) -> Name { return "participant_limits"; },
+                          [](const ModeChanged&) -> Name { return "mode_changed"; },
+                          [](const Paused&) -> Name { return "paused"; },
+                          [](const WorkshopOpened&) -> Name { return "workshop_opened"; },
+                          [](const TimetableDue&) -> Name { return "timetable_due"; },
+                          [](const WorkerJoined&) -> Name { return "worker_joined"; },
+                          [](const WorkerLeft&) -> Name { return "worker_left"; },
+                          [](const SlotIdle&) -> Name { return "slot_idle"; },
+                          [](const SlotsChanged&) -> Name { return "slots_changed"; },
+                          [](const EngineLost&) -> Name { return "engine_lost"; },
+                          [](const EngineReady&) -> Name { return "engine_ready"; },
+                          [](const Capability&) -> Name { return "capability"; },
+                          [](const WorkerDraining&) -> Name { return "worker_draining"; },
+                          [](const WorkerPaused&) -> Name { return "worker_paused"; },
+                          [](const WorkerTags&) -> Name { return "worker_tags"; },
+                          [](const GatewayJoined&) -> Name { return "gateway_joined"; },
+                          [](const GatewayLost&) -> Name { return "gateway_lost"; },
+                          [](const HistoryForgotten&) -> Name { return "history_forgotten"; }},
+                    event);
 }
 
 }  // namespace atelier::core

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Where every request comes in: checks the Host header, then hands it to the face that its path belongs to. This is
-// what the app gives to net::HttpServer.
+// Where every request comes in: checks the Host header, then hands it to the face that its path belongs to.
+// This is what the app gives to net::HttpServer.
 
 #include <functional>
 #include <string>
@@ -22,7 +22,9 @@ class Gateway {
       : participant_(participant), public_(everybody), options_(std::move(options)) {}
 
   /// Everything under /worker/; 404 until set.
-  void set_worker_handler(std::function<awaitable<net::Response>(net::Request&)> handler) { worker_ = std::move(handler); }
+  void set_worker_handler(std::function<awaitable<net::Response>(net::Request&)> handler) {
+    worker_ = std::move(handler);
+  }
 
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
 

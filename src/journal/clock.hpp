@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Workshop time as a journal gives it (design.md 3): last recorded + elapsed CLOCK_BOOTTIME; a gap while the server
-// was down counts as the wall clock's difference, at least 0. Never goes back.
+// Workshop time as a journal gives it (design.md 3): last recorded + elapsed CLOCK_BOOTTIME; a gap while the
+// server was down counts as the wall clock's difference, at least 0. Never goes back.
 
 #include <algorithm>
 

@@ -13,8 +13,8 @@ using record_codec::Fault;
 
 /// Decodes into the alternative of this kind; false if there is none.
 template <class Variant, std::size_t... I>
-bool decode_alternative(std::uint16_t kind, std::uint8_t version, std::string_view bytes, Variant& out, Fault& fault,
-                        std::index_sequence<I...>) {
+bool decode_alternative(std::uint16_t kind, std::uint8_t version, std::string_view bytes, Variant& out,
+                        Fault& fault, std::index_sequence<I...>) {
   const auto one = [&]<std::size_t Index>() {
     if (kind != std::variant_alternative_t<Index, Variant>::kKind) return false;
     fault = record_codec::decode(bytes, version, out.template emplace<Index>());
@@ -34,8 +34,8 @@ constexpr bool kinds_are_unique(std::index_sequence<I...>) {
   return true;
 }
 static_assert(kinds_are_unique<core::Event>(std::make_index_sequence<std::variant_size_v<core::Event>>{}));
-static_assert(
-    kinds_are_unique<core::CheckpointRecord>(std::make_index_sequence<std::variant_size_v<core::CheckpointRecord>>{}));
+static_assert(kinds_are_unique<core::CheckpointRecord>(
+    std::make_index_sequence<std::variant_size_v<core::CheckpointRecord>>{}));
 
 template <class Variant>
 Result<Variant> decode(std::string_view bytes) {
@@ -49,12 +49,16 @@ Result<Variant> decode(std::string_view bytes) {
   bytes.remove_prefix(record_codec::kHeadBytes);
   if (!decode_alternative(kind, version, bytes, out, fault, all)) fault = Fault::newer;
   switch (fault) {
-    case Fault::none: return out;
+    case Fault::none:
+      return out;
     case Fault::newer:
-      return fail(Errc::newer_version,
-                  fmt::format("a record of kind {} version {} was written by a newer Atelier", kind, version));
-    case Fault::truncated: return fail(Errc::io, fmt::format("a record of kind {} is cut off", kind));
-    case Fault::garbage: break;
+      return fail(
+          Errc::newer_version,
+          fmt::format("a record of kind {} version {} was written by a newer Atelier", kind, version));
+    case Fault::truncated:
+      return fail(Errc::io, fmt::format("a record of kind {} is cut off", kind));
+    case Fault::garbage:
+      break;
   }
   return fail(Errc::io, fmt::format("a record of kind {} holds bytes that mean nothing", kind));
 }
@@ -92,6 +96,8 @@ void encode(const core::CheckpointRecord& record, std::string& out) {
 }
 
 Result<core::Event> decode_event(std::string_view bytes) { return decode<core::Event>(bytes); }
-Result<core::CheckpointRecord> decode_record(std::string_view bytes) { return decode<core::CheckpointRecord>(bytes); }
+Result<core::CheckpointRecord> decode_record(std::string_view bytes) {
+  return decode<core::CheckpointRecord>(bytes);
+}
 
 }  // namespace atelier::journal

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The one binary form of events and checkpoint records (the layout is in record_codec.hpp). Pure functions, any thread.
+// The one binary form of events and checkpoint records (the layout is in record_codec.hpp). Pure functions,
+// any thread.
 
 #include <cstdint>
 #include <string>

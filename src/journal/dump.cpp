@@ -56,7 +56,8 @@ class Checker {
       if (!page) return problem(page.error().what);
       for (const auto& record : page->records) {
         ++report_.records;
-        for (const core::Attachment& attachment : attachments_of(record)) look_at(attachment, "a checkpoint record");
+        for (const core::Attachment& attachment : attachments_of(record))
+          look_at(attachment, "a checkpoint record");
       }
       if (only_records && !page->entries.empty()) return;
       for (const core::Entry& entry : page->entries) look_at(entry);
@@ -70,7 +71,8 @@ class Checker {
     if (report_.entries > 0 && sequence != last_.value + 1) {
       problem(fmt::format("entry {} follows entry {}", sequence, last_));
     }
-    if (report_.entries > 0 && entry.time < last_time_) problem(fmt::format("at entry {} time goes back", sequence));
+    if (report_.entries > 0 && entry.time < last_time_)
+      problem(fmt::format("at entry {} time goes back", sequence));
     ++report_.entries;
     last_ = entry.sequence;
     last_time_ = entry.time;
@@ -82,7 +84,8 @@ class Checker {
   void look_at(const core::Attachment& attachment, std::string_view named_by) {
     auto bytes = reader_.attachment(attachment.id);
     if (!bytes) {
-      return problem(fmt::format("attachment {} named by {}: {}", attachment.id.hex(), named_by, bytes.error().what));
+      return problem(
+          fmt::format("attachment {} named by {}: {}", attachment.id.hex(), named_by, bytes.error().what));
     }
     ++report_.attachments;
     if ((*bytes)->size() != attachment.bytes || sha256(**bytes) != attachment.digest) {

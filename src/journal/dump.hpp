@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What `atelier journal dump` and `atelier journal check` do, over any store that can be read page by page. Blocking.
+// What `atelier journal dump` and `atelier journal check` do, over any store that can be read page by page.
+// Blocking.
 
 #include <functional>
 #include <string>
@@ -27,8 +28,9 @@ struct CheckReport {
   std::vector<std::string> problems;  // one sentence each, at most 100; empty: all is well
 };
 
-/// Reads everything: every record decodes, sequences have no gaps, time never goes back, every attachment that is named
-/// is there with its size and digest; and the store's own full check. What is wrong is in the report.
+/// Reads everything: every record decodes, sequences have no gaps, time never goes back, every attachment
+/// that is named is there with its size and digest; and the store's own full check. What is wrong is in the
+/// report.
 [[nodiscard]] CheckReport check(StoreReader& reader);
 
 }  // namespace atelier::journal

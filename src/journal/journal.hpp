@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The journal: the one ordered list of facts of a workshop, with the attachments that its events name and the
-// checkpoints of its state (design.md 7, core.md 7). The workshop's loop is: append -> apply each entry -> act ->
-// decide. One Journal belongs to the one thread of its Runtime; what blocks runs on threads of the backend's own.
+// checkpoints of its state (design.md 7, core.md 7). The workshop's loop is: append -> apply each entry ->
+// act -> decide. One Journal belongs to the one thread of its Runtime; what blocks runs on threads of the
+// backend's own.
 
 #include <functional>
 #include <memory>
@@ -16,7 +17,8 @@
 
 namespace atelier::journal {
 
-/// Bytes to store in the same transaction as the event that names them. `bytes` holds exactly `ref.bytes` bytes.
+/// Bytes to store in the same transaction as the event that names them. `bytes` holds exactly `ref.bytes`
+/// bytes.
 struct NewAttachment {
   core::Attachment ref;
   std::shared_ptr<const std::string> bytes;
@@ -55,6 +57,11 @@ inline constexpr std::size_t kPageBytes = 4u << 20;
 inline constexpr std::size_t kSliceRows = 500;
 inline constexpr std::size_t kSliceBytes = 1u << 20;
 
+/// An id for a new attachment: 48 bits of wall time in milliseconds, then 80 random bits (the layout of UUID
+/// version 7, RFC 9562, without its marks). In time's order the store's index grows at its end, where wholly
+/// random ids, which are just as valid, write pages all over it.
+[[nodiscard]] Key128 new_attachment_id(Runtime& runtime);
+
 /// What every backend asks before it stores: each attachment has an id and the bytes that it promises.
 /// Errors: internal, too_large (above kAttachmentBytesMax).
 [[nodiscard]] Result<void> check_batch(const Batch& batch);
@@ -63,31 +70,33 @@ class Journal {
  public:
   virtual ~Journal() = default;
 
-  /// Records `batch` in one commit: all of it or nothing. Durable when it returns. Gives every entry recorded since the
-  /// last one that this Journal gave (by append or replay), own ones included, in order; after a replay to its end that
-  /// is the batch itself and what other gateways recorded meanwhile. An empty batch only fetches those.
-  /// One call at a time keeps the order of the workshop's loop; several are carried out one after the other.
-  /// Not cancellable: it waits for the commit. Errors, with nothing of the batch stored:
+  /// Records `batch` in one commit: all of it or nothing. Durable when it returns. Gives every entry recorded
+  /// since the last one that this Journal gave (by append or replay), own ones included, in order; after a
+  /// replay to its end that is the batch itself and what other gateways recorded meanwhile. An empty batch
+  /// only fetches those. One call at a time keeps the order of the workshop's loop; several are carried out
+  /// one after the other. Not cancellable: it waits for the commit. Errors, with nothing of the batch stored:
   ///   disk_full  no space; the next append may succeed
-  ///   conflict   an attachment's id is stored already;  too_large, internal  an attachment the store cannot take
-  ///   unavailable  the answer was lost or the store was busy: the batch may be stored, the next append tells
-  ///   io         the disk failed: latched, every later call fails too, the process must end with code 74
+  ///   conflict   an attachment's id is stored already;  too_large, internal  an attachment the store cannot
+  ///   take unavailable  the answer was lost or the store was busy: the batch may be stored, the next append
+  ///   tells io         the disk failed: latched, every later call fails too, the process must end with code
+  ///   74
   [[nodiscard]] virtual awaitable<Result<std::vector<core::Entry>>> append(Batch batch) = 0;
 
-  /// One page from `cursor` (default: from the start). `after` above 0 in a fresh cursor: no checkpoint, only entries
-  /// above it; not_found if those are pruned. Errors: newer_version, io (also for garbage in the store), conflict (the
-  /// checkpoint was replaced meanwhile: begin again).
+  /// One page from `cursor` (default: from the start). `after` above 0 in a fresh cursor: no checkpoint, only
+  /// entries above it; not_found if those are pruned. Errors: newer_version, io (also for garbage in the
+  /// store), conflict (the checkpoint was replaced meanwhile: begin again).
   [[nodiscard]] virtual awaitable<Result<ReplayPage>> read(ReplayCursor cursor) = 0;
 
-  /// Reads everything: the valid checkpoint's records, then the entries after it, page by page on this thread; what it
-  /// gave is not given by `append` again. Called before the first append. Errors as `read`, and what `on_page` returns.
+  /// Reads everything: the valid checkpoint's records, then the entries after it, page by page on this
+  /// thread; what it gave is not given by `append` again. Called before the first append. Errors as `read`,
+  /// and what `on_page` returns.
   [[nodiscard]] awaitable<Result<void>> replay(std::function<Result<void>(ReplayPage&)> on_page);
 
   /// The bytes stored under `id`. Errors: not_found, io. Read on a thread of its own where the store has one.
   [[nodiscard]] virtual awaitable<Result<std::shared_ptr<const std::string>>> attachment(Key128 id) = 0;
 
-  /// Returns true when others may have recorded something (then append, if need be an empty batch); false when the
-  /// coroutine is cancelled. With a store of one writer it never returns true.
+  /// Returns true when others may have recorded something (then append, if need be an empty batch); false
+  /// when the coroutine is cancelled. With a store of one writer it never returns true.
   [[nodiscard]] virtual awaitable<bool> wait() = 0;
 
   /// Stores `records`, the state after the entry `upto`, in slices between commits, and makes them the valid
@@ -108,8 +117,8 @@ class Journal {
   virtual void mark_given(Sequence sequence) = 0;
 };
 
-/// Reads a store page by page without a Runtime: `journal dump`, `journal check`, and the backend's own reader.
-/// Blocking; one thread at a time.
+/// Reads a store page by page without a Runtime: `journal dump`, `journal check`, and the backend's own
+/// reader. Blocking; one thread at a time.
 class StoreReader {
  public:
   virtual ~StoreReader() = default;

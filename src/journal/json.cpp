@@ -24,7 +24,10 @@ std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(text[at]); };
   const std::uint8_t lead = byte(0);
   if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xc2 && lead <= 0xdf ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : (lead & 0xf0) == 0xe0        ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
   if (length == 0 || length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -70,7 +73,8 @@ json::object object_of(const Record& record) {
   json::object out;
   std::apply(
       [&](const auto&... field) {
-        (out.emplace(json::string_view(field.name.data(), field.name.size()), value_of(record.*field.member)), ...);
+        (out.emplace(json::string_view(field.name.data(), field.name.size()), value_of(record.*field.member)),
+         ...);
       },
       Record::fields());
   return out;
@@ -119,7 +123,10 @@ void collect(const T& value, std::vector<core::Attachment>& out) {
     if (value) out.push_back(value);
   } else if constexpr (HasFields<T>) {
     std::apply([&](const auto&... field) { (collect(value.*field.member, out), ...); }, T::fields());
-  } else if constexpr (requires { value.begin(); requires HasFields<typename T::value_type>; }) {
+  } else if constexpr (requires {
+                         value.begin();
+                         requires HasFields<typename T::value_type>;
+                       }) {
     for (const auto& element : value) collect(element, out);
   }
 }
@@ -170,7 +177,9 @@ std::string attachment_to_json(Key128 id, std::string_view bytes) {
   return json::serialize(out);
 }
 
-std::vector<core::Attachment> attachments_of(const core::Event& event) { return attachments_of_variant(event); }
+std::vector<core::Attachment> attachments_of(const core::Event& event) {
+  return attachments_of_variant(event);
+}
 std::vector<core::Attachment> attachments_of(const core::CheckpointRecord& record) {
   return attachments_of_variant(record);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Journal entries and checkpoint records as JSON text, one object on one line, members by their names in the source:
-// for `atelier journal dump` and for people. Ids are numbers, digests and keys hex, times milliseconds, enumerators
-// their wire names; bytes that are not UTF-8 are shown as U+FFFD. Not read back by anything.
+// Journal entries and checkpoint records as JSON text, one object on one line, members by their names in the
+// source: for `atelier journal dump` and for people. Ids are numbers, digests and keys hex, times
+// milliseconds, enumerators their wire names; bytes that are not UTF-8 are shown as U+FFFD. Not read back by
+// anything.
 
 #include <string>
 #include <string_view>

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The journal's binary form of any record that names its members with ATELIER_FIELDS. Private to the codec and its
-// tests; everybody else uses codec.hpp.
+// The journal's binary form of any record that names its members with ATELIER_FIELDS. Private to the codec
+// and its tests; everybody else uses codec.hpp.
 //
 //   record   kind u16 (little endian), version u8, members
 //   members  varint count, then each in the order of ATELIER_FIELDS; a nested record is its members
-//   integer  varint (LEB128); signed: zigzag varint; bool: 0 or 1; enum: varint of its value; double: 8 bytes, little endian
-//   string   varint length, bytes;  list: varint count, elements;  optional: 0, or 1 and the value
-//   Key128   16 bytes (high, low, little endian);  Digest 32 bytes;  Id, TimePoint: their number
+//   integer  varint (LEB128); signed: zigzag varint; bool: 0 or 1; enum: varint of its value; double: 8
+//   bytes, little endian string   varint length, bytes;  list: varint count, elements;  optional: 0, or 1 and
+//   the value Key128   16 bytes (high, low, little endian);  Digest 32 bytes;  Id, TimePoint: their number
 //
-// `count` lets an older record leave the members added since at their defaults, in nested records too; a count or a
-// version above ours is newer_version. Nothing is allocated from a length before that many bytes are known to be there.
-// A new enumerator raises the version of the records that hold it, as a new member does.
+// `count` lets an older record leave the members added since at their defaults, in nested records too; a
+// count or a version above ours is newer_version. Nothing is allocated from a length before that many bytes
+// are known to be there. A new enumerator raises the version of the records that hold it, as a new member
+// does.
 
 #include <bit>
 #include <concepts>
@@ -40,10 +41,10 @@ concept HasFields = requires { T::fields(); };
 /// The highest enumerator of each stored enum; a value above it is garbage.
 template <class E>
 struct LastOf;
-#define ATELIER_LAST_OF(Enum, last)                        \
-  template <>                                              \
-  struct LastOf<core::Enum> {                              \
-    static constexpr core::Enum value = core::Enum::last;  \
+#define ATELIER_LAST_OF(Enum, last)                       \
+  template <>                                             \
+  struct LastOf<core::Enum> {                             \
+    static constexpr core::Enum value = core::Enum::last; \
   }
 ATELIER_LAST_OF(JobState, running);
 ATELIER_LAST_OF(Outcome, cancelled);
@@ -225,7 +226,8 @@ bool read_members(Source& in, Record& record, std::uint64_t& count) {
   if (count > known) return in.stop(Fault::newer);
   std::uint64_t place = 0;
   return std::apply(
-      [&](const auto&... field) { return ((place++ >= count || read(in, record.*field.member)) && ...); }, fields);
+      [&](const auto&... field) { return ((place++ >= count || read(in, record.*field.member)) && ...); },
+      fields);
 }
 
 inline bool read(Source& in, std::string& value) {
@@ -235,7 +237,9 @@ inline bool read(Source& in, std::string& value) {
   value.assign(bytes);
   return true;
 }
-inline bool read(Source& in, Key128& value) { return in.get_fixed64(value.high) && in.get_fixed64(value.low); }
+inline bool read(Source& in, Key128& value) {
+  return in.get_fixed64(value.high) && in.get_fixed64(value.low);
+}
 inline bool read(Source& in, Digest& value) {
   std::string_view bytes;
   if (!in.get_bytes(bytes, value.bytes.size())) return false;
@@ -257,7 +261,8 @@ bool read(Source& in, std::vector<T>& values) {
   if (!in.get_count(count)) return false;
   values.clear();
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (!read(in, values.emplace_back())) return false;  // grows with the bytes read, not with the count claimed
+    if (!read(in, values.emplace_back()))
+      return false;  // grows with the bytes read, not with the count claimed
   }
   return true;
 }

@@ -20,15 +20,18 @@ std::string clean_utf8(std::string_view text) {
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-                         : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    std::size_t length = lead < 0x80                   ? 1
+                         : lead >= 0xc2 && lead < 0xe0 ? 2
+                         : lead >= 0xe0 && lead < 0xf0 ? 3
+                         : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                       : 0;
     bool good = length != 0 && i + length <= text.size();
     for (std::size_t k = 1; good && k < length; ++k) {
       const auto byte = static_cast<unsigned char>(text[i + k]);
       good = byte >= 0x80 && byte < 0xc0;
       if (k == 1 && good) {
-        good = !(lead == 0xe0 && byte < 0xa0) && !(lead == 0xed && byte >= 0xa0) && !(lead == 0xf0 && byte < 0x90) &&
-               !(lead == 0xf4 && byte >= 0x90);
+        good = !(lead == 0xe0 && byte < 0xa0) && !(lead == 0xed && byte >= 0xa0) &&
+               !(lead == 0xf0 && byte < 0x90) && !(lead == 0xf4 && byte >= 0x90);
       }
     }
     if (!good) {
@@ -66,7 +69,9 @@ class Writer {
   static json::value print(Id<Tag> id) {
     return id.value;
   }
-  static json::value print(const Digest& digest) { return digest ? json::value(digest.hex()) : json::value(""); }
+  static json::value print(const Digest& digest) {
+    return digest ? json::value(digest.hex()) : json::value("");
+  }
   static json::value print(const Key128& key) { return json::value(key.hex()); }
   template <Enum E>
   static json::value print(E value) {
@@ -162,7 +167,8 @@ class Reader {
   }
   void read(std::string_view name, const json::value& in, std::string& value, Bytes bytes = {}) {
     if (!in.is_string()) return wrong(name, "is not a string");
-    if (in.get_string().size() > bytes.most) return wrong(name, fmt::format("is longer than {} bytes", bytes.most));
+    if (in.get_string().size() > bytes.most)
+      return wrong(name, fmt::format("is longer than {} bytes", bytes.most));
     value = std::string_view(in.get_string());
   }
   void read(std::string_view name, const json::value& in, Digest& digest) {
@@ -260,7 +266,8 @@ Result<Variant> decode_as(std::string_view type, const json::object& in) {
 template <class Variant>
 Result<Variant> decode(std::string_view text) {
   if (text.size() > kTextBytesMax) {
-    return fail(Errc::too_large, fmt::format("a text frame of {} bytes; the limit is {}", text.size(), kTextBytesMax));
+    return fail(Errc::too_large,
+                fmt::format("a text frame of {} bytes; the limit is {}", text.size(), kTextBytesMax));
   }
   json::parse_options options;
   options.max_depth = 16;
@@ -326,9 +333,11 @@ std::string encode_preview(const Preview& preview) {
 
 Result<Preview> decode_preview(std::string_view bytes) {
   if (bytes.size() > kPreviewBytesMax) {
-    return fail(Errc::too_large, fmt::format("a binary frame of {} bytes; the limit is {}", bytes.size(), kPreviewBytesMax));
+    return fail(Errc::too_large,
+                fmt::format("a binary frame of {} bytes; the limit is {}", bytes.size(), kPreviewBytesMax));
   }
-  if (bytes.size() < wire::kPreviewHeaderBytes) return fail(Errc::protocol, "a binary frame shorter than its header");
+  if (bytes.size() < wire::kPreviewHeaderBytes)
+    return fail(Errc::protocol, "a binary frame shorter than its header");
   if (const auto kind = wire::take(bytes, 4); kind != wire::kPreviewFrame) {
     return fail(Errc::protocol, fmt::format("unknown binary frame kind {}", kind));
   }
@@ -336,7 +345,8 @@ Result<Preview> decode_preview(std::string_view bytes) {
   preview.job.value = wire::take(bytes, 8);
   preview.epoch.value = wire::take(bytes, 8);
   preview.kind = static_cast<std::uint32_t>(wire::take(bytes, 4));
-  if (preview.job.value == 0 || preview.job.value > kIdMax || preview.epoch.value == 0 || preview.epoch.value > kIdMax) {
+  if (preview.job.value == 0 || preview.job.value > kIdMax || preview.epoch.value == 0 ||
+      preview.epoch.value > kIdMax) {
     return fail(Errc::protocol, "preview.job or preview.epoch is out of range");
   }
   preview.frame = bytes;

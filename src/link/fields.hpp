@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The fields of every message, named once for both directions. `F` is codec.cpp's Writer or Reader: f(name, value,
-// limits...) prints or reads one field. Private to codec.cpp.
+// The fields of every message, named once for both directions. `F` is codec.cpp's Writer or Reader: f(name,
+// value, limits...) prints or reads one field. Private to codec.cpp.
 
 #include <type_traits>
 
@@ -15,10 +15,10 @@ using Arg = std::conditional_t<F::kWrites, const M&, M&>;
 template <class M>
 struct TypeName;  // `value` is "type" on the wire
 
-#define ATELIER_LINK_TYPE(Message, name)              \
-  template <>                                         \
-  struct TypeName<Message> {                          \
-    static constexpr std::string_view value = name;   \
+#define ATELIER_LINK_TYPE(Message, name)            \
+  template <>                                       \
+  struct TypeName<Message> {                        \
+    static constexpr std::string_view value = name; \
   }
 ATELIER_LINK_TYPE(Hello, "hello");
 ATELIER_LINK_TYPE(Heartbeat, "heartbeat");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What a worker's agent and the gateway say to one another on the link (docs/protocol/worker-link.md, version 1).
-// Plain values: no I/O, no JSON. The page holds the meaning of each message and the order in which they come.
+// What a worker's agent and the gateway say to one another on the link (docs/protocol/worker-link.md, version
+// 1). Plain values: no I/O, no JSON. The page holds the meaning of each message and the order in which they
+// come.
 
 #include <cstdint>
 #include <optional>
@@ -15,24 +16,26 @@
 
 namespace atelier::link {
 
-/// Raised when a peer of the former version would misunderstand; new fields and new lossy messages do not raise it.
+/// Raised when a peer of the former version would misunderstand; new fields and new lossy messages do not
+/// raise it.
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
 // Limits, the same in both directions unless said. Decoding refuses what is above them.
-inline constexpr std::size_t kTextBytesMax = 1 << 20;          // one text frame
-inline constexpr std::size_t kPreviewBytesMax = 2 << 20;       // one binary frame, header included
-inline constexpr std::size_t kJsonBytesMax = 384 << 10;        // event.json, commit.ui, ended.event, ended.report
-inline constexpr std::size_t kNameBytesMax = 1024;             // file names, folders, node ids, model references
-inline constexpr std::size_t kTextFieldBytesMax = 4096;        // reasons
+inline constexpr std::size_t kTextBytesMax = 1 << 20;     // one text frame
+inline constexpr std::size_t kPreviewBytesMax = 2 << 20;  // one binary frame, header included
+inline constexpr std::size_t kJsonBytesMax = 384 << 10;   // event.json, commit.ui, ended.event, ended.report
+inline constexpr std::size_t kNameBytesMax = 1024;        // file names, folders, node ids, model references
+inline constexpr std::size_t kTextFieldBytesMax = 4096;   // reasons
 inline constexpr std::size_t kSlotsMax = 64;
-inline constexpr std::size_t kJobsMax = 256;                   // lines of a hello
+inline constexpr std::size_t kJobsMax = 256;  // lines of a hello
 inline constexpr std::size_t kFilesPerCommitMax = 1000;
-inline constexpr std::size_t kFilesPerJobMax = 10'000;         // numbers N of uploads
+inline constexpr std::size_t kFilesPerJobMax = 10'000;  // numbers N of uploads
 inline constexpr std::size_t kInputsMax = 1000;
 inline constexpr std::size_t kHoldsMax = 64;
-inline constexpr std::size_t kNodesMax = 5000;                 // committed nodes of one job
+inline constexpr std::size_t kNodesMax = 5000;  // committed nodes of one job
 inline constexpr std::size_t kLogLinesMax = 300;
-inline constexpr std::uint64_t kIdMax = (std::uint64_t{1} << 53) - 1;  // also sizes: exact in every JSON reader
+inline constexpr std::uint64_t kIdMax =
+    (std::uint64_t{1} << 53) - 1;  // also sizes: exact in every JSON reader
 
 // ---- Parts ----
 
@@ -44,26 +47,27 @@ enum class Verdict { keep, drop };
 enum class FileType { input, output, temp };
 /// Why a job goes back to the head of its lane without having failed.
 enum class ReturnReason { draining, disk_full, input_not_fetched, slot_removed, refused_by_engine };
-/// What ended a job: the engine itself (success, error, interruption); its files were missing, empty or outside its
-/// folders; it did not take the prompt; the time limit of the lease.
+/// What ended a job: the engine itself (success, error, interruption); its files were missing, empty or
+/// outside its folders; it did not take the prompt; the time limit of the lease.
 enum class EndCause { engine, outputs_lost, refused, time_limit };
 enum class RefuseReason { stale, bad_hash, disk };
 
 struct HelloSlot {
   std::uint32_t slot = 0;
-  std::string comfy_version;       // "" while it is not known
-  Digest object_info;              // SHA-256 of the bytes that PUT /worker/object_info/HASH carries; none while not known
+  std::string comfy_version;  // "" while it is not known
+  Digest object_info;  // SHA-256 of the bytes that PUT /worker/object_info/HASH carries; none while not known
   EngineState engine = EngineState::starting;
   std::uint64_t engine_start = 0;  // changes when the engine was restarted: what it held is gone
   std::string device;              // "" while not known; the kind of worker for estimates
   std::uint64_t vram_total = 0;    // bytes
-  std::vector<std::string> holds;  // references of the models in the engine's memory, as far as the agent knows
+  std::vector<std::string>
+      holds;  // references of the models in the engine's memory, as far as the agent knows
   bool operator==(const HelloSlot&) const = default;
 };
 
 struct StagedFile {
-  std::uint32_t file = 0;     // the N of PUT /worker/output/JOB/EPOCH/N
-  std::uint64_t bytes = 0;    // acknowledged by the gateway so far
+  std::uint32_t file = 0;   // the N of PUT /worker/output/JOB/EPOCH/N
+  std::uint64_t bytes = 0;  // acknowledged by the gateway so far
   bool operator==(const StagedFile&) const = default;
 };
 
@@ -83,19 +87,19 @@ struct HeartbeatSlot {
   bool operator==(const HeartbeatSlot&) const = default;
 };
 
-/// One file of a commit. `stem`, `number`, `rest` as core.md 6 splits a name; without a number `number` is absent
-/// and `stem` is the whole name. `place` is where ComfyUI's `ui` names it: "images/0".
+/// One file of a commit. `stem`, `number`, `rest` as core.md 6 splits a name; without a number `number` is
+/// absent and `stem` is the whole name. `place` is where ComfyUI's `ui` names it: "images/0".
 struct CommitFile {
   std::string place;
-  std::string folder;                    // the participant's own sub-folder, "" for none, '/' between parts
+  std::string folder;  // the participant's own sub-folder, "" for none, '/' between parts
   std::string stem;
   std::optional<std::uint64_t> number;
   std::string rest;
   FileType type = FileType::output;
-  bool in_job_folder = false;            // ComfyUI numbered it inside atelier/<job>-<epoch>/: its number counts
+  bool in_job_folder = false;  // ComfyUI numbered it inside atelier/<job>-<epoch>/: its number counts
   std::uint64_t size = 0;
   Digest digest;
-  std::uint32_t file = 0;                // the N under which its bytes were uploaded
+  std::uint32_t file = 0;  // the N under which its bytes were uploaded
   bool operator==(const CommitFile&) const = default;
 };
 
@@ -119,7 +123,8 @@ struct PromptRef {
   bool operator==(const PromptRef&) const = default;
 };
 
-/// A participant's file that the job reads. `name` may hold folders ("3d/cup.glb"), never "..", never a leading '/'.
+/// A participant's file that the job reads. `name` may hold folders ("3d/cup.glb"), never "..", never a
+/// leading '/'.
 struct InputRef {
   std::string name;
   FileType type = FileType::input;
@@ -138,13 +143,13 @@ struct Settings {
 /// First message of every link.
 struct Hello {
   std::uint32_t protocol = kProtocolVersion;
-  std::string agent;               // "atelier-worker 0.1.0"
-  std::string name;                // 1..64 of [A-Za-z0-9._-]; the worker is known by it
-  Key128 boot;                     // random, made at the agent's start
+  std::string agent;  // "atelier-worker 0.1.0"
+  std::string name;   // 1..64 of [A-Za-z0-9._-]; the worker is known by it
+  Key128 boot;        // random, made at the agent's start
   std::vector<HelloSlot> slots;
   std::vector<HelloJob> jobs;
-  std::uint64_t disk_free = 0;     // bytes
-  std::int64_t clock = 0;          // the agent's wall clock, Unix milliseconds: display only
+  std::uint64_t disk_free = 0;  // bytes
+  std::int64_t clock = 0;       // the agent's wall clock, Unix milliseconds: display only
   bool operator==(const Hello&) const = default;
 };
 struct Heartbeat {
@@ -197,8 +202,8 @@ struct Ended {
   Outcome outcome = Outcome::failed;
   EndCause cause = EndCause::engine;
   std::string reason;  // one sentence for people, "" if succeeded
-  std::string event;   // the ending frame: execution_success, execution_error (of ComfyUI, or made by the agent) or
-                       // execution_interrupted; "" if the job was stopped before ComfyUI had it
+  std::string event;   // the ending frame: execution_success, execution_error (of ComfyUI, or made by the
+                       // agent) or execution_interrupted; "" if the job was stopped before ComfyUI had it
   std::string report;  // {"status":{..},"meta":{..}} as ComfyUI's history has them; "" if it never ran
   bool operator==(const Ended&) const = default;
 };
@@ -257,20 +262,21 @@ struct LogLines {
   bool operator==(const LogLines&) const = default;
 };
 
-using AgentMessage = std::variant<Hello, Heartbeat, Started, Event, Preview, Computed, Commit, Ended, Returned, SlotIdle,
-                                  EngineLost, EngineReady, SlotsChanged, Draining, Empty, Telemetry, LogLines>;
+using AgentMessage =
+    std::variant<Hello, Heartbeat, Started, Event, Preview, Computed, Commit, Ended, Returned, SlotIdle,
+                 EngineLost, EngineReady, SlotsChanged, Draining, Empty, Telemetry, LogLines>;
 
 // ---- Gateway -> agent ----
 
 /// Answers hello.
 struct Welcome {
   LinkId link;
-  std::string workshop;                // 32 hex digits
+  std::string workshop;  // 32 hex digits
   std::uint64_t heartbeat_ms = 5000;
   std::uint64_t lease_ttl_ms = 30000;
-  std::string blob_url;                // base of the HTTP routes; absolute, or relative to the join URL ("/worker")
-  std::vector<Answer> answers;         // one per line of hello.jobs
-  std::vector<Digest> want;            // object_info that the gateway lacks
+  std::string blob_url;         // base of the HTTP routes; absolute, or relative to the join URL ("/worker")
+  std::vector<Answer> answers;  // one per line of hello.jobs
+  std::vector<Digest> want;     // object_info that the gateway lacks
   Settings settings;
   bool operator==(const Welcome&) const = default;
 };
@@ -278,18 +284,18 @@ struct Lease {
   JobId job;
   Epoch epoch;
   std::uint32_t slot = 0;
-  Key128 run_id;                       // ComfyUI's prompt_id for this epoch, written as a UUID
+  Key128 run_id;  // ComfyUI's prompt_id for this epoch, written as a UUID
   PromptRef prompt;
   std::vector<InputRef> inputs;
-  std::uint64_t limit_ms = 0;          // wall-clock limit from execution_start; 0 = none
-  std::string preview_method;          // ComfyUI's extra_data.preview_method; "" = leave as it is
+  std::uint64_t limit_ms = 0;  // wall-clock limit from execution_start; 0 = none
+  std::string preview_method;  // ComfyUI's extra_data.preview_method; "" = leave as it is
   bool operator==(const Lease&) const = default;
 };
 /// What the slot will probably run next. Binds nothing; a later hint takes the place of an earlier one.
 struct Hint {
   std::uint32_t slot = 0;
-  JobId job;                           // 0 = nothing
-  Epoch epoch;                         // the epoch under which its inputs may be fetched
+  JobId job;    // 0 = nothing
+  Epoch epoch;  // the epoch under which its inputs may be fetched
   std::vector<InputRef> inputs;
   bool operator==(const Hint&) const = default;
 };
@@ -303,7 +309,7 @@ struct Committed {
   JobId job;
   Epoch epoch;
   std::string node;
-  std::vector<std::string> names;      // as given, in the order of Commit.files
+  std::vector<std::string> names;  // as given, in the order of Commit.files
   bool operator==(const Committed&) const = default;
 };
 struct Refused {
@@ -346,8 +352,8 @@ struct SettingsChanged {
   bool operator==(const SettingsChanged&) const = default;
 };
 
-using GatewayMessage = std::variant<Welcome, Lease, Hint, Stop, Committed, Refused, EndedOk, Drain, Undrain, Pause,
-                                    RestartEngine, Free, Models, SettingsChanged>;
+using GatewayMessage = std::variant<Welcome, Lease, Hint, Stop, Committed, Refused, EndedOk, Drain, Undrain,
+                                    Pause, RestartEngine, Free, Models, SettingsChanged>;
 
 /// Enumerators as they stand on the wire.
 [[nodiscard]] std::string_view to_string(EngineState value);

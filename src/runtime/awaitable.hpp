@@ -20,6 +20,7 @@ using awaitable = asio::awaitable<T, Executor>;
 /// Throws boost::system::system_error on failure; inside src/net prefer `as_tuple_awaitable`.
 inline constexpr asio::use_awaitable_t<Executor> use_awaitable{};
 /// co_await op(as_tuple_awaitable) gives a std::tuple<error_code, ...> and does not throw.
-inline constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> as_tuple_awaitable{asio::use_awaitable_t<Executor>{}};
+inline constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> as_tuple_awaitable{
+    asio::use_awaitable_t<Executor>{}};
 
 }  // namespace atelier

@@ -17,8 +17,8 @@
 namespace atelier {
 namespace {
 
-using SteadyTimer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using SteadyTimer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                               asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 std::int64_t clock_ms(clockid_t clock) {
   timespec t{};
@@ -108,7 +108,8 @@ WallTime RealRuntime::wall() const { return {clock_ms(CLOCK_REALTIME)}; }
 
 std::uint64_t RealRuntime::random() {
   std::uint64_t bits = 0;
-  if (getrandom(&bits, sizeof bits, 0) != sizeof bits) throw std::system_error(errno, std::generic_category(), "getrandom");
+  if (getrandom(&bits, sizeof bits, 0) != sizeof bits)
+    throw std::system_error(errno, std::generic_category(), "getrandom");
   return bits;
 }
 

@@ -26,16 +26,19 @@ class Timer {
   virtual ~Timer() = default;
   /// Sets the instant of the next wait and cancels a wait under way.
   virtual void expires_at(Instant when) = 0;
-  /// True when the instant came, false when cancelled (by cancel, expires_at, or the coroutine's own cancellation).
+  /// True when the instant came, false when cancelled (by cancel, expires_at, or the coroutine's own
+  /// cancellation).
   [[nodiscard]] virtual awaitable<bool> wait() = 0;
   virtual void cancel() = 0;
 };
 
-/// Threads for work that blocks or grows with bytes (core.md 9). Tasks of at most a few milliseconds or 4 MB, so that long work takes turns.
+/// Threads for work that blocks or grows with bytes (core.md 9). Tasks of at most a few milliseconds or 4 MB,
+/// so that long work takes turns.
 class BlockingPool {
  public:
   virtual ~BlockingPool() = default;
-  /// Runs `work` once on a thread of the pool (in simulation: on the one thread, at the same virtual instant).
+  /// Runs `work` once on a thread of the pool (in simulation: on the one thread, at the same virtual
+  /// instant).
   virtual void post(std::move_only_function<void()> work) = 0;
 };
 
@@ -60,8 +63,8 @@ class Runtime {
   [[nodiscard]] awaitable<bool> sleep_for(milliseconds duration) { return sleep_until(now() + duration); }
 };
 
-/// Runs `work()` on the pool and gives its result on the caller's executor. Not cancellable: it waits for the work.
-/// Name the callable first and move it in (style.md 5).
+/// Runs `work()` on the pool and gives its result on the caller's executor. Not cancellable: it waits for the
+/// work. Name the callable first and move it in (style.md 5).
 template <class F>
 [[nodiscard]] awaitable<std::invoke_result_t<F&>> run_blocking(BlockingPool& pool, F work) {
   using R = std::invoke_result_t<F&>;

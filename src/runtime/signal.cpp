@@ -17,7 +17,8 @@ awaitable<bool> Signal::wait(Instant deadline) {
   } leave{*this, timer.get()};
   const bool timed_out = co_await timer->wait();
   if (timed_out) co_return false;
-  // notify_all() takes its timers out of the list before it cancels them; a cancelled coroutine's is still there.
+  // notify_all() takes its timers out of the list before it cancels them; a cancelled coroutine's is still
+  // there.
   co_return std::ranges::find(waiting_, timer.get()) == waiting_.end();
 }
 

@@ -13,7 +13,8 @@
 
 namespace atelier {
 
-/// A condition that waiters look at again after notify_all(). Use: while (!condition) co_await signal.wait(deadline).
+/// A condition that waiters look at again after notify_all(). Use: while (!condition) co_await
+/// signal.wait(deadline).
 class Signal {
  public:
   explicit Signal(Runtime& runtime) : runtime_(runtime) {}
@@ -52,9 +53,11 @@ class Answer {
         executor_.emplace(executor);
         Handler fresh(std::move(handler));
         handler_.swap(fresh);
-        auto slot = asio::get_associated_cancellation_slot(handler_);  // the wrapper's own, see virtual_runtime.cpp
+        auto slot =
+            asio::get_associated_cancellation_slot(handler_);  // the wrapper's own, see virtual_runtime.cpp
         if (slot.is_connected()) {
-          slot.assign([this](asio::cancellation_type) { give(fail(Errc::cancelled, "the wait was cancelled")); });
+          slot.assign(
+              [this](asio::cancellation_type) { give(fail(Errc::cancelled, "the wait was cancelled")); });
         }
       };
       co_await asio::async_initiate<decltype(use_awaitable), void()>(initiate, use_awaitable);

@@ -56,9 +56,11 @@ void TaskGroup::spawn(std::string name, awaitable<void> work) {
 
 void TaskGroup::cancel_all() {
   impl_->stopping = true;
-  // Posted, because a task may be the caller; by name of the list's elements, which stay until they have ended.
+  // Posted, because a task may be the caller; by name of the list's elements, which stay until they have
+  // ended.
   asio::post(impl_->runtime.executor(), [impl = impl_] {
-    for (auto task = impl->tasks.begin(); task != impl->tasks.end();) (task++)->cancel.emit(asio::cancellation_type::terminal);
+    for (auto task = impl->tasks.begin(); task != impl->tasks.end();)
+      (task++)->cancel.emit(asio::cancellation_type::terminal);
   });
 }
 

@@ -20,8 +20,8 @@ class VirtualRuntime::VirtualTimer final : public Timer {
 
   awaitable<bool> wait() override {
     auto initiate = [this](auto handler) {
-      // Boost 1.81: any_completion_handler must not be move-assigned (net.md 3), and it takes over the slot of what
-      // it wraps: ask the wrapper for its own.
+      // Boost 1.81: any_completion_handler must not be move-assigned (net.md 3), and it takes over the slot
+      // of what it wraps: ask the wrapper for its own.
       Handler fresh(std::move(handler));
       handler_.swap(fresh);
       auto slot = asio::get_associated_cancellation_slot(handler_);
@@ -66,7 +66,8 @@ class InlinePool final : public BlockingPool {
 
 }  // namespace
 
-VirtualRuntime::VirtualRuntime(std::uint64_t seed) : state_(seed), pool_(std::make_unique<InlinePool>(context_)) {}
+VirtualRuntime::VirtualRuntime(std::uint64_t seed)
+    : state_(seed), pool_(std::make_unique<InlinePool>(context_)) {}
 
 VirtualRuntime::~VirtualRuntime() {
   // Frames that still wait hold timers that point here: run their cancellation while the map is alive.
@@ -84,14 +85,25 @@ std::uint64_t VirtualRuntime::random() {
 
 std::unique_ptr<Timer> VirtualRuntime::make_timer() { return std::make_unique<VirtualTimer>(*this); }
 
+std::optional<Instant> VirtualRuntime::next_at() const {
+  if (halted_ || timers_.empty()) return std::nullopt;
+  return timers_.begin()->first.first;
+}
+
+void VirtualRuntime::halt() {
+  halted_ = true;
+  context_.stop();
+}
+
 void VirtualRuntime::run_ready() {
+  if (halted_) return;
   context_.restart();
   context_.poll();
 }
 
 bool VirtualRuntime::step() {
   run_ready();
-  if (timers_.empty()) return false;
+  if (halted_ || timers_.empty()) return false;
   const auto [order, timer] = *timers_.begin();
   if (order.first > now_) now_ = order.first;
   timer->finish(true);
@@ -102,7 +114,7 @@ bool VirtualRuntime::step() {
 void VirtualRuntime::advance(milliseconds duration) {
   const Instant end = now_ + duration;
   run_ready();
-  while (!timers_.empty() && timers_.begin()->first.first <= end) step();
+  while (!halted_ && !timers_.empty() && timers_.begin()->first.first <= end) step();
   now_ = end;
 }
 

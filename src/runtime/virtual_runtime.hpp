@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Runtime for tests and simulation: time moves only when nothing is ready to run, random numbers come from a seed,
-// blocking work runs on the one thread. Same seed, same run.
+// Runtime for tests and simulation: time moves only when nothing is ready to run, random numbers come from a
+// seed, blocking work runs on the one thread. Same seed, same run.
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "runtime/runtime.hpp"
 
@@ -25,6 +26,12 @@ class VirtualRuntime final : public Runtime {
 
   /// Runs everything that is ready at this instant.
   void run_ready();
+  /// The instant of the next timer, if one is set.
+  [[nodiscard]] std::optional<Instant> next_at() const;
+  /// As kill -9: from here on nothing of this runtime runs, not even what is ready; may be called from
+  /// inside. What waits in it is destroyed with it, or kept by who cannot have destructors run in the middle
+  /// of a crash.
+  void halt();
   /// Runs what is ready, then jumps from timer to timer until `duration` has passed.
   void advance(milliseconds duration);
   /// Jumps to the next timer and runs what it makes ready; false if no timer is set.
@@ -39,6 +46,7 @@ class VirtualRuntime final : public Runtime {
   Instant now_{1'000'000};
   std::uint64_t state_;
   std::uint64_t timer_counter_ = 0;
+  bool halted_ = false;
   std::map<Order, VirtualTimer*> timers_;
   std::unique_ptr<BlockingPool> pool_;
 };

@@ -12,8 +12,9 @@ namespace atelier::workshop {
 class EffectSink {
  public:
   virtual ~EffectSink() = default;
-  /// Called on the one thread for every applied entry, in order, after core, history and the lease table have seen it
-  /// and before anybody who waits for the entry is answered. Must not block or wait; not called while replaying.
+  /// Called on the one thread for every applied entry, in order, after core, history and the lease table have
+  /// seen it and before anybody who waits for the entry is answered. Must not block or wait; not called while
+  /// replaying.
   virtual void on_effects(const core::Entry& entry, std::span<const core::Effect> effects) = 0;
 };
 

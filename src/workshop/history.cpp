@@ -70,7 +70,8 @@ void History::add(core::Summary summary) {
   Owner& owner = owners_[summary.participant];
   std::uint64_t place = next_place_;
   if (const auto same = owner.place_of.find(summary.prompt_id); same != owner.place_of.end()) {
-    // ComfyUI overwrites the history entry of a reused prompt_id but keeps its position (comfyui-interface.md G16).
+    // ComfyUI overwrites the history entry of a reused prompt_id but keeps its position (comfyui-interface.md
+    // G16).
     place = same->second;
     remove(owner.places.at(place));
   } else {

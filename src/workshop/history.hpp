@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Summaries of ended jobs, newest 1,000 per participant and 10,000 in all, as ComfyUI keeps them (design.md 7).
-// A second fold over the same entries as core. One thread.
+// Summaries of ended jobs, newest 1,000 per participant and 10,000 in all, as ComfyUI keeps them (design.md
+// 7). A second fold over the same entries as core. One thread.
 
 #include <cstddef>
 #include <deque>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The clocks of live leases (design.md 6, core.md 5): a lease is a hint, the epoch is the truth. Deadlines are on the
-// monotonic clock and not journaled; when one passes, `lease_expired` is posted and core decides. One thread.
+// The clocks of live leases (design.md 6, core.md 5): a lease is a hint, the epoch is the truth. Deadlines
+// are on the monotonic clock and not journaled; when one passes, `lease_expired` is posted and core decides.
+// One thread.
 
 #include <functional>
 #include <map>

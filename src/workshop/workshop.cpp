@@ -25,18 +25,24 @@ Error error_of(core::NoEffect reason) {
   const std::string name(core::to_string(reason));
   switch (reason) {
     case NoEffect::unknown_job:
-    case NoEffect::already_ended: return {Errc::not_found, "this job has ended or never was (" + name + ")"};
+    case NoEffect::already_ended:
+      return {Errc::not_found, "this job has ended or never was (" + name + ")"};
     case NoEffect::stale_epoch:
-    case NoEffect::stale_link: return {Errc::stale_epoch, "the lease is not the caller's any more (" + name + ")"};
+    case NoEffect::stale_link:
+      return {Errc::stale_epoch, "the lease is not the caller's any more (" + name + ")"};
     case NoEffect::unknown_worker:
-    case NoEffect::unknown_slot: return {Errc::not_found, "no such worker or slot (" + name + ")"};
-    case NoEffect::container_full: return {Errc::unavailable, "a limit of the workshop is reached (" + name + ")"};
-    case NoEffect::bad_value: return {Errc::bad_request, "a value is outside its range (" + name + ")"};
+    case NoEffect::unknown_slot:
+      return {Errc::not_found, "no such worker or slot (" + name + ")"};
+    case NoEffect::container_full:
+      return {Errc::unavailable, "a limit of the workshop is reached (" + name + ")"};
+    case NoEffect::bad_value:
+      return {Errc::bad_request, "a value is outside its range (" + name + ")"};
     case NoEffect::live_rival:
     case NoEffect::slot_taken:
     case NoEffect::job_not_queued:
     case NoEffect::already_committed:
-    case NoEffect::nothing_to_change: return {Errc::conflict, "nothing was changed (" + name + ")"};
+    case NoEffect::nothing_to_change:
+      return {Errc::conflict, "nothing was changed (" + name + ")"};
   }
   return {Errc::internal, name};
 }
@@ -54,8 +60,15 @@ struct Workshop::Impl {
   using PromptKey = std::pair<ParticipantId, std::string>;
 
   Impl(Runtime& r, journal::Journal& j, WorkshopOptions o)
-      : runtime(r), journal(j), options(std::move(o)), core(options.limits), history(options.history),
-        leases(options.lease_ttl), arrived(r), idle(r), tasks(r) {}
+      : runtime(r),
+        journal(j),
+        options(std::move(o)),
+        core(options.limits),
+        history(options.history),
+        leases(options.lease_ttl),
+        arrived(r),
+        idle(r),
+        tasks(r) {}
 
   awaitable<void> loop();
   awaitable<void> watch_leases();
@@ -159,7 +172,8 @@ awaitable<Result<void>> Workshop::open() {
 
   const Instant now = self.runtime.now();
   self.core.each_job([&](const core::JobFacts& job) {
-    if (job.lease) self.leases.restore(job.job, job.lease->epoch, job.lease->link, now, self.options.restart_grace);
+    if (job.lease)
+      self.leases.restore(job.job, job.lease->epoch, job.lease->link, now, self.options.restart_grace);
   });
   log::info("workshop_open", {{"jobs", self.core.jobs_live()},
                               {"history", self.history.size()},
@@ -213,24 +227,28 @@ void Workshop::post(core::Event event, std::vector<journal::NewAttachment> attac
   impl_->enqueue(std::move(event), std::move(attachments), nullptr);
 }
 
-awaitable<Result<Posted>> Workshop::record(core::Event event, std::vector<journal::NewAttachment> attachments) {
+awaitable<Result<Posted>> Workshop::record(core::Event event,
+                                           std::vector<journal::NewAttachment> attachments) {
   Impl& self = *impl_;
   if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
   if (self.stopping) co_return fail(Errc::unavailable, "the server is stopping");
-  if (self.inbox.size() >= self.options.inbox_max) co_return fail(Errc::unavailable, "the server is overloaded");
+  if (self.inbox.size() >= self.options.inbox_max)
+    co_return fail(Errc::unavailable, "the server is overloaded");
   auto answer = std::make_shared<Answer<Posted>>();
   self.enqueue(std::move(event), std::move(attachments), answer);
   co_return co_await answer->wait();
 }
 
-awaitable<Result<Submission>> Workshop::submit(core::Submitted event, std::shared_ptr<const std::string> prompt) {
+awaitable<Result<Submission>> Workshop::submit(core::Submitted event,
+                                               std::shared_ptr<const std::string> prompt) {
   Impl& self = *impl_;
   const Digest body = event.body;
   const Impl::PromptKey key{event.participant, event.prompt_id};
   std::shared_ptr<Answer<Posted>> answer;
   bool repeated = false;
   auto conflict = [&] {
-    return fail(Errc::conflict, fmt::format("a job with prompt_id {} waits or runs already, with another body", key.second));
+    return fail(Errc::conflict,
+                fmt::format("a job with prompt_id {} waits or runs already, with another body", key.second));
   };
   if (const core::JobFacts* live = self.core.live(key.first, key.second)) {
     if (live->submitted.body != body) co_return conflict();
@@ -249,7 +267,8 @@ awaitable<Result<Submission>> Workshop::submit(core::Submitted event, std::share
     co_return same;
   }
   if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
-  if (self.stopping) co_return fail(Errc::unavailable, "the server restarts; press Run again in a few seconds");
+  if (self.stopping)
+    co_return fail(Errc::unavailable, "the server restarts; press Run again in a few seconds");
   if (const auto found = self.prompts.find(key); found != self.prompts.end()) {
     if (found->second.body != body) co_return conflict();
     answer = std::make_shared<Answer<Posted>>();
@@ -258,8 +277,10 @@ awaitable<Result<Submission>> Workshop::submit(core::Submitted event, std::share
   } else {
     core::InFlight in_flight;
     in_flight.in_all = self.in_flight;
-    if (const auto own = self.in_flight_of.find(key.first); own != self.in_flight_of.end()) in_flight.of_participant = own->second;
-    if (self.inbox.size() >= self.options.inbox_max) co_return fail(Errc::unavailable, "the server is overloaded");
+    if (const auto own = self.in_flight_of.find(key.first); own != self.in_flight_of.end())
+      in_flight.of_participant = own->second;
+    if (self.inbox.size() >= self.options.inbox_max)
+      co_return fail(Errc::unavailable, "the server is overloaded");
     journal::NewAttachment attachment = attach(std::move(prompt));
     event.prompt = attachment.ref;
     core::Event any{std::move(event)};
@@ -313,7 +334,8 @@ awaitable<void> Workshop::Impl::loop() {
     if (proposals.empty() && inbox.empty()) {
       if (stopping) break;
       // Workshop time runs with the monotonic clock: a wait of the difference ends at next_at.
-      const Instant wake = next_at ? runtime.now() + std::max(*next_at - journal.time(), milliseconds{1}) : kNever;
+      const Instant wake =
+          next_at ? runtime.now() + std::max(*next_at - journal.time(), milliseconds{1}) : kNever;
       [[maybe_unused]] const bool notified = co_await arrived.wait(wake);
       continue;
     }
@@ -345,7 +367,8 @@ awaitable<bool> Workshop::Impl::run_batch() {
 void Workshop::Impl::lose_patience() {
   if (!commit_begun || runtime.now() - *commit_begun < options.commit_patience) return;
   for (const core::Origin& origin : committing) {
-    answer(origin, fail(Errc::unavailable, "the disk is very slow; the job may still appear: look before you press Run again"));
+    answer(origin, fail(Errc::unavailable,
+                        "the disk is very slow; the job may still appear: look before you press Run again"));
   }
   committing.clear();
 }
@@ -362,7 +385,8 @@ void Workshop::Impl::fail_for_good(const Error& error, const journal::Batch& bat
   if (fatal) fatal(error);
 }
 
-void Workshop::Impl::refuse_prompt(const journal::NewEntry& entry, const core::Submitted& submitted, const Error& error) {
+void Workshop::Impl::refuse_prompt(const journal::NewEntry& entry, const core::Submitted& submitted,
+                                   const Error& error) {
   settle_submitted(submitted.participant);
   if (auto found = prompts.find({submitted.participant, submitted.prompt_id}); found != prompts.end()) {
     for (auto& follower : found->second.followers) follower->give(std::unexpected(error));

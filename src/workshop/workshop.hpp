@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The single writer: one loop of append -> apply -> act -> decide (design.md 3, style.md 6). Faces post events into
-// its bounded inbox and read its state directly between two co_awaits. One thread; a crash between any two steps is
-// harmless.
+// The single writer: one loop of append -> apply -> act -> decide (design.md 3, style.md 6). Faces post
+// events into its bounded inbox and read its state directly between two co_awaits. One thread; a crash
+// between any two steps is harmless.
 
 #include <functional>
 #include <memory>
@@ -25,9 +25,9 @@ struct WorkshopOptions {
   core::Limits limits;
   HistoryLimits history;
   milliseconds lease_ttl{30'000};
-  milliseconds restart_grace{60'000};      // every lease found in the journal at start
-  milliseconds commit_patience{5'000};     // a longer commit answers `unavailable`; the job may still appear
-  std::size_t inbox_max = 100'000;         // events; above: unavailable
+  milliseconds restart_grace{60'000};   // every lease found in the journal at start
+  milliseconds commit_patience{5'000};  // a longer commit answers `unavailable`; the job may still appear
+  std::size_t inbox_max = 100'000;      // events; above: unavailable
   std::size_t batch_events_max = 1'024;
   std::size_t batch_bytes_max = 32 << 20;  // of attachments
   std::string release = "0.1.0";
@@ -65,7 +65,8 @@ class Workshop {
   /// Takes nothing new, records what is in the inbox (up to `deadline`), ends the loop.
   [[nodiscard]] awaitable<void> stop(Instant deadline);
 
-  // -- reading; references are void after the next co_await -------------------------------------------------------
+  // -- reading; references are void after the next co_await
+  // -------------------------------------------------------
   [[nodiscard]] const core::Core& core() const;
   [[nodiscard]] const History& history() const;
   [[nodiscard]] LeaseTable& leases();
@@ -75,15 +76,18 @@ class Workshop {
   /// False after a fatal error or while stopping; `why` says it for people.
   [[nodiscard]] bool accepting() const;
 
-  // -- writing ----------------------------------------------------------------------------------------------------
-  /// Admits and records a prompt; returns when it is durable and applied (P1). The same prompt_id while that job waits
-  /// or runs: byte-equal body -> the same answer, another -> conflict. After it ended: byte-equal within 10 min -> the
-  /// same answer, else a new job. `event.prompt` may be left empty: it is filled in from `prompt`.
-  /// Errors: queue_full (429), conflict (409), disk_full (507), unavailable (503), bad_request.
-  [[nodiscard]] awaitable<Result<Submission>> submit(core::Submitted event, std::shared_ptr<const std::string> prompt);
-  /// Records an event and waits until it is applied. Errors: stale_epoch, conflict, not_found, ... as core refuses it
-  /// (see error_of), disk_full, unavailable.
-  [[nodiscard]] awaitable<Result<Posted>> record(core::Event event, std::vector<journal::NewAttachment> attachments = {});
+  // -- writing
+  // ----------------------------------------------------------------------------------------------------
+  /// Admits and records a prompt; returns when it is durable and applied (P1). The same prompt_id while that
+  /// job waits or runs: byte-equal body -> the same answer, another -> conflict. After it ended: byte-equal
+  /// within 10 min -> the same answer, else a new job. `event.prompt` may be left empty: it is filled in from
+  /// `prompt`. Errors: queue_full (429), conflict (409), disk_full (507), unavailable (503), bad_request.
+  [[nodiscard]] awaitable<Result<Submission>> submit(core::Submitted event,
+                                                     std::shared_ptr<const std::string> prompt);
+  /// Records an event and waits until it is applied. Errors: stale_epoch, conflict, not_found, ... as core
+  /// refuses it (see error_of), disk_full, unavailable.
+  [[nodiscard]] awaitable<Result<Posted>> record(core::Event event,
+                                                 std::vector<journal::NewAttachment> attachments = {});
   /// Records an event without waiting; kept and tried again while the disk is full.
   void post(core::Event event, std::vector<journal::NewAttachment> attachments = {});
   /// Makes an attachment of `bytes` with a fresh id.

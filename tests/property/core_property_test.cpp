@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Core against random lists of events: what must hold after every step, and the order of fifo against an obvious model.
+// Core against random lists of events: what must hold after every step, and the order of fifo against an
+// obvious model.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -57,7 +58,8 @@ E about(const CoreWorld& world, JobId job) {
   event.job = job;
   const JobFacts* facts = world.core.job(job);
   const std::uint64_t epoch = facts == nullptr ? 1 : facts->epoch.value;
-  event.epoch = Epoch{epoch - (epoch > 1 && *rc::gen::weightedElement<bool>({{6, false}, {1, true}}) ? 1 : 0)};
+  event.epoch =
+      Epoch{epoch - (epoch > 1 && *rc::gen::weightedElement<bool>({{6, false}, {1, true}}) ? 1 : 0)};
   return event;
 }
 
@@ -86,7 +88,8 @@ std::vector<Effect> random_step(CoreWorld& world) {
       event.link = worker->link;
       return world.post(event);
     }
-    case 5: return world.post(about<Started>(world, job));
+    case 5:
+      return world.post(about<Started>(world, job));
     case 6:
     case 7: {
       Computed event = about<Computed>(world, job);
@@ -99,15 +102,19 @@ std::vector<Effect> random_step(CoreWorld& world) {
       event.outcome = *rc::gen::element(Outcome::succeeded, Outcome::failed, Outcome::cancelled);
       return world.post(event);
     }
-    case 10: return world.post(about<Returned>(world, job));
+    case 10:
+      return world.post(about<Returned>(world, job));
     case 11: {
       LeaseExpired event = about<LeaseExpired>(world, job);
       const JobFacts* facts = world.core.job(job);
       if (facts != nullptr && facts->lease) event.link = facts->lease->link;
-      event.reason = *rc::gen::element(LossReason::link_expired, LossReason::restarted, LossReason::engine_died);
+      event.reason =
+          *rc::gen::element(LossReason::link_expired, LossReason::restarted, LossReason::engine_died);
       return world.post(event);
     }
-    case 12: return world.post(CancelRequested{.job = job, .by = "x"}, milliseconds{*rc::gen::inRange<std::int64_t>(1, 20'000)});
+    case 12:
+      return world.post(CancelRequested{.job = job, .by = "x"},
+                        milliseconds{*rc::gen::inRange<std::int64_t>(1, 20'000)});
     case 13: {
       Committed event = about<Committed>(world, job);
       event.node = std::to_string(*rc::gen::inRange(0, 3));
@@ -125,11 +132,15 @@ std::vector<Effect> random_step(CoreWorld& world) {
       if (*rc::gen::arbitrary<bool>()) return world.post(SlotIdle{.slot = slot, .link = worker->link});
       return world.post(EngineLost{.slot = slot, .link = worker->link});
     }
-    default: return world.post(*rc::gen::arbitrary<bool>() ? Event{JobHeld{.job = job, .by = ""}} : Event{JobReleased{.job = job, .by = ""}});
+    default:
+      return world.post(*rc::gen::arbitrary<bool>() ? Event{JobHeld{.job = job, .by = ""}}
+                                                    : Event{JobReleased{.job = job, .by = ""}});
   }
 }
 
-TEST_CASE("no job is lost, ended twice or run on a taken slot, no name given twice, whatever comes in whatever order") {
+TEST_CASE(
+    "no job is lost, ended twice or run on a taken slot, no name given twice, whatever comes in whatever "
+    "order") {
   CHECK(rc::check([] {
     CoreWorld world;
     Watch watch;
@@ -179,14 +190,16 @@ TEST_CASE("fifo is: the lane with the oldest place, and in it the lane's own fir
       event.numbered = *rc::gen::arbitrary<bool>();
       event.number = *rc::gen::inRange(-3, 30);
       const JobId job = CoreWorld::find<Accepted>(world.post(event))->job;
-      model.push_back({event.participant.value, event.numbered ? event.number : static_cast<double>(job.value), job});
+      model.push_back(
+          {event.participant.value, event.numbered ? event.number : static_cast<double>(job.value), job});
     }
     world.join("gpu", 1, static_cast<std::uint32_t>(*rc::gen::inRange(1, 30)));
     std::vector<JobId> order;
     for (const Effect& effect : world.settle()) {
       if (const auto* leased = std::get_if<JobLeased>(&effect)) order.push_back(leased->job);
     }
-    // The obvious way: places are the ids that are left, in order; each goes to its owner's least (number, id).
+    // The obvious way: places are the ids that are left, in order; each goes to its owner's least (number,
+    // id).
     std::vector<Row> places = model;
     for (JobId got : order) {
       const auto owner = std::ranges::min_element(places, {}, &Row::job)->owner;

@@ -46,7 +46,8 @@ class CoreWorld {
     return nullptr;
   }
 
-  JobId submit(std::uint64_t participant, std::string prompt_id = {}, std::vector<std::string> classes = {"A"}) {
+  JobId submit(std::uint64_t participant, std::string prompt_id = {},
+               std::vector<std::string> classes = {"A"}) {
     Submitted event;
     event.participant = ParticipantId{participant};
     event.prompt_id = prompt_id.empty() ? "p" + std::to_string(sequence + 1) : std::move(prompt_id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Effects: what follows from an applied event. Faces turn them into messages; they decide nothing (design.md 3).
+// Effects: what follows from an applied event. Faces turn them into messages; they decide nothing (design.md
+// 3).
 
 #include <optional>
 #include <string>
@@ -12,8 +13,8 @@
 namespace atelier::core {
 
 /// The entry changed the state as its proposer wanted. For `submitted`, `job` is the new job's id;
-/// for `worker_joined`, `link` is the new link and `same_boot` says whether its agent has been running since the last
-/// one; for `gateway_joined`, `gateway`.
+/// for `worker_joined`, `link` is the new link and `same_boot` says whether its agent has been running since
+/// the last one; for `gateway_joined`, `gateway`.
 struct Accepted {
   Origin origin;
   JobId job;
@@ -61,8 +62,8 @@ struct JobComputed {
   SlotId slot;
   Epoch epoch;
 };
-/// Names were given; they are to be linked in the participant's folder, then `linked` is proposed. The commit is in
-/// State's list of unlinked commits.
+/// Names were given; they are to be linked in the participant's folder, then `linked` is proposed. The commit
+/// is in State's list of unlinked commits.
 struct NodeCommitted {
   JobId job;
   ParticipantId participant;
@@ -124,8 +125,8 @@ struct HistoryDropped {
 /// Mode, pause, holds, limits, workers: something that dashboards show changed.
 struct WorkshopChanged {};
 
-using Effect = std::variant<Accepted, Refused, JobQueued, JobMarked, JobLeased, JobStarted, JobComputed, NodeCommitted,
-                            CommitRepeated, NodeLinked, JobEnded, StopWanted, LinkReplaced, LeaseMoved, LeaseDropped,
-                            HistoryDropped, WorkshopChanged>;
+using Effect = std::variant<Accepted, Refused, JobQueued, JobMarked, JobLeased, JobStarted, JobComputed,
+                            NodeCommitted, CommitRepeated, NodeLinked, JobEnded, StopWanted, LinkReplaced,
+                            LeaseMoved, LeaseDropped, HistoryDropped, WorkshopChanged>;
 
 }  // namespace atelier::core

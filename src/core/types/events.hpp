@@ -25,17 +25,19 @@ struct Attachment {
   ATELIER_FIELDS(Attachment, id, digest, bytes);
 };
 
-// ---- jobs ---------------------------------------------------------------------------------------------------------
+// ---- jobs
+// ---------------------------------------------------------------------------------------------------------
 
-/// A prompt was accepted. `prompt` is the accepted form (core.md 3): graph after coercion, extra_data without keys,
-/// create_time, outputs to execute, node_errors of the answer, pins. `body` is the digest of the raw request body.
+/// A prompt was accepted. `prompt` is the accepted form (core.md 3): graph after coercion, extra_data without
+/// keys, create_time, outputs to execute, node_errors of the answer, pins. `body` is the digest of the raw
+/// request body.
 struct Submitted {
   static constexpr std::uint16_t kKind = 10;
   static constexpr std::uint8_t kVersion = 1;
   ParticipantId participant;
-  std::string prompt_id;      // <= 256 bytes
-  std::string client_id;      // <= 256 bytes, may be empty
-  double number = 0;          // ComfyUI's, meaningful if `numbered`; else the job id, negated if `front`
+  std::string prompt_id;  // <= 256 bytes
+  std::string client_id;  // <= 256 bytes, may be empty
+  double number = 0;      // ComfyUI's, meaningful if `numbered`; else the job id, negated if `front`
   bool numbered = false;
   bool front = false;
   PriorityLevel priority = PriorityLevel::normal;
@@ -49,11 +51,13 @@ struct Submitted {
   std::uint64_t signature = 0;       // of the workflow: node classes, models, steps, size, frames
   std::uint32_t input_count = 0;
   std::uint64_t input_bytes = 0;
-  ATELIER_FIELDS(Submitted, participant, prompt_id, client_id, number, numbered, front, priority, body, prompt, classes,
-                 models, tags, pinned_worker, workflow_id, signature, input_count, input_bytes);
+  ATELIER_FIELDS(Submitted, participant, prompt_id, client_id, number, numbered, front, priority, body,
+                 prompt, classes, models, tags, pinned_worker, workflow_id, signature, input_count,
+                 input_bytes);
 };
 
-/// The job was granted to the slot. `epoch` is one above the job's last. Policy's memory: charge, tag, loads, passed (core.md 1, 2).
+/// The job was granted to the slot. `epoch` is one above the job's last. Policy's memory: charge, tag, loads,
+/// passed (core.md 1, 2).
 struct Leased {
   static constexpr std::uint16_t kKind = 11;
   static constexpr std::uint8_t kVersion = 1;
@@ -87,21 +91,23 @@ struct Computed {
   ATELIER_FIELDS(Computed, job, epoch, gpu_ms);
 };
 
-/// One file of a commit. Its name at the engine is stem + '_' + number (>= 5 digits) + rest, or stem + rest without number.
+/// One file of a commit. Its name at the engine is stem + '_' + number (>= 5 digits) + rest, or stem + rest
+/// without number.
 struct CommittedFile {
-  std::uint32_t place = 0;       // its place in the node's ui lists, 0 ..
+  std::uint32_t place = 0;  // its place in the node's ui lists, 0 ..
   OutputType type = OutputType::output;
-  std::string folder;            // relative, '/' between parts, without the job's own prefix; <= 512 bytes
-  std::string stem;              // <= 200 bytes
+  std::string folder;  // relative, '/' between parts, without the job's own prefix; <= 512 bytes
+  std::string stem;    // <= 200 bytes
   bool numbered = true;
   std::uint64_t number = 0;
-  std::string rest;              // what follows the number, with the extension; <= 100 bytes
-  bool in_job_folder = true;     // lay below atelier/<job>-<epoch>/ at the engine
+  std::string rest;           // what follows the number, with the extension; <= 100 bytes
+  bool in_job_folder = true;  // lay below atelier/<job>-<epoch>/ at the engine
   std::uint64_t bytes = 0;
   Digest digest;
-  std::int64_t seen = -1;        // highest number that the proposer found in the participant's folder; -1 = none.
-                                 // Without number: -1 = the name is free, 0 = taken, k = taken up to " (k)"
-  ATELIER_FIELDS(CommittedFile, place, type, folder, stem, numbered, number, rest, in_job_folder, bytes, digest, seen);
+  std::int64_t seen = -1;  // highest number that the proposer found in the participant's folder; -1 = none.
+                           // Without number: -1 = the name is free, 0 = taken, k = taken up to " (k)"
+  ATELIER_FIELDS(CommittedFile, place, type, folder, stem, numbered, number, rest, in_job_folder, bytes,
+                 digest, seen);
 };
 
 /// The outputs of one node are in the blob store. `ui` is the node's ui as the agent sent it.
@@ -120,8 +126,9 @@ struct Committed {
 struct OutputSummary {
   std::uint32_t outputs = 0;      // outputs_count
   std::uint32_t previewable = 0;  // previewable_outputs_count
-  std::uint8_t preview_rank = 0;  // 0 none, 1 raw text, 2 text file, 3 other visual, 4 saved visual: the highest stands
-  std::string preview;            // preview_output as JSON text, <= 512 bytes, empty if none
+  std::uint8_t preview_rank =
+      0;                // 0 none, 1 raw text, 2 text file, 3 other visual, 4 saved visual: the highest stands
+  std::string preview;  // preview_output as JSON text, <= 512 bytes, empty if none
   ATELIER_FIELDS(OutputSummary, outputs, previewable, preview_rank, preview);
 };
 
@@ -169,7 +176,8 @@ struct LeaseExpired {
   ATELIER_FIELDS(LeaseExpired, job, epoch, link, reason);
 };
 
-/// A mark that changes no outcome; decide proposes the end of a waiting job at once, of a leased one after 10 s.
+/// A mark that changes no outcome; decide proposes the end of a waiting job at once, of a leased one after 10
+/// s.
 struct CancelRequested {
   static constexpr std::uint16_t kKind = 19;
   static constexpr std::uint8_t kVersion = 1;
@@ -235,7 +243,8 @@ struct JobChanged {
   ATELIER_FIELDS(JobChanged, job, priority, pinned_worker, tags, by);
 };
 
-// ---- participants and the workshop --------------------------------------------------------------------------------
+// ---- participants and the workshop
+// --------------------------------------------------------------------------------
 
 struct ParticipantHeld {
   static constexpr std::uint16_t kKind = 30;
@@ -254,7 +263,8 @@ struct ParticipantLimits {
   std::uint64_t allowance_ms = 0;
   PriorityLevel priority = PriorityLevel::normal;
   std::string by;
-  ATELIER_FIELDS(ParticipantLimits, participant, waiting_max, running_max, weight_milli, allowance_ms, priority, by);
+  ATELIER_FIELDS(ParticipantLimits, participant, waiting_max, running_max, weight_milli, allowance_ms,
+                 priority, by);
 };
 struct ModeChanged {
   static constexpr std::uint16_t kKind = 40;
@@ -288,20 +298,23 @@ struct TimetableDue {
   ATELIER_FIELDS(TimetableDue, entry, date);
 };
 
-// ---- workers ------------------------------------------------------------------------------------------------------
+// ---- workers
+// ------------------------------------------------------------------------------------------------------
 
 struct JoinedSlot {
   std::uint32_t index = 0;
-  Digest capability;      // of a Capability event, or none
+  Digest capability;  // of a Capability event, or none
   std::string engine_version;
-  std::string kind;       // worker kind for estimates, e.g. the GPU's name
+  std::string kind;  // worker kind for estimates, e.g. the GPU's name
   std::uint64_t vram_mib = 0;
   std::uint64_t engine_start = 0;  // changes when the engine restarts: what it held is gone
   bool engine_alive = true;
-  bool empty = true;      // the agent runs nothing on it
-  ATELIER_FIELDS(JoinedSlot, index, capability, engine_version, kind, vram_mib, engine_start, engine_alive, empty);
+  bool empty = true;  // the agent runs nothing on it
+  ATELIER_FIELDS(JoinedSlot, index, capability, engine_version, kind, vram_mib, engine_start, engine_alive,
+                 empty);
 };
-/// A worker's connection, a link, opens; its number is this entry's sequence. `boot` is random, made at the agent's start.
+/// A worker's connection, a link, opens; its number is this entry's sequence. `boot` is random, made at the
+/// agent's start.
 struct WorkerJoined {
   static constexpr std::uint16_t kKind = 50;
   static constexpr std::uint8_t kVersion = 1;
@@ -388,9 +401,11 @@ struct WorkerTags {
   ATELIER_FIELDS(WorkerTags, worker, tags);
 };
 
-// ---- gateways, history --------------------------------------------------------------------------------------------
+// ---- gateways, history
+// --------------------------------------------------------------------------------------------
 
-/// A serve process begins to write. With a journal of one writer (SQLite) `alone` is set: earlier ones are gone.
+/// A serve process begins to write. With a journal of one writer (SQLite) `alone` is set: earlier ones are
+/// gone.
 struct GatewayJoined {
   static constexpr std::uint16_t kKind = 70;
   static constexpr std::uint8_t kVersion = 1;
@@ -414,14 +429,15 @@ struct HistoryForgotten {
   ATELIER_FIELDS(HistoryForgotten, participant, jobs);
 };
 
-using Event = std::variant<Submitted, Leased, Started, Computed, Committed, Linked, Ended, Returned, LeaseExpired,
-                           CancelRequested, CancelScheduled, CancelUndone, Moved, MoveUndone, JobHeld, JobReleased,
-                           JobChanged, ParticipantHeld, ParticipantLimits, ModeChanged, Paused, WorkshopOpened,
-                           TimetableDue, WorkerJoined, WorkerLeft, SlotIdle, SlotsChanged, EngineLost, EngineReady,
-                           Capability, WorkerDraining, WorkerPaused, WorkerTags, GatewayJoined, GatewayLost,
-                           HistoryForgotten>;
+using Event = std::variant<Submitted, Leased, Started, Computed, Committed, Linked, Ended, Returned,
+                           LeaseExpired, CancelRequested, CancelScheduled, CancelUndone, Moved, MoveUndone,
+                           JobHeld, JobReleased, JobChanged, ParticipantHeld, ParticipantLimits, ModeChanged,
+                           Paused, WorkshopOpened, TimetableDue, WorkerJoined, WorkerLeft, SlotIdle,
+                           SlotsChanged, EngineLost, EngineReady, Capability, WorkerDraining, WorkerPaused,
+                           WorkerTags, GatewayJoined, GatewayLost, HistoryForgotten>;
 
-/// Who proposed an entry: `ticket` is that gateway's own number for the caller who waits for the answer (0 = nobody).
+/// Who proposed an entry: `ticket` is that gateway's own number for the caller who waits for the answer (0 =
+/// nobody).
 struct Origin {
   GatewayId gateway;
   std::uint64_t ticket = 0;

@@ -25,8 +25,8 @@ struct WorkshopFacts {
   Sequence last_sequence;
   Time last_time;
   WallTime last_wall;
-  std::vector<JobId> moved;             // the instructor's ordered list
-  std::vector<std::string> timetable;   // "date entry" of lines that fell due, newest last, <= 256
+  std::vector<JobId> moved;            // the instructor's ordered list
+  std::vector<std::string> timetable;  // "date entry" of lines that fell due, newest last, <= 256
   std::uint64_t succeeded = 0, failed = 0, cancelled = 0;  // ended jobs
   ATELIER_FIELDS(WorkshopFacts, workshop, mode, paused, virtual_time, last_job, last_worker, last_gateway,
                  last_sequence, last_time, last_wall, moved, timetable, succeeded, failed, cancelled);
@@ -41,8 +41,8 @@ struct ParticipantFacts {
   std::uint32_t waiting_max = 0, running_max = 0, weight_milli = 1000;
   std::uint64_t allowance_ms = 0;
   PriorityLevel priority = PriorityLevel::normal;
-  ATELIER_FIELDS(ParticipantFacts, participant, used_ms, tag, floor, held, waiting_max, running_max, weight_milli,
-                 allowance_ms, priority);
+  ATELIER_FIELDS(ParticipantFacts, participant, used_ms, tag, floor, held, waiting_max, running_max,
+                 weight_milli, allowance_ms, priority);
 };
 
 /// The right of a slot to one epoch of a job; lives until ended, returned or expired.
@@ -57,15 +57,15 @@ struct LeaseFacts {
   bool computed = false;
   Time started_at;
   WallTime started_wall;
-  ATELIER_FIELDS(LeaseFacts, slot, link, epoch, since, charge_ms, start_tag, loads, started, computed, started_at,
-                 started_wall);
+  ATELIER_FIELDS(LeaseFacts, slot, link, epoch, since, charge_ms, start_tag, loads, started, computed,
+                 started_at, started_wall);
 };
 
 /// A node's commit, while its job lives: what a repeated commit is answered with.
 struct NodeCommit {
   std::string node;
   Epoch epoch;
-  Attachment ui;                   // as the agent sent it, until linked; then with the names given
+  Attachment ui;  // as the agent sent it, until linked; then with the names given
   bool linked = false;
   std::vector<std::string> names;  // of the files, in their order in Committed
   OutputSummary summary;           // once linked
@@ -78,38 +78,38 @@ struct JobFacts {
   static constexpr std::uint8_t kVersion = 1;
   JobId job;
   Submitted submitted;
-  double number = 0;          // ComfyUI's
+  double number = 0;  // ComfyUI's
   Time submitted_at, queued_since;
   WallTime submitted_wall;
   JobState state = JobState::queued;
-  Epoch epoch;                // of the last grant
+  Epoch epoch;  // of the last grant
   std::optional<LeaseFacts> lease;
-  std::uint32_t deaths = 0;   // of its worker or engine while it ran
-  std::uint32_t losses = 0;   // expired links, evictions, returns
-  bool at_head = false;       // was leased before: goes before its owner's fresh jobs
+  std::uint32_t deaths = 0;  // of its worker or engine while it ran
+  std::uint32_t losses = 0;  // expired links, evictions, returns
+  bool at_head = false;      // was leased before: goes before its owner's fresh jobs
   bool held = false;
   std::optional<Time> cancel_requested, cancel_at;
-  std::uint32_t passed_places = 0;       // how often affinity let another go first
-  std::uint64_t passed_ms = 0;           // closed delay stretches
-  std::optional<Time> passed_since;      // the open one
-  std::vector<NodeCommit> commits;       // <= 5,000
-  ATELIER_FIELDS(JobFacts, job, submitted, number, submitted_at, queued_since, submitted_wall, state, epoch, lease,
-                 deaths, losses, at_head, held, cancel_requested, cancel_at, passed_places, passed_ms, passed_since,
-                 commits);
+  std::uint32_t passed_places = 0;   // how often affinity let another go first
+  std::uint64_t passed_ms = 0;       // closed delay stretches
+  std::optional<Time> passed_since;  // the open one
+  std::vector<NodeCommit> commits;   // <= 5,000
+  ATELIER_FIELDS(JobFacts, job, submitted, number, submitted_at, queued_since, submitted_wall, state, epoch,
+                 lease, deaths, losses, at_head, held, cancel_requested, cancel_at, passed_places, passed_ms,
+                 passed_since, commits);
 };
 
 struct SlotFacts {
   std::uint32_t index = 0;
   SlotState state = SlotState::idle;
-  JobId job;                       // busy or stopping with
+  JobId job;  // busy or stopping with
   Epoch epoch;
   Digest capability;
   std::string engine_version, kind;
   std::uint64_t vram_mib = 0, engine_start = 0;
   Time idle_since;
   std::vector<std::string> holds;  // model references since the engine's start, newest last, <= 64
-  ATELIER_FIELDS(SlotFacts, index, state, job, epoch, capability, engine_version, kind, vram_mib, engine_start,
-                 idle_since, holds);
+  ATELIER_FIELDS(SlotFacts, index, state, job, epoch, capability, engine_version, kind, vram_mib,
+                 engine_start, idle_since, holds);
 };
 
 struct WorkerFacts {
@@ -117,8 +117,8 @@ struct WorkerFacts {
   static constexpr std::uint8_t kVersion = 1;
   WorkerId worker;
   std::string name;
-  LinkId link;            // the present one; 0 = not connected
-  GatewayId gateway;      // that holds the link
+  LinkId link;        // the present one; 0 = not connected
+  GatewayId gateway;  // that holds the link
   Key128 boot;
   bool draining = false, paused = false;
   std::vector<std::string> tags;
@@ -153,14 +153,15 @@ struct NameCounter {
   static constexpr std::uint8_t kVersion = 1;
   ParticipantId participant;
   OutputType type = OutputType::output;
-  std::string folder, stem;   // with `numbered` false: stem + rest
+  std::string folder, stem;  // with `numbered` false: stem + rest
   bool numbered = true;
   std::int64_t last = 0;
   Sequence used;
   ATELIER_FIELDS(NameCounter, participant, type, folder, stem, numbered, last, used);
 };
 
-/// One recorded run: what estimates are made from. Ring of 32 per signature and worker kind, 4,096 signatures.
+/// One recorded run: what estimates are made from. Ring of 32 per signature and worker kind, 4,096
+/// signatures.
 struct RunSample {
   std::string worker_kind;
   bool loaded = false;
@@ -184,7 +185,8 @@ struct GatewayFacts {
   ATELIER_FIELDS(GatewayFacts, gateway, boot);
 };
 
-/// One ended job in history (workshop/history): every field of /api/jobs; the full item is in the attachments.
+/// One ended job in history (workshop/history): every field of /api/jobs; the full item is in the
+/// attachments.
 struct HistoryNode {
   std::string node;
   Attachment ui;
@@ -206,8 +208,8 @@ struct Summary {
   Digest body;
   Attachment prompt, report;
   std::vector<HistoryNode> nodes;
-  ATELIER_FIELDS(Summary, job, participant, prompt_id, client_id, workflow_id, number, outcome, reason, sentence, created,
-                 started, ended, ended_at, body, prompt, report, nodes);
+  ATELIER_FIELDS(Summary, job, participant, prompt_id, client_id, workflow_id, number, outcome, reason,
+                 sentence, created, started, ended, ended_at, body, prompt, report, nodes);
 };
 
 /// What a checkpoint is made of.

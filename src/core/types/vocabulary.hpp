@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The words of core: enumerators equal their wire names (style.md 2). Stored as numbers in the journal: never renumber.
+// The words of core: enumerators equal their wire names (style.md 2). Stored as numbers in the journal: never
+// renumber.
 
 #include <cstdint>
 #include <string_view>
@@ -17,34 +18,40 @@ enum class MovePlace : std::uint8_t { first = 0, last = 1, before = 2, after = 3
 
 /// Why a lease ended without a result.
 enum class LossReason : std::uint8_t {
-  link_expired = 0,   // no heartbeat for the time of the lease: counts with the evictions
-  restarted = 1,      // the agent came back with another boot
-  engine_died = 2,    // ComfyUI died while it ran
-  evicted = 3,        // the provider took the machine
-  worker_left = 4,    // the worker said good-bye with the job in hand
+  link_expired = 0,  // no heartbeat for the time of the lease: counts with the evictions
+  restarted = 1,     // the agent came back with another boot
+  engine_died = 2,   // ComfyUI died while it ran
+  evicted = 3,       // the provider took the machine
+  worker_left = 4,   // the worker said good-bye with the job in hand
 };
 /// Why an agent gave a job back.
-enum class ReturnReason : std::uint8_t { draining = 0, disk_full = 1, input_not_fetched = 2, slot_removed = 3, refused_by_engine = 4 };
+enum class ReturnReason : std::uint8_t {
+  draining = 0,
+  disk_full = 1,
+  input_not_fetched = 2,
+  slot_removed = 3,
+  refused_by_engine = 4
+};
 /// Why a job ended, beyond its outcome.
 enum class EndReason : std::uint8_t {
-  finished = 0,          // the engine's own end: success, error or interruption
-  cancel_unanswered = 1, // the agent did not answer a stop in time
-  cancelled_waiting = 2, // cancelled before it was leased
-  too_many_deaths = 3,   // its worker died three times while it ran
-  too_many_returns = 4,  // given back or expired ten times
+  finished = 0,           // the engine's own end: success, error or interruption
+  cancel_unanswered = 1,  // the agent did not answer a stop in time
+  cancelled_waiting = 2,  // cancelled before it was leased
+  too_many_deaths = 3,    // its worker died three times while it ran
+  too_many_returns = 4,   // given back or expired ten times
   time_limit = 5,
-  outputs_lost = 6,      // the engine's files were missing, empty or outside its folders
-  refused = 7,           // the engine refused the prompt
+  outputs_lost = 6,  // the engine's files were missing, empty or outside its folders
+  refused = 7,       // the engine refused the prompt
 };
 enum class NoEffect : std::uint8_t {
   unknown_job = 0,
-  stale_epoch = 1,       // the job does not hold a lease with this epoch
-  stale_link = 2,        // not the worker's present link
+  stale_epoch = 1,  // the job does not hold a lease with this epoch
+  stale_link = 2,   // not the worker's present link
   slot_taken = 3,
   job_not_queued = 4,
   already_ended = 5,
-  live_rival = 6,        // a submit whose prompt_id waits or runs
-  container_full = 7,    // a hard limit of State
+  live_rival = 6,      // a submit whose prompt_id waits or runs
+  container_full = 7,  // a hard limit of State
   already_committed = 8,
   unknown_worker = 9,
   unknown_slot = 10,

@@ -68,7 +68,8 @@ void Catalog::Impl::merge() {
   if (parts.empty()) {
     for (auto hash = order.rbegin(); hash != order.rend(); ++hash) parts.push_back(*known.at(*hash).info);
   }
-  merged = std::make_shared<const comfy::ObjectInfo>(parts.size() == 1 ? parts.front() : comfy::ObjectInfo::merge(parts));
+  merged = std::make_shared<const comfy::ObjectInfo>(parts.size() == 1 ? parts.front()
+                                                                       : comfy::ObjectInfo::merge(parts));
   ++generation;
 }
 
@@ -92,7 +93,8 @@ awaitable<Result<void>> Catalog::load() {
       stored.push_back(Stored{entry.stat.key.modified_ns, *hash, {}});
     }
     std::ranges::sort(stored, {}, &Stored::modified);
-    if (stored.size() > kStoredMax) stored.erase(stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(kStoredMax));
+    if (stored.size() > kStoredMax)
+      stored.erase(stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(kStoredMax));
     for (Stored& one : stored) {
       ATELIER_TRY(const auto file, self.files.data().catalog().open_file(one.hash.hex() + ".json"));
       ATELIER_TRY(one.bytes, file.read_all(kBytesMax));
@@ -104,7 +106,8 @@ awaitable<Result<void>> Catalog::load() {
     auto work = [&one] { return parse(one.hash, one.bytes); };
     auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
     if (!parsed) {
-      log::warn("catalog_entry_skipped", {{"hash", one.hash.hex().substr(0, 16)}, {"reason", parsed.error().what}});
+      log::warn("catalog_entry_skipped",
+                {{"hash", one.hash.hex().substr(0, 16)}, {"reason", parsed.error().what}});
       continue;
     }
     self.known.emplace(one.hash, std::move(*parsed));
@@ -119,15 +122,17 @@ awaitable<Result<void>> Catalog::add(Digest hash, std::shared_ptr<const std::str
   auto work = [hash, bytes] { return parse(hash, *bytes); };
   ATELIER_CO_TRY(auto parsed, co_await run_blocking(self.runtime.compute_pool(), std::move(work)));
   auto store = [&self, hash, bytes] {
-    return files::write_atomically(self.files.data().temp(), self.files.data().catalog(), hash.hex() + ".json", *bytes,
-                                   files::FileMode::writable, files::Replace::yes);
+    return files::write_atomically(self.files.data().temp(), self.files.data().catalog(),
+                                   hash.hex() + ".json", *bytes, files::FileMode::writable,
+                                   files::Replace::yes);
   };
   ATELIER_CO_TRY_VOID(co_await self.files.run(std::move(store)));
   std::erase(self.order, hash);
   self.order.push_back(hash);
   self.known.insert_or_assign(hash, std::move(parsed));
   while (self.order.size() > kStoredMax) {
-    const auto oldest = std::ranges::find_if(self.order, [&](const Digest& h) { return !self.connected.contains(h); });
+    const auto oldest =
+        std::ranges::find_if(self.order, [&](const Digest& h) { return !self.connected.contains(h); });
     if (oldest == self.order.end()) break;
     self.known.erase(*oldest);
     self.order.erase(oldest);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the workers' engines can do, as they last reported it: written by the worker link, read by the participant's
-// face. Kept on disk (DATA_DIR/catalog/<hash>.json), so that editors work with no GPU on. One thread; parsing on the
-// compute pool; readers hold a shared_ptr to an immutable object, replaced whole.
+// What the workers' engines can do, as they last reported it: written by the worker link, read by the
+// participant's face. Kept on disk (DATA_DIR/catalog/<hash>.json), so that editors work with no GPU on. One
+// thread; parsing on the compute pool; readers hold a shared_ptr to an immutable object, replaced whole.
 
 #include <memory>
 #include <set>
@@ -28,14 +28,15 @@ class Catalog {
 
   /// Reads what earlier runs stored (the newest 16); damaged files are skipped with a warning.
   [[nodiscard]] awaitable<Result<void>> load();
-  /// Takes an engine's /object_info: verifies the hash, parses, stores, merges. Errors: bad_hash, bad_request,
-  /// too_large, disk_full, io.
+  /// Takes an engine's /object_info: verifies the hash, parses, stores, merges. Errors: bad_hash,
+  /// bad_request, too_large, disk_full, io.
   [[nodiscard]] awaitable<Result<void>> add(Digest hash, std::shared_ptr<const std::string> bytes);
   [[nodiscard]] bool knows(const Digest& hash) const;
   /// Null if unknown.
   [[nodiscard]] std::shared_ptr<const EngineAbility> ability(const Digest& hash) const;
 
-  /// The engines that are connected now; the union is over these, or over all known ones while there are none.
+  /// The engines that are connected now; the union is over these, or over all known ones while there are
+  /// none.
   void set_connected(std::set<Digest> hashes);
   /// The union; empty before the first report, never null.
   [[nodiscard]] std::shared_ptr<const comfy::ObjectInfo> object_info() const;

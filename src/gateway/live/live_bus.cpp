@@ -20,7 +20,9 @@ void remember(LiveSnapshot& snapshot, const LiveFrame& frame) {
     case LiveKind::executed:
       if (snapshot.executed.size() < kExecutedMax) snapshot.executed.push_back(frame);
       break;
-    case LiveKind::preview: snapshot.preview = std::make_shared<const LiveFrame>(frame); break;
+    case LiveKind::preview:
+      snapshot.preview = std::make_shared<const LiveFrame>(frame);
+      break;
   }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // What a running job shows while it runs: the engine's events and preview frames, from the worker link to the
-// participants' faces. Lossy by contract: what must not be lost comes as an effect of the workshop. The last snapshot of
-// each running job is kept, so that a socket that connects in mid-run gets the state. In process; one thread.
+// participants' faces. Lossy by contract: what must not be lost comes as an effect of the workshop. The last
+// snapshot of each running job is kept, so that a socket that connects in mid-run gets the state. In process;
+// one thread.
 
 #include <cstdint>
 #include <functional>
@@ -17,13 +18,14 @@ namespace atelier::gateway {
 
 enum class LiveKind : std::uint8_t {
   event,     // a JSON event of the engine; `bytes` = the whole frame, prompt_id = the run id, to be replaced
-  executed,  // a node's outputs stand in the participant's folder: `bytes` = the `output` object with the names given
+  executed,  // a node's outputs stand in the participant's folder: `bytes` = the `output` object with the
+             // names given
   preview,   // a binary frame; `preview_kind` = ComfyUI's event id, `bytes` = what follows it
 };
 
-/// One frame. Frames of one (job, epoch) come in the engine's order; the engine's own `executed` event of a node comes
-/// as kind `event` when the engine sent it (a barrier: it is not to be shown), and as kind `executed` when its files
-/// stand.
+/// One frame. Frames of one (job, epoch) come in the engine's order; the engine's own `executed` event of a
+/// node comes as kind `event` when the engine sent it (a barrier: it is not to be shown), and as kind
+/// `executed` when its files stand.
 struct LiveFrame {
   LiveKind kind = LiveKind::event;
   ParticipantId participant;
@@ -39,8 +41,9 @@ struct LiveFrame {
 /// What a socket gets that connects while the job runs: null pointers for what has not come.
 struct LiveSnapshot {
   Epoch epoch;
-  std::shared_ptr<const std::string> execution_start, execution_cached, progress_state, executing;  // whole JSON frames
-  std::vector<LiveFrame> executed;               // kind executed, in order, at most 1,000
+  std::shared_ptr<const std::string> execution_start, execution_cached, progress_state,
+      executing;                    // whole JSON frames
+  std::vector<LiveFrame> executed;  // kind executed, in order, at most 1,000
   std::shared_ptr<const LiveFrame> preview;
 };
 
@@ -48,14 +51,15 @@ class LiveBus {
  public:
   using Listener = std::function<void(const LiveFrame&)>;
 
-  /// Hands the frame to every listener, at once, and keeps the snapshot. Frames of an older epoch than the job's last
-  /// are dropped; a newer epoch starts a new snapshot.
+  /// Hands the frame to every listener, at once, and keeps the snapshot. Frames of an older epoch than the
+  /// job's last are dropped; a newer epoch starts a new snapshot.
   void publish(LiveFrame frame);
   /// The job has ended or waits again: its snapshot goes.
   void forget(JobId job);
   [[nodiscard]] const LiveSnapshot* snapshot(JobId job) const;
 
-  /// Listens until the subscription is destroyed. A listener may not subscribe or unsubscribe while it is called.
+  /// Listens until the subscription is destroyed. A listener may not subscribe or unsubscribe while it is
+  /// called.
   class Subscription {
    public:
     Subscription() = default;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ComfyUI's interface for each participant under /user/N/ (design.md 9, comfyui-interface.md): routes, files, events.
-// It translates and decides nothing: requests become events of the workshop, effects and live frames become messages.
-// One thread.
+// ComfyUI's interface for each participant under /user/N/ (design.md 9, comfyui-interface.md): routes, files,
+// events. It translates and decides nothing: requests become events of the workshop, effects and live frames
+// become messages. One thread.
 
 #include <functional>
 #include <memory>
@@ -21,9 +21,9 @@ namespace atelier::gateway {
 
 struct ParticipantFaceOptions {
   std::uint64_t num_users = 20;
-  std::string frontend_folder;   // the stock front end, with .gz files beside its texts; "" = none (404)
-  std::string web_folder;        // our own files: boot.js, atelier.js; "" = none
-  std::string welcome_folder;    // welcome.png and Welcome.json for the first visit; "" = none
+  std::string frontend_folder;  // the stock front end, with .gz files beside its texts; "" = none (404)
+  std::string web_folder;       // our own files: boot.js, atelier.js; "" = none
+  std::string welcome_folder;   // welcome.png and Welcome.json for the first visit; "" = none
   std::string frontend_version = "1.58.1";
   std::uint64_t prompt_bytes_max = 8u << 20;
   std::uint64_t upload_bytes_max = 200'000'000;
@@ -39,8 +39,8 @@ using AccessHook = std::function<bool(const net::Request&, ParticipantId)>;
 class ParticipantFace final : public workshop::EffectSink {
  public:
   /// Everything outlives the face. Reads the names (not the content) of the static folders at once.
-  ParticipantFace(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog, LiveBus& live,
-                  ParticipantFaceOptions options);
+  ParticipantFace(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog,
+                  LiveBus& live, ParticipantFaceOptions options);
   ~ParticipantFace() override;
 
   /// Who is connected, for /system_stats; nobody by default. Set before the first request.
@@ -49,11 +49,12 @@ class ParticipantFace final : public workshop::EffectSink {
 
   /// Everything under /user/.
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
-  /// What leaves the prefix (CI F1): static files at the root, and /api/view resolved by the Referer. 404 for the rest.
+  /// What leaves the prefix (CI F1): static files at the root, and /api/view resolved by the Referer. 404 for
+  /// the rest.
   [[nodiscard]] awaitable<net::Response> handle_escaped(net::Request& request);
 
-  /// The ending event ({"type","data"} with the participant's prompt_id) to show when this epoch's end is applied.
-  /// Called before the end is recorded; forgotten with the job.
+  /// The ending event ({"type","data"} with the participant's prompt_id) to show when this epoch's end is
+  /// applied. Called before the end is recorded; forgotten with the job.
   void expect_ending(JobId job, Epoch epoch, std::string event_json);
   void on_effects(const core::Entry& entry, std::span<const core::Effect> effects) override;
 

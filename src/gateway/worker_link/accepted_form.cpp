@@ -32,10 +32,14 @@ Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes
       link::InputRef input;
       input.name = text_of(pin.get_object(), "name");
       const std::string type = text_of(pin.get_object(), "type");
-      input.type = type == "output" ? link::FileType::output : type == "temp" ? link::FileType::temp : link::FileType::input;
+      input.type = type == "output" ? link::FileType::output
+                   : type == "temp" ? link::FileType::temp
+                                    : link::FileType::input;
       ATELIER_TRY(input.digest, Digest::parse(text_of(pin.get_object(), "digest")));
       if (const json::value* size = pin.get_object().if_contains("size")) {
-        input.size = size->is_uint64() ? size->get_uint64() : size->is_int64() ? static_cast<std::uint64_t>(size->get_int64()) : 0;
+        input.size = size->is_uint64()  ? size->get_uint64()
+                     : size->is_int64() ? static_cast<std::uint64_t>(size->get_int64())
+                                        : 0;
       }
       accepted.pins.push_back(std::move(input));
     }
@@ -63,7 +67,8 @@ Result<CommitParts> read_commit_attachment(std::string_view bytes) {
   const json::object& object = stored.object();
   const json::value* ui = object.if_contains("ui");
   const json::value* places = object.if_contains("places");
-  if (ui == nullptr || places == nullptr || !places->is_array()) return fail(Errc::io, "a commit's attachment is damaged");
+  if (ui == nullptr || places == nullptr || !places->is_array())
+    return fail(Errc::io, "a commit's attachment is damaged");
   parts.ui = comfy::print_json(*ui);
   for (const json::value& place : places->get_array()) {
     parts.places.emplace_back(place.is_string() ? std::string_view(place.get_string()) : std::string_view());

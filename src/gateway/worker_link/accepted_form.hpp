@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The accepted form of a prompt (core.md 3), as the participant's face stored it with `submitted`, and what the worker
-// link needs of it: its bytes for the worker, and the pinned inputs.
+// The accepted form of a prompt (core.md 3), as the participant's face stored it with `submitted`, and what
+// the worker link needs of it: its bytes for the worker, and the pinned inputs.
 
 #include <memory>
 #include <string>
@@ -21,7 +21,8 @@ struct AcceptedForm {
 /// Errors: io if the attachment is not what the face writes.
 [[nodiscard]] Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes);
 
-/// What is stored with `committed`: the node's ui with ComfyUI's names, where each file stands in it, what node shows it.
+/// What is stored with `committed`: the node's ui with ComfyUI's names, where each file stands in it, what
+/// node shows it.
 [[nodiscard]] std::string commit_attachment(const link::Commit& commit);
 
 struct CommitParts {
@@ -39,7 +40,8 @@ struct GivenName {
 [[nodiscard]] Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenName>& names);
 
 /// Every occurrence of `run_id` (a UUID) replaced by the participant's prompt_id, as JSON text.
-[[nodiscard]] std::string with_prompt_id(std::string json, std::string_view run_id, std::string_view prompt_id);
+[[nodiscard]] std::string with_prompt_id(std::string json, std::string_view run_id,
+                                         std::string_view prompt_id);
 
 /// What is stored with `ended`: {"event":..,"status":..,"meta":..}; parts that are not JSON become null.
 [[nodiscard]] std::string report_attachment(std::string_view event, std::string_view report);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The HTTP side of the worker link: prompts and inputs down, outputs and object_info up. Every request carries the
-// link's number, and the epoch is compared with the lease where the effect is stored.
+// The HTTP side of the worker link: prompts and inputs down, outputs and object_info up. Every request
+// carries the link's number, and the epoch is compared with the lease where the effect is stored.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/log.hpp"
@@ -33,7 +34,9 @@ std::optional<std::uint64_t> number_of(std::string_view text) {
   return number;
 }
 
-net::Response refuse(unsigned status, std::string_view sentence) { return net::Response::text(status, fmt::format("{}\n", sentence)); }
+net::Response refuse(unsigned status, std::string_view sentence) {
+  return net::Response::text(status, fmt::format("{}\n", sentence));
+}
 
 net::Response refuse(const Error& error) {
   unsigned status = 500;
@@ -67,8 +70,10 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
   const auto epoch = parts.size() >= 4 ? number_of(parts[3]) : std::nullopt;
   if (!job || !epoch) co_return refuse(404, "There is nothing at this address.");
   const JobId id{*job};
-  if (held(*session, id, Epoch{*epoch}) == nullptr) co_return refuse(409, "stale_epoch: this worker holds no lease of this epoch.");
-  if (what == "prompt" && parts.size() == 4 && request.method == net::Method::get) co_return co_await get_prompt(id);
+  if (held(*session, id, Epoch{*epoch}) == nullptr)
+    co_return refuse(409, "stale_epoch: this worker holds no lease of this epoch.");
+  if (what == "prompt" && parts.size() == 4 && request.method == net::Method::get)
+    co_return co_await get_prompt(id);
   if (parts.size() != 5) co_return refuse(404, "There is nothing at this address.");
   if (what == "input" && request.method == net::Method::get) {
     const auto digest = Digest::parse(parts[4]);
@@ -82,7 +87,8 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
   const auto n = number_of(parts[4]);
   const auto digest = Digest::parse(request.parameter("digest").value_or(""));
   const auto size = number_of(request.parameter("size").value_or(""));
-  if (!n || *n >= link::kFilesPerJobMax || !digest || !size) co_return refuse(400, "An output needs N below 10000, digest and size.");
+  if (!n || *n >= link::kFilesPerJobMax || !digest || !size)
+    co_return refuse(400, "An output needs N below 10000, digest and size.");
   if (*size > options.output_bytes_max) co_return refuse(413, "This output is larger than the server takes.");
   name.n = static_cast<std::uint32_t>(*n);
   if (request.is_head) co_return co_await head_output(name, *digest, *size);
@@ -98,7 +104,8 @@ awaitable<Result<std::shared_ptr<const AcceptedForm>>> WorkerLink::Impl::accepte
   ATELIER_CO_TRY(auto bytes, co_await workshop.attachment(attachment.id));
   auto work = [bytes] { return read_accepted_form(bytes); };
   const bool large = bytes->size() > 256 * 1024;  // what grows with bytes leaves the thread (core.md 9)
-  auto parsed = large ? co_await run_blocking(runtime.compute_pool(), std::move(work)) : read_accepted_form(bytes);
+  auto parsed =
+      large ? co_await run_blocking(runtime.compute_pool(), std::move(work)) : read_accepted_form(bytes);
   if (!parsed) co_return std::unexpected(parsed.error());
   auto form = std::make_shared<const AcceptedForm>(std::move(*parsed));
   if (workshop.core().job(id) != nullptr) forms[id] = form;
@@ -114,7 +121,8 @@ awaitable<net::Response> WorkerLink::Impl::get_prompt(JobId job) {
 awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobId job, Digest digest) {
   auto form = co_await accepted_form(job);
   if (!form) co_return refuse(form.error());
-  const bool pinned = std::ranges::any_of((*form)->pins, [&](const link::InputRef& pin) { return pin.digest == digest; });
+  const bool pinned =
+      std::ranges::any_of((*form)->pins, [&](const link::InputRef& pin) { return pin.digest == digest; });
   if (!pinned) co_return refuse(404, "This job does not read such an input.");
   auto open = [this, digest] { return files.blobs().open(digest); };
   auto file = co_await files.run(std::move(open));
@@ -133,7 +141,8 @@ awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobI
   co_return response;
 }
 
-awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, Digest digest, std::uint64_t size) {
+awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, Digest digest,
+                                                       std::uint64_t size) {
   auto look = [this, name, digest, size]() -> Result<std::uint64_t> {
     // A digest that lies in blobs/ is complete, whoever brought it (core.md 6, "Once").
     ATELIER_TRY(const bool there, files.blobs().touch(digest));
@@ -146,8 +155,8 @@ awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, D
   co_return with_offset(200, *offset);
 }
 
-awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, files::StagedName name, Digest digest,
-                                                      std::uint64_t size) {
+awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, files::StagedName name,
+                                                      Digest digest, std::uint64_t size) {
   auto offset = number_of(request.parameter("offset").value_or("0"));
   if (!offset || *offset > size) co_return refuse(400, "The offset is beyond the size.");
   std::uint64_t at = *offset;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Order of a commit (core.md 6): the bytes are blobs already (verified and synced by PUT) -> committed is recorded and
-// gives the names -> names are linked, the folder synced -> linked is recorded -> the browser is told.
+// Order of a commit (core.md 6): the bytes are blobs already (verified and synced by PUT) -> committed is
+// recorded and gives the names -> names are linked, the folder synced -> linked is recorded -> the browser is
+// told.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,25 +18,32 @@ namespace {
 
 core::OutputType type_of(link::FileType type) {
   switch (type) {
-    case link::FileType::output: return core::OutputType::output;
-    case link::FileType::temp: return core::OutputType::temp;
-    case link::FileType::input: return core::OutputType::input;
+    case link::FileType::output:
+      return core::OutputType::output;
+    case link::FileType::temp:
+      return core::OutputType::temp;
+    case link::FileType::input:
+      return core::OutputType::input;
   }
   return core::OutputType::output;
 }
 
 files::FolderType folder_type(core::OutputType type) {
   switch (type) {
-    case core::OutputType::output: return files::FolderType::output;
-    case core::OutputType::temp: return files::FolderType::temp;
-    case core::OutputType::input: return files::FolderType::input;
+    case core::OutputType::output:
+      return files::FolderType::output;
+    case core::OutputType::temp:
+      return files::FolderType::temp;
+    case core::OutputType::input:
+      return files::FolderType::input;
   }
   return files::FolderType::output;
 }
 
 link::RefuseReason refuse_reason(Errc code) {
   if (code == Errc::bad_hash || code == Errc::not_found) return link::RefuseReason::bad_hash;
-  if (code == Errc::disk_full || code == Errc::unavailable || code == Errc::io) return link::RefuseReason::disk;
+  if (code == Errc::disk_full || code == Errc::unavailable || code == Errc::io)
+    return link::RefuseReason::disk;
   return link::RefuseReason::stale;
 }
 
@@ -75,7 +83,8 @@ awaitable<void> WorkerLink::Impl::commit(SessionPtr session, link::Commit commit
   const std::string node = commit.node;
   auto names = co_await record_commit(*session, std::move(commit));
   if (!names) {
-    log::warn("commit_refused", {{"worker", session->name}, {"job", job}, {"node", node}, {"reason", names.error().what}});
+    log::warn("commit_refused",
+              {{"worker", session->name}, {"job", job}, {"node", node}, {"reason", names.error().what}});
     link::Refused refused;
     refused.job = job;
     refused.epoch = epoch;
@@ -93,7 +102,8 @@ awaitable<void> WorkerLink::Impl::commit(SessionPtr session, link::Commit commit
   co_await link_names(job, node);
 }
 
-awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(ParticipantId participant, const link::Commit& commit) {
+awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(ParticipantId participant,
+                                                                     const link::Commit& commit) {
   core::Committed event;
   event.job = commit.job;
   event.epoch = commit.epoch;
@@ -115,10 +125,12 @@ awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(Participant
       if (!there) return fail(Errc::bad_hash, "an output's bytes are not here");
       const files::FolderType type = folder_type(file.type);
       if (file.numbered) {
-        ATELIER_TRY(const auto highest, files.output_names().highest_number(participant, type, file.folder, file.stem));
+        ATELIER_TRY(const auto highest,
+                    files.output_names().highest_number(participant, type, file.folder, file.stem));
         return static_cast<std::int64_t>(highest);
       }
-      ATELIER_TRY(const auto seen, files.output_names().name_seen(participant, type, file.folder, file.stem + file.rest));
+      ATELIER_TRY(const auto seen,
+                  files.output_names().name_seen(participant, type, file.folder, file.stem + file.rest));
       return seen.taken || seen.highest_copy > 0 ? static_cast<std::int64_t>(seen.highest_copy) : -1;
     };
     auto seen = co_await files.run(std::move(look));
@@ -129,7 +141,8 @@ awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(Participant
   co_return event;
 }
 
-awaitable<Result<std::vector<std::string>>> WorkerLink::Impl::record_commit(const LinkSession& session, link::Commit commit) {
+awaitable<Result<std::vector<std::string>>> WorkerLink::Impl::record_commit(const LinkSession& session,
+                                                                            link::Commit commit) {
   const core::JobFacts* job = held(session, commit.job, commit.epoch);
   if (job == nullptr) co_return fail(Errc::stale_epoch, "the lease is not this worker's any more");
   const auto given = [this](JobId id, const std::string& node) -> const core::NodeCommit* {
@@ -172,15 +185,19 @@ awaitable<void> WorkerLink::Impl::link_names(JobId job, std::string node) {
   }
 }
 
-awaitable<Result<std::string>> WorkerLink::Impl::give_name(ParticipantId participant, core::CommittedFile file, std::string name) {
-  // The owner may have put a file of this name there since the folder was looked at: nothing is ever overwritten.
+awaitable<Result<std::string>> WorkerLink::Impl::give_name(ParticipantId participant,
+                                                           core::CommittedFile file, std::string name) {
+  // The owner may have put a file of this name there since the folder was looked at: nothing is ever
+  // overwritten.
   for (std::uint32_t copy = 0; copy <= 100; ++copy) {
     files::OutputLink output;
     output.type = folder_type(file.type);
     output.folder = file.folder;
     output.name = comfy::copy_name(name, copy);
     output.digest = file.digest;
-    auto work = [this, participant, &output] { return files.output_names().link(participant, std::span(&output, 1)); };
+    auto work = [this, participant, &output] {
+      return files.output_names().link(participant, std::span(&output, 1));
+    };
     auto linked_it = co_await files.run(std::move(work));
     if (linked_it) co_return output.name;
     if (linked_it.error().code != Errc::conflict) co_return std::unexpected(linked_it.error());
@@ -219,7 +236,8 @@ awaitable<Result<void>> WorkerLink::Impl::link_once(JobId job, const std::string
   std::vector<journal::NewAttachment> attachments;
   attachments.push_back(std::move(attachment));
   ATELIER_CO_TRY_VOID(co_await workshop.record(core::Event{std::move(event)}, std::move(attachments)));
-  if (node.empty() || !epoch || workshop.core().job(job) == nullptr) co_return Result<void>{};  // nothing to show, or nobody waits
+  if (node.empty() || !epoch || workshop.core().job(job) == nullptr)
+    co_return Result<void>{};  // nothing to show, or nobody waits
   LiveFrame frame;
   frame.kind = LiveKind::executed;
   frame.participant = commit.participant;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "base/match.hpp"
 #include "comfy/messages.hpp"
@@ -7,34 +9,47 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr int kForeignMax = 300;  // messages about jobs that the worker does not hold: some are late, many are a fault
+constexpr int kForeignMax =
+    300;  // messages about jobs that the worker does not hold: some are late, many are a fault
 
 core::Outcome outcome_of(link::Outcome outcome) {
   switch (outcome) {
-    case link::Outcome::succeeded: return core::Outcome::succeeded;
-    case link::Outcome::failed: return core::Outcome::failed;
-    case link::Outcome::cancelled: return core::Outcome::cancelled;
+    case link::Outcome::succeeded:
+      return core::Outcome::succeeded;
+    case link::Outcome::failed:
+      return core::Outcome::failed;
+    case link::Outcome::cancelled:
+      return core::Outcome::cancelled;
   }
   return core::Outcome::failed;
 }
 
 core::EndReason reason_of(link::EndCause cause) {
   switch (cause) {
-    case link::EndCause::engine: return core::EndReason::finished;
-    case link::EndCause::outputs_lost: return core::EndReason::outputs_lost;
-    case link::EndCause::refused: return core::EndReason::refused;
-    case link::EndCause::time_limit: return core::EndReason::time_limit;
+    case link::EndCause::engine:
+      return core::EndReason::finished;
+    case link::EndCause::outputs_lost:
+      return core::EndReason::outputs_lost;
+    case link::EndCause::refused:
+      return core::EndReason::refused;
+    case link::EndCause::time_limit:
+      return core::EndReason::time_limit;
   }
   return core::EndReason::finished;
 }
 
 core::ReturnReason reason_of(link::ReturnReason reason) {
   switch (reason) {
-    case link::ReturnReason::draining: return core::ReturnReason::draining;
-    case link::ReturnReason::disk_full: return core::ReturnReason::disk_full;
-    case link::ReturnReason::input_not_fetched: return core::ReturnReason::input_not_fetched;
-    case link::ReturnReason::slot_removed: return core::ReturnReason::slot_removed;
-    case link::ReturnReason::refused_by_engine: return core::ReturnReason::refused_by_engine;
+    case link::ReturnReason::draining:
+      return core::ReturnReason::draining;
+    case link::ReturnReason::disk_full:
+      return core::ReturnReason::disk_full;
+    case link::ReturnReason::input_not_fetched:
+      return core::ReturnReason::input_not_fetched;
+    case link::ReturnReason::slot_removed:
+      return core::ReturnReason::slot_removed;
+    case link::ReturnReason::refused_by_engine:
+      return core::ReturnReason::refused_by_engine;
   }
   return core::ReturnReason::draining;
 }
@@ -43,7 +58,9 @@ core::ReturnReason reason_of(link::ReturnReason reason) {
 
 const core::JobFacts* WorkerLink::Impl::held(const LinkSession& session, JobId id, Epoch epoch) const {
   const core::JobFacts* job = workshop.core().job(id);
-  if (job == nullptr || !job->lease || job->lease->epoch != epoch || job->lease->slot.worker != session.worker) return nullptr;
+  if (job == nullptr || !job->lease || job->lease->epoch != epoch ||
+      job->lease->slot.worker != session.worker)
+    return nullptr;
   return job;
 }
 
@@ -55,7 +72,8 @@ void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
   }
   auto parsed = comfy::parse_event(event.json, {.bytes_max = link::kJsonBytesMax, .depth_max = 64});
   if (!parsed) {
-    log::warn("bad_engine_event", {{"worker", session.name}, {"job", event.job}, {"reason", parsed.error().what}});
+    log::warn("bad_engine_event",
+              {{"worker", session.name}, {"job", event.job}, {"reason", parsed.error().what}});
     return;
   }
   LiveFrame frame;
@@ -97,7 +115,8 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
   // The ending events never overtake an executed (core.md 6): its commits are linked first.
   auto unlinked = [this, job = ended.job] {
     const core::JobFacts* facts = workshop.core().job(job);
-    return facts != nullptr && std::ranges::any_of(facts->commits, [](const core::NodeCommit& c) { return !c.linked; });
+    return facts != nullptr &&
+           std::ranges::any_of(facts->commits, [](const core::NodeCommit& c) { return !c.linked; });
   };
   while (unlinked()) {
     if (!co_await linked.wait(runtime.now() + milliseconds{60'000}) && stopping) co_return;
@@ -119,7 +138,8 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
     std::vector<journal::NewAttachment> attachments;
     attachments.push_back(std::move(attachment));
     auto recorded = co_await workshop.record(core::Event{std::move(fact)}, std::move(attachments));
-    // Not recorded (a slow disk, a stop): the agent repeats it. Refused: it is somebody else's, or ended before.
+    // Not recorded (a slow disk, a stop): the agent repeats it. Refused: it is somebody else's, or ended
+    // before.
     if (!recorded && recorded.error().code == Errc::unavailable) co_return;
   }
   link::EndedOk ok;
@@ -130,7 +150,8 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
 
 awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::AgentMessage message) {
   LinkSession& self = *session;
-  if (session_of(self.link) != session) co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
+  if (session_of(self.link) != session)
+    co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
   std::optional<link::EngineReady> ready;
   std::visit(
       Match{[&](link::Heartbeat&) { workshop.leases().renew(self.link, runtime.now()); },
@@ -138,7 +159,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               core::Started started;
               started.job = m.job;
               started.epoch = m.epoch;
-              if (const core::JobFacts* job = held(self, m.job, m.epoch); job != nullptr && !job->lease->started) {
+              if (const core::JobFacts* job = held(self, m.job, m.epoch);
+                  job != nullptr && !job->lease->started) {
                 workshop.post(core::Event{std::move(started)});
               }
             },
@@ -154,7 +176,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
             [&](link::Commit& m) { tasks.spawn("commit", commit(session, std::move(m))); },
             [&](link::Ended& m) { tasks.spawn("finish", finish(session, std::move(m))); },
             [&](link::Returned& m) {
-              log::warn("job_returned", {{"worker", self.name}, {"job", m.job}, {"epoch", m.epoch}, {"detail", m.detail}});
+              log::warn("job_returned",
+                        {{"worker", self.name}, {"job", m.job}, {"epoch", m.epoch}, {"detail", m.detail}});
               core::Returned returned;
               returned.job = m.job;
               returned.epoch = m.epoch;
@@ -168,7 +191,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               workshop.post(core::Event{std::move(idle)});
             },
             [&](link::EngineLost& m) {
-              log::warn("engine_lost", {{"worker", self.name}, {"slot", m.slot}, {"job", m.job}, {"detail", m.detail}});
+              log::warn("engine_lost",
+                        {{"worker", self.name}, {"slot", m.slot}, {"job", m.job}, {"detail", m.detail}});
               core::EngineLost lost;
               lost.slot = SlotId{self.worker, m.slot};
               lost.link = self.link;
@@ -203,11 +227,13 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
             [&](link::Empty&) { log::info("worker_empty", {{"worker", self.name}}); },
             [&](link::Telemetry& m) { self.telemetry = std::move(m.slots); },
             [&](link::LogLines& m) {
-              for (const std::string& line : m.lines) log::debug("engine_log", {{"worker", self.name}, {"line", line}});
+              for (const std::string& line : m.lines)
+                log::debug("engine_log", {{"worker", self.name}, {"line", line}});
             },
             [&](link::Hello&) {}},
       message);
-  if (std::holds_alternative<link::Hello>(message)) co_return fail(Errc::protocol, "hello comes once per link");
+  if (std::holds_alternative<link::Hello>(message))
+    co_return fail(Errc::protocol, "hello comes once per link");
   if (self.foreign_messages >= kForeignMax) {
     co_return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One open link: its socket, and what the hello said until the workshop has numbered it. Internal to worker_link.
+// One open link: its socket, and what the hello said until the workshop has numbered it. Internal to
+// worker_link.
 
 #include <deque>
 #include <memory>
@@ -16,7 +17,8 @@ namespace atelier::gateway {
 
 struct LinkSession {
   LinkSession(Runtime& runtime, std::unique_ptr<net::WebSocket> ws)
-      : socket(std::move(ws)), outgoing(runtime, *socket, {.bytes_max = 64 << 20, .messages_max = 100'000, .latest_bytes_max = 0}) {}
+      : socket(std::move(ws)),
+        outgoing(runtime, *socket, {.bytes_max = 64 << 20, .messages_max = 100'000, .latest_bytes_max = 0}) {}
 
   void send(const link::GatewayMessage& message) {
     if (!welcomed) {

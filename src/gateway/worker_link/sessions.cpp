@@ -19,8 +19,9 @@ bool same_secret(std::string_view a, std::string_view b) {
 
 bool valid_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-         });
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
 }
 
 core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty) {
@@ -38,9 +39,10 @@ core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty) {
 
 }  // namespace
 
-WorkerLink::WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog, LiveBus& live,
-                       WorkerLinkOptions options, ExpectEnding expect_ending)
-    : impl_(std::make_unique<Impl>(runtime, workshop, files, catalog, live, std::move(options), std::move(expect_ending))) {}
+WorkerLink::WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog,
+                       LiveBus& live, WorkerLinkOptions options, ExpectEnding expect_ending)
+    : impl_(std::make_unique<Impl>(runtime, workshop, files, catalog, live, std::move(options),
+                                   std::move(expect_ending))) {}
 WorkerLink::~WorkerLink() = default;
 
 Key128 WorkerLink::run_id(Key128 workshop, JobId job, Epoch epoch) {
@@ -79,7 +81,8 @@ awaitable<void> WorkerLink::Impl::remove_staging(JobId job, Epoch epoch) {
 
 awaitable<void> WorkerLink::stop(Instant deadline) {
   impl_->stopping = true;
-  for (const SessionPtr& session : impl_->sessions) session->outgoing.close(net::CloseCode::going_away, "the server stops");
+  for (const SessionPtr& session : impl_->sessions)
+    session->outgoing.close(net::CloseCode::going_away, "the server stops");
   while (!impl_->sessions.empty() && impl_->runtime.now() < deadline) {
     if (!co_await impl_->linked.wait(std::min(deadline, impl_->runtime.now() + milliseconds{100}))) continue;
   }
@@ -89,7 +92,8 @@ awaitable<void> WorkerLink::stop(Instant deadline) {
 awaitable<net::Response> WorkerLink::handle(net::Request& request) {
   const std::string_view bearer = request.headers.get("Authorization");
   if (!bearer.starts_with("Bearer ") || !same_secret(bearer.substr(7), impl_->options.token)) {
-    co_return net::Response::text(401, "This token is not one of this workshop's. Use the content of DATA_DIR/worker.token.\n");
+    co_return net::Response::text(
+        401, "This token is not one of this workshop's. Use the content of DATA_DIR/worker.token.\n");
   }
   if (request.path() == "/worker/link") co_return co_await impl_->open_link(request);
   co_return co_await impl_->serve_blob(request);
@@ -99,19 +103,25 @@ awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request) {
   const std::string_view version = request.headers.get("Atelier-Protocol");
   if (version != fmt::format("{}", link::kProtocolVersion)) {
     co_return net::Response::text(
-        426, fmt::format("This server speaks version {} of the worker link, the worker speaks version {}. Install the "
-                         "atelier-worker that belongs to this server.\n",
-                         link::kProtocolVersion, version.empty() ? "unknown" : version.substr(0, 16)));
+        426,
+        fmt::format(
+            "This server speaks version {} of the worker link, the worker speaks version {}. Install the "
+            "atelier-worker that belongs to this server.\n",
+            link::kProtocolVersion, version.empty() ? "unknown" : version.substr(0, 16)));
   }
   std::string name(request.headers.get("Atelier-Worker"));
   if (!valid_name(name)) {
-    co_return net::Response::text(400, "A worker's name has 1 to 64 of A-Z a-z 0-9 . _ - (header Atelier-Worker).\n");
+    co_return net::Response::text(
+        400, "A worker's name has 1 to 64 of A-Z a-z 0-9 . _ - (header Atelier-Worker).\n");
   }
   if (!request.wants_websocket()) co_return net::Response::text(400, "This address is for WebSockets.\n");
-  if (stopping || !workshop.accepting()) co_return net::Response::text(503, "The server is stopping; try again.\n");
+  if (stopping || !workshop.accepting())
+    co_return net::Response::text(503, "The server is stopping; try again.\n");
   net::WebSocketLimits limits;
   limits.message_bytes_max = link::kPreviewBytesMax;
-  auto run = [this, name](std::unique_ptr<net::WebSocket> socket) { return run_session(std::move(socket), name); };
+  auto run = [this, name](std::unique_ptr<net::WebSocket> socket) {
+    return run_session(std::move(socket), name);
+  };
   co_return net::Response::websocket(std::move(run), limits);
 }
 
@@ -163,8 +173,8 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
       reason = done.error().what;
       session->outgoing.close(done.error().code == Errc::protocol || done.error().code == Errc::too_large
                                   ? net::CloseCode::protocol_error
-                                  : done.error().code == Errc::forbidden ? net::CloseCode::policy
-                                                                         : net::CloseCode::try_again_later,
+                              : done.error().code == Errc::forbidden ? net::CloseCode::policy
+                                                                     : net::CloseCode::try_again_later,
                               reason);
       break;
     }
@@ -172,7 +182,8 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
   log::info("worker_link_closed", {{"worker", session->name}, {"link", session->link}, {"reason", reason}});
   session->outgoing.close(net::CloseCode::normal, "");
   [[maybe_unused]] const bool written = co_await writer.stop(runtime.now() + milliseconds{5'000});
-  if (const auto mine = joining.find(session->name); mine != joining.end() && mine->second == session) joining.erase(mine);
+  if (const auto mine = joining.find(session->name); mine != joining.end() && mine->second == session)
+    joining.erase(mine);
   if (session->link && by_link.erase(session->link) > 0 && !stopping) {
     core::WorkerLeft left;
     left.worker = session->worker;
@@ -198,7 +209,8 @@ awaitable<Result<void>> WorkerLink::Impl::declare_capability(Digest hash) {
 }
 
 awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::Hello& hello) {
-  if (hello.name != session->name) co_return fail(Errc::protocol, "the hello's name differs from the handshake's");
+  if (hello.name != session->name)
+    co_return fail(Errc::protocol, "the hello's name differs from the handshake's");
   core::WorkerJoined joined;
   joined.name = hello.name;
   joined.gateway = workshop.gateway();
@@ -230,14 +242,18 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   welcome.blob_url = "/worker";
   welcome.answers = session->answers;
   for (const link::HelloSlot& slot : session->slots) {
-    if (slot.object_info && !catalog.knows(slot.object_info) && std::ranges::find(welcome.want, slot.object_info) == welcome.want.end()) {
+    if (slot.object_info && !catalog.knows(slot.object_info) &&
+        std::ranges::find(welcome.want, slot.object_info) == welcome.want.end()) {
       welcome.want.push_back(slot.object_info);
     }
   }
   session->welcome(welcome);
   update_connected();
-  log::info("worker_joined", {{"worker", session->name}, {"link", session->link}, {"slots", session->slots.size()},
-                              {"jobs", session->hello_jobs.size()}, {"same_boot", session->same_boot}});
+  log::info("worker_joined", {{"worker", session->name},
+                              {"link", session->link},
+                              {"slots", session->slots.size()},
+                              {"jobs", session->hello_jobs.size()},
+                              {"same_boot", session->same_boot}});
   co_return Result<void>{};
 }
 
@@ -289,7 +305,8 @@ void WorkerLink::Impl::answer_hello(LinkSession& session) {
     answer.job = line.job;
     answer.epoch = line.epoch;
     const core::JobFacts* job = workshop.core().job(line.job);
-    const bool holds = job != nullptr && job->lease && job->lease->epoch == line.epoch && job->lease->slot.worker == session.worker;
+    const bool holds = job != nullptr && job->lease && job->lease->epoch == line.epoch &&
+                       job->lease->slot.worker == session.worker;
     answer.verdict = holds ? link::Verdict::keep : link::Verdict::drop;
     session.answers.push_back(answer);
   }
@@ -299,7 +316,8 @@ void WorkerLink::Impl::send_lease(SessionPtr session, JobId job, Epoch epoch, st
   tasks.spawn("lease", prepare_lease(std::move(session), job, epoch, slot));
 }
 
-awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, Epoch epoch, std::uint32_t slot) {
+awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, Epoch epoch,
+                                                std::uint32_t slot) {
   auto form = co_await accepted_form(job);
   const core::JobFacts* facts = workshop.core().job(job);
   if (facts == nullptr || !facts->lease || facts->lease->epoch != epoch) co_return;  // gone meanwhile
@@ -340,40 +358,42 @@ void WorkerLink::Impl::update_connected() {
 void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
   Impl& self = *impl_;
   for (const core::Effect& effect : effects) {
-    std::visit(
-        Match{[&](const core::Accepted& accepted) {
-                if (const auto* joined = std::get_if<core::WorkerJoined>(&entry.event)) self.on_joined(*joined, accepted);
-              },
-              [&](const core::JobLeased& leased) {
-                if (auto session = self.session_of(leased.link)) self.send_lease(session, leased.job, leased.epoch, leased.slot.index);
-              },
-              [&](const core::StopWanted& wanted) {
-                auto session = self.session_of(wanted.link);
-                if (!session) return;
-                link::Stop stop;
-                stop.job = wanted.job;
-                stop.epoch = wanted.epoch;
-                stop.reason = wanted.reason;
-                session->send(link::GatewayMessage{std::move(stop)});
-              },
-              [&](const core::LinkReplaced& replaced) {
-                auto session = self.session_of(replaced.link);
-                if (!session) return;
-                self.by_link.erase(replaced.link);
-                session->outgoing.close(net::CloseCode{kReplaced}, "replaced by a newer link of this worker");
-              },
-              [&](const core::LeaseDropped& dropped) {
-                const core::JobFacts* job = self.workshop.core().job(dropped.job);
-                if (job == nullptr) self.forms.erase(dropped.job);
-                self.tasks.spawn("remove staging", self.remove_staging(dropped.job, dropped.epoch));
-              },
-              [&](const core::JobEnded& ended) {
-                self.live.forget(ended.facts.job);
-                self.forms.erase(ended.facts.job);
-              },
-              [&](const core::NodeLinked&) { self.linked.notify_all(); },
-              [](const auto&) { /* not about workers */ }},
-        effect);
+    std::visit(Match{[&](const core::Accepted& accepted) {
+                       if (const auto* joined = std::get_if<core::WorkerJoined>(&entry.event))
+                         self.on_joined(*joined, accepted);
+                     },
+                     [&](const core::JobLeased& leased) {
+                       if (auto session = self.session_of(leased.link))
+                         self.send_lease(session, leased.job, leased.epoch, leased.slot.index);
+                     },
+                     [&](const core::StopWanted& wanted) {
+                       auto session = self.session_of(wanted.link);
+                       if (!session) return;
+                       link::Stop stop;
+                       stop.job = wanted.job;
+                       stop.epoch = wanted.epoch;
+                       stop.reason = wanted.reason;
+                       session->send(link::GatewayMessage{std::move(stop)});
+                     },
+                     [&](const core::LinkReplaced& replaced) {
+                       auto session = self.session_of(replaced.link);
+                       if (!session) return;
+                       self.by_link.erase(replaced.link);
+                       session->outgoing.close(net::CloseCode{kReplaced},
+                                               "replaced by a newer link of this worker");
+                     },
+                     [&](const core::LeaseDropped& dropped) {
+                       const core::JobFacts* job = self.workshop.core().job(dropped.job);
+                       if (job == nullptr) self.forms.erase(dropped.job);
+                       self.tasks.spawn("remove staging", self.remove_staging(dropped.job, dropped.epoch));
+                     },
+                     [&](const core::JobEnded& ended) {
+                       self.live.forget(ended.facts.job);
+                       self.forms.erase(ended.facts.job);
+                     },
+                     [&](const core::NodeLinked&) { self.linked.notify_all(); },
+                     [](const auto&) { /* not about workers */ }},
+               effect);
   }
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The gateway's end of the worker link (docs/protocol/worker-link.md): what agents say becomes events of the workshop,
-// what the workshop's effects mean for a worker becomes messages. It decides nothing. One thread.
+// The gateway's end of the worker link (docs/protocol/worker-link.md): what agents say becomes events of the
+// workshop, what the workshop's effects mean for a worker becomes messages. It decides nothing. One thread.
 
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/live/live_bus.hpp"
-#include "files/files.hpp"
 #include "net/http.hpp"
 #include "runtime/runtime.hpp"
 #include "workshop/workshop.hpp"
@@ -17,10 +17,10 @@
 namespace atelier::gateway {
 
 struct WorkerLinkOptions {
-  std::string token;              // the long-lived one of DATA_DIR/worker.token
+  std::string token;  // the long-lived one of DATA_DIR/worker.token
   milliseconds lease_ttl{30'000};
   milliseconds heartbeat{5'000};
-  milliseconds job_limit{0};      // wall-clock limit of a job on the worker; 0 = none
+  milliseconds job_limit{0};  // wall-clock limit of a job on the worker; 0 = none
   std::uint64_t output_bytes_max = 20'000'000'000;
 };
 
@@ -38,8 +38,8 @@ class WorkerLink final : public workshop::EffectSink {
   /// Called before the end of a job is recorded, with the ending frame to show (prompt_id replaced already).
   using ExpectEnding = std::function<void(JobId, Epoch, std::string event_json)>;
 
-  WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog, LiveBus& live,
-             WorkerLinkOptions options, ExpectEnding expect_ending);
+  WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog,
+             LiveBus& live, WorkerLinkOptions options, ExpectEnding expect_ending);
   ~WorkerLink() override;
 
   /// After Workshop::open: gives the names of commits that a crash left unlinked, and sweeps staging.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The parts of WorkerLink, over several files: sessions.cpp (opening, effects), reports.cpp (what agents say),
-// commits.cpp (outputs), blobs.cpp (HTTP). Internal to worker_link.
+// The parts of WorkerLink, over several files: sessions.cpp (opening, effects), reports.cpp (what agents
+// say), commits.cpp (outputs), blobs.cpp (HTTP). Internal to worker_link.
 
 #include <map>
 #include <memory>
@@ -19,9 +19,17 @@ namespace atelier::gateway {
 using SessionPtr = std::shared_ptr<LinkSession>;
 
 struct WorkerLink::Impl {
-  Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l, WorkerLinkOptions o, ExpectEnding e)
-      : runtime(r), workshop(w), files(f), catalog(c), live(l), options(std::move(o)), expect_ending(std::move(e)),
-        linked(r), tasks(r) {}
+  Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l, WorkerLinkOptions o,
+       ExpectEnding e)
+      : runtime(r),
+        workshop(w),
+        files(f),
+        catalog(c),
+        live(l),
+        options(std::move(o)),
+        expect_ending(std::move(e)),
+        linked(r),
+        tasks(r) {}
 
   // sessions.cpp
   awaitable<net::Response> open_link(net::Request& request);
@@ -52,14 +60,16 @@ struct WorkerLink::Impl {
   /// Gives the names in the participant's folder, records `linked`, shows the node.
   awaitable<void> link_names(JobId job, std::string node);
   awaitable<Result<void>> link_once(JobId job, const std::string& node);
-  awaitable<Result<std::string>> give_name(ParticipantId participant, core::CommittedFile file, std::string name);
+  awaitable<Result<std::string>> give_name(ParticipantId participant, core::CommittedFile file,
+                                           std::string name);
 
   // blobs.cpp
   awaitable<net::Response> serve_blob(net::Request& request);
   awaitable<net::Response> get_prompt(JobId job);
   awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
   awaitable<net::Response> head_output(files::StagedName name, Digest digest, std::uint64_t size);
-  awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest, std::uint64_t size);
+  awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest,
+                                      std::uint64_t size);
   awaitable<net::Response> object_info(net::Request& request, std::string_view hex);
   awaitable<Result<std::shared_ptr<const AcceptedForm>>> accepted_form(JobId job);
 
@@ -71,13 +81,13 @@ struct WorkerLink::Impl {
   WorkerLinkOptions options;
   ExpectEnding expect_ending;
 
-  std::set<SessionPtr> sessions;                    // every open socket
-  std::map<std::string, SessionPtr> joining;        // by name, between hello and worker_joined
+  std::set<SessionPtr> sessions;              // every open socket
+  std::map<std::string, SessionPtr> joining;  // by name, between hello and worker_joined
   std::map<LinkId, SessionPtr> by_link;
   std::map<JobId, std::shared_ptr<const AcceptedForm>> forms;  // of jobs with a lease
-  std::set<std::pair<JobId, std::string>> linking;  // commits whose names are being given
-  std::set<std::pair<JobId, Epoch>> finishing;      // ends that wait for their outputs
-  Signal linked;                                    // after each linked commit
+  std::set<std::pair<JobId, std::string>> linking;             // commits whose names are being given
+  std::set<std::pair<JobId, Epoch>> finishing;                 // ends that wait for their outputs
+  Signal linked;                                               // after each linked commit
   bool stopping = false;
   TaskGroup tasks;
 };

@@ -13,7 +13,8 @@ namespace atelier::journal::memory {
 class MemoryJournal final : public Journal {
  public:
   MemoryJournal(Runtime& runtime, MemoryStore& store) : state_(std::make_shared<State>(runtime, store)) {
-    watcher_ = std::make_shared<std::function<void()>>([state = state_.get()] { state->recorded.notify_all(); });
+    watcher_ =
+        std::make_shared<std::function<void()>>([state = state_.get()] { state->recorded.notify_all(); });
     store.watchers_.push_back(watcher_);
   }
   ~MemoryJournal() override {
@@ -21,7 +22,9 @@ class MemoryJournal final : public Journal {
     state_->recorded.notify_all();
   }
 
-  awaitable<Result<std::vector<core::Entry>>> append(Batch batch) override { return append(state_, std::move(batch)); }
+  awaitable<Result<std::vector<core::Entry>>> append(Batch batch) override {
+    return append(state_, std::move(batch));
+  }
 
   awaitable<Result<ReplayPage>> read(ReplayCursor cursor) override {
     const auto state = state_;
@@ -125,7 +128,8 @@ class MemoryJournal final : public Journal {
     if (fault == Fault::crash_before_commit) co_return co_await die(state);
     ATELIER_CO_TRY_VOID(commit());
     if (fault == Fault::crash_after_commit) co_return co_await die(state);
-    if (fault == Fault::answer_lost) co_return fail(Errc::unavailable, "the journal's answer was lost, as planned");
+    if (fault == Fault::answer_lost)
+      co_return fail(Errc::unavailable, "the journal's answer was lost, as planned");
     co_return Result<void>{};
   }
 
@@ -137,7 +141,8 @@ class MemoryJournal final : public Journal {
     co_return closed();
   }
 
-  static awaitable<Result<void>> checkpoint(Shared state, Sequence upto, std::vector<core::CheckpointRecord> records) {
+  static awaitable<Result<void>> checkpoint(Shared state, Sequence upto,
+                                            std::vector<core::CheckpointRecord> records) {
     if (state->failure) co_return std::unexpected(*state->failure);
     if (state->checkpoint_runs) co_return fail(Errc::conflict, "a checkpoint is being written already");
     state->checkpoint_runs = true;
@@ -147,13 +152,15 @@ class MemoryJournal final : public Journal {
     } done{*state};
     co_await turn(*state, milliseconds{0});
     if (state->closed) co_return closed();
-    if (!upto || upto > state->store.last()) co_return fail(Errc::not_found, "there is no such entry to make a checkpoint of");
+    if (!upto || upto > state->store.last())
+      co_return fail(Errc::not_found, "there is no such entry to make a checkpoint of");
     auto& present = state->store.checkpoint_;
     MemoryStore::Checkpoint fresh{present ? present->id + 1 : 1, upto, {}};
     for (std::size_t next = 0; next < records.size();) {
       auto slice = [&]() -> Result<void> {
         std::size_t bytes = 0;
-        for (std::size_t rows = 0; rows < kSliceRows && bytes < kSliceBytes && next < records.size(); ++rows, ++next) {
+        for (std::size_t rows = 0; rows < kSliceRows && bytes < kSliceBytes && next < records.size();
+             ++rows, ++next) {
           encode(records[next], fresh.records.emplace_back());
           bytes += fresh.records.back().size();
         }

@@ -34,7 +34,8 @@ Result<void> MemoryStore::store(const Batch& batch, Time time, WallTime wall) {
     std::string payload;
     encode(entry.event, payload);
     entries_.push_back({at, wall, entry.origin, std::move(payload)});
-    for (const NewAttachment& attachment : entry.attachments) attachments_[attachment.ref.id] = attachment.bytes;
+    for (const NewAttachment& attachment : entry.attachments)
+      attachments_[attachment.ref.id] = attachment.bytes;
   }
   std::erase_if(watchers_, [](const auto& watcher) { return watcher.expired(); });
   const auto watchers = watchers_;
@@ -61,9 +62,11 @@ Result<ReplayPage> MemoryStore::read(ReplayCursor cursor) {
   }
   std::size_t bytes = 0;
   if (cursor.checkpoint != 0) {
-    if (checkpoint_->id != cursor.checkpoint) return fail(Errc::conflict, "the checkpoint was replaced while it was read");
+    if (checkpoint_->id != cursor.checkpoint)
+      return fail(Errc::conflict, "the checkpoint was replaced while it was read");
     const auto& records = checkpoint_->records;
-    for (; cursor.row < records.size() && page.records.size() < kPageRows && bytes < kPageBytes; ++cursor.row) {
+    for (; cursor.row < records.size() && page.records.size() < kPageRows && bytes < kPageBytes;
+         ++cursor.row) {
       ATELIER_TRY(core::CheckpointRecord record, decode_record(records[cursor.row]));
       page.records.push_back(std::move(record));
       bytes += records[cursor.row].size();
@@ -84,7 +87,8 @@ Result<ReplayPage> MemoryStore::read(ReplayCursor cursor) {
 
 Result<std::shared_ptr<const std::string>> MemoryStore::attachment(Key128 id) {
   const auto found = attachments_.find(id);
-  if (found == attachments_.end()) return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));
+  if (found == attachments_.end())
+    return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));
   return found->second;
 }
 

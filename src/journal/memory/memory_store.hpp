@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the memory journal keeps: it outlives the Journals opened on it, so that a simulated restart finds everything
-// again. Records lie encoded, so simulation exercises the codec, too. It fails on command. One thread.
+// What the memory journal keeps: it outlives the Journals opened on it, so that a simulated restart finds
+// everything again. Records lie encoded, so simulation exercises the codec, too. It fails on command. One
+// thread.
 
 #include <functional>
 #include <map>
@@ -17,8 +18,8 @@ namespace atelier::journal::memory {
 /// What happens at a commit (an append of at least one event, a slice or the flip of a checkpoint).
 enum class Fault {
   none,
-  io,                   // nothing stored; the Journal latches (another one on the same store works: a new process)
-  full,                 // nothing stored, Errc::disk_full
+  io,    // nothing stored; the Journal latches (another one on the same store works: a new process)
+  full,  // nothing stored, Errc::disk_full
   crash_before_commit,  // nothing stored; the call never returns
   crash_after_commit,   // stored; the call never returns
   answer_lost,          // stored; Errc::unavailable
@@ -66,7 +67,8 @@ class MemoryStore final : public StoreReader {
   std::map<std::uint64_t, Fault> planned_;
   std::uint64_t commits_ = 0;
   bool full_ = false;
-  std::vector<std::weak_ptr<std::function<void()>>> watchers_;  // one per open Journal: something was recorded
+  std::vector<std::weak_ptr<std::function<void()>>>
+      watchers_;  // one per open Journal: something was recorded
 };
 
 }  // namespace atelier::journal::memory

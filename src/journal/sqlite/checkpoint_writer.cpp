@@ -12,12 +12,23 @@ namespace atelier::journal::sqlite {
 
 Result<bool> CheckpointWriter::step() {
   switch (phase_) {
-    case Phase::prepare: ATELIER_TRY_VOID(prepare()); break;
-    case Phase::sweep: ATELIER_TRY_VOID(sweep()); break;
-    case Phase::begin: ATELIER_TRY_VOID(begin()); break;
-    case Phase::write: ATELIER_TRY_VOID(write_slice()); break;
-    case Phase::flip: ATELIER_TRY_VOID(flip()); break;
-    case Phase::done: break;
+    case Phase::prepare:
+      ATELIER_TRY_VOID(prepare());
+      break;
+    case Phase::sweep:
+      ATELIER_TRY_VOID(sweep());
+      break;
+    case Phase::begin:
+      ATELIER_TRY_VOID(begin());
+      break;
+    case Phase::write:
+      ATELIER_TRY_VOID(write_slice());
+      break;
+    case Phase::flip:
+      ATELIER_TRY_VOID(flip());
+      break;
+    case Phase::done:
+      break;
   }
   return phase_ == Phase::done;
 }
@@ -53,7 +64,8 @@ Result<void> CheckpointWriter::begin() {
   return writer_.transaction([this]() -> Result<void> {
     insert_checkpoint_.bind(1, static_cast<std::int64_t>(upto_.value));
     ATELIER_TRY(const bool inserted, insert_checkpoint_.step());
-    if (!inserted) return fail(Errc::not_found, fmt::format("there is no entry {} to make a checkpoint of", upto_));
+    if (!inserted)
+      return fail(Errc::not_found, fmt::format("there is no entry {} to make a checkpoint of", upto_));
     id_ = insert_checkpoint_.integer(0);
     insert_checkpoint_.reset();
     phase_ = records_.empty() ? Phase::flip : Phase::write;
@@ -65,7 +77,8 @@ Result<void> CheckpointWriter::write_slice() {
   auto written = writer_.transaction([this]() -> Result<void> {
     std::size_t bytes = 0;
     std::string payload;
-    for (std::size_t rows = 0; rows < kSliceRows && bytes < kSliceBytes && next_ < records_.size(); ++rows, ++next_) {
+    for (std::size_t rows = 0; rows < kSliceRows && bytes < kSliceBytes && next_ < records_.size();
+         ++rows, ++next_) {
       payload.clear();
       encode(records_[next_], payload);
       bytes += payload.size();

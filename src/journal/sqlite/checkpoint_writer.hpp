@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Writes one checkpoint in small steps, so that commits go in between (core.md 7: one transaction of 20,000 rows holds
-// the writer 71 ms, slices at most 9 ms).
+// Writes one checkpoint in small steps, so that commits go in between (core.md 7: one transaction of 20,000
+// rows holds the writer 71 ms, slices at most 9 ms).
 
 #include <memory>
 
@@ -15,7 +15,8 @@ class CheckpointWriter {
   CheckpointWriter(Writer& writer, Sequence upto, std::vector<core::CheckpointRecord> records)
       : writer_(writer), upto_(upto), records_(std::move(records)) {}
 
-  /// One transaction; true when nothing is left to do. On the writer's thread. Errors: as Journal::checkpoint.
+  /// One transaction; true when nothing is left to do. On the writer's thread. Errors: as
+  /// Journal::checkpoint.
   [[nodiscard]] Result<bool> step();
 
  private:

@@ -17,20 +17,29 @@ constexpr int kBusyMs = 5'000;
 
 /// sqlite.org/rescode.html. What is not named here means that the disk, the file or the program is broken.
 Errc code_of(int result) {
+  // The log's index (-shm) could not grow: there is no space; it holds nothing that lasts.
+  if (result == SQLITE_IOERR_SHMSIZE) return Errc::disk_full;
   switch (result & 0xff) {
-    case SQLITE_FULL: return Errc::disk_full;
-    case SQLITE_CONSTRAINT: return Errc::conflict;
+    case SQLITE_FULL:
+      return Errc::disk_full;
+    case SQLITE_CONSTRAINT:
+      return Errc::conflict;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return Errc::unavailable;
-    case SQLITE_TOOBIG: return Errc::too_large;
-    case SQLITE_NOTADB: return Errc::config;
-    default: return Errc::io;
+    case SQLITE_LOCKED:
+      return Errc::unavailable;
+    case SQLITE_TOOBIG:
+      return Errc::too_large;
+    case SQLITE_NOTADB:
+      return Errc::config;
+    default:
+      return Errc::io;
   }
 }
 
 std::unexpected<Error> failure(sqlite3* connection, int result) {
   const int system = sqlite3_system_errno(connection);
-  std::string text = fmt::format("SQLite: {} (code {}", sqlite3_errmsg(connection), sqlite3_extended_errcode(connection));
+  std::string text =
+      fmt::format("SQLite: {} (code {}", sqlite3_errmsg(connection), sqlite3_extended_errcode(connection));
   text += system == 0 ? ")" : fmt::format(", errno {})", system);
   return fail(code_of(result), std::move(text));
 }
@@ -48,8 +57,10 @@ Statement& Statement::bind(int place, std::string_view blob) {
   // A null pointer would bind NULL; an empty blob is not that.
   if (blob.empty()) {
     sqlite3_bind_zeroblob(statement_.get(), place, 0);
-  } else if (sqlite3_bind_blob64(statement_.get(), place, blob.data(), blob.size(), SQLITE_STATIC) != SQLITE_OK) {
-    sqlite3_bind_null(statement_.get(), place);  // above SQLite's 1 GB: NOT NULL refuses the row as a conflict
+  } else if (sqlite3_bind_blob64(statement_.get(), place, blob.data(), blob.size(), SQLITE_STATIC) !=
+             SQLITE_OK) {
+    sqlite3_bind_null(statement_.get(),
+                      place);  // above SQLite's 1 GB: NOT NULL refuses the row as a conflict
   }
   return *this;
 }
@@ -82,18 +93,20 @@ std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(
 std::string_view Statement::blob(int column) const {
   const void* bytes = sqlite3_column_blob(statement_.get(), column);
   const int size = sqlite3_column_bytes(statement_.get(), column);
-  return bytes == nullptr ? std::string_view{} : std::string_view(static_cast<const char*>(bytes), static_cast<std::size_t>(size));
+  return bytes == nullptr ? std::string_view{}
+                          : std::string_view(static_cast<const char*>(bytes), static_cast<std::size_t>(size));
 }
 
 void Connection::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
 
 Result<Connection> Connection::open(const std::string& path, Access access, const char* vfs) {
-  struct stat status {};
+  struct stat status{};
   if (access == Access::read_only && ::stat(path.c_str(), &status) != 0) {
     return std::unexpected(errno_error(errno, "open the journal " + path));
   }
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                    (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+      (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   sqlite3* raw = nullptr;
   const int result = sqlite3_open_v2(path.c_str(), &raw, flags, vfs);
   Connection connection(raw);
@@ -107,7 +120,8 @@ Result<Connection> Connection::open(const std::string& path, Access access, cons
 
 Result<Statement> Connection::prepare(const char* statement) const {
   sqlite3_stmt* raw = nullptr;
-  const int result = sqlite3_prepare_v3(connection_.get(), statement, -1, SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+  const int result =
+      sqlite3_prepare_v3(connection_.get(), statement, -1, SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
   if (result != SQLITE_OK) return failure(connection_.get(), result);
   return Statement(raw);
 }
@@ -137,7 +151,8 @@ Result<ReadTransaction> ReadTransaction::begin(const Connection& connection) {
   return ReadTransaction(connection);
 }
 
-ReadTransaction::ReadTransaction(ReadTransaction&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+ReadTransaction::ReadTransaction(ReadTransaction&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)) {}
 
 ReadTransaction::~ReadTransaction() {
   if (connection_ != nullptr) static_cast<void>(connection_->execute(sql::kRollback));

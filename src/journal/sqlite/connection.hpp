@@ -41,7 +41,8 @@ class Statement {
 class Connection {
  public:
   enum class Access { read_write, read_only };
-  /// `vfs`: name of a registered VFS, or null. Errors: config (cannot be opened at all), not_found (read_only).
+  /// `vfs`: name of a registered VFS, or null. Errors: config (cannot be opened at all), not_found
+  /// (read_only).
   [[nodiscard]] static Result<Connection> open(const std::string& path, Access access, const char* vfs);
 
   [[nodiscard]] Result<Statement> prepare(const char* statement) const;

@@ -18,7 +18,8 @@ struct GuardedVfs::Impl {
   sqlite3_vfs vfs{};
 
   int before(FileOperation operation, const char* path) const {
-    return inject ? inject(operation, path == nullptr ? std::string_view{} : std::string_view(path)) : SQLITE_OK;
+    return inject ? inject(operation, path == nullptr ? std::string_view{} : std::string_view(path))
+                  : SQLITE_OK;
   }
   /// Remembers a failure of `result` and passes it on.
   int note(int result) {
@@ -37,7 +38,8 @@ struct GuardedFile {
   Impl* guard;
   const char* path;  // SQLite keeps it until xClose
 };
-constexpr std::size_t kRealOffset = (sizeof(GuardedFile) + alignof(std::max_align_t) - 1) & ~(alignof(std::max_align_t) - 1);
+constexpr std::size_t kRealOffset =
+    (sizeof(GuardedFile) + alignof(std::max_align_t) - 1) & ~(alignof(std::max_align_t) - 1);
 
 GuardedFile& guarded(sqlite3_file* file) { return *reinterpret_cast<GuardedFile*>(file); }
 sqlite3_file* real(sqlite3_file* file) {
@@ -47,14 +49,17 @@ sqlite3_file* real(sqlite3_file* file) {
 int close_file(sqlite3_file* file) { return real(file)->pMethods->xClose(real(file)); }
 
 int read_file(sqlite3_file* file, void* bytes, int count, sqlite3_int64 offset) {
-  if (const int fault = guarded(file).guard->before(FileOperation::read, guarded(file).path); fault != SQLITE_OK) return fault;
+  if (const int fault = guarded(file).guard->before(FileOperation::read, guarded(file).path);
+      fault != SQLITE_OK)
+    return fault;
   return real(file)->pMethods->xRead(real(file), bytes, count, offset);
 }
 
 int write_file(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
   Impl& guard = *guarded(file).guard;
   if (guard.failed.load(std::memory_order_relaxed)) return SQLITE_IOERR_WRITE;
-  if (const int fault = guard.before(FileOperation::write, guarded(file).path); fault != SQLITE_OK) return guard.note(fault);
+  if (const int fault = guard.before(FileOperation::write, guarded(file).path); fault != SQLITE_OK)
+    return guard.note(fault);
   return guard.note(real(file)->pMethods->xWrite(real(file), bytes, count, offset));
 }
 
@@ -66,14 +71,19 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
 int sync_file(sqlite3_file* file, int flags) {
   Impl& guard = *guarded(file).guard;
   if (guard.failed.load(std::memory_order_relaxed)) return SQLITE_IOERR_FSYNC;
-  if (const int fault = guard.before(FileOperation::sync, guarded(file).path); fault != SQLITE_OK) return guard.note(fault);
+  if (const int fault = guard.before(FileOperation::sync, guarded(file).path); fault != SQLITE_OK)
+    return guard.note(fault);
   return guard.note(real(file)->pMethods->xSync(real(file), flags));
 }
 
-int file_size(sqlite3_file* file, sqlite3_int64* size) { return real(file)->pMethods->xFileSize(real(file), size); }
+int file_size(sqlite3_file* file, sqlite3_int64* size) {
+  return real(file)->pMethods->xFileSize(real(file), size);
+}
 int lock_file(sqlite3_file* file, int level) { return real(file)->pMethods->xLock(real(file), level); }
 int unlock_file(sqlite3_file* file, int level) { return real(file)->pMethods->xUnlock(real(file), level); }
-int check_lock(sqlite3_file* file, int* held) { return real(file)->pMethods->xCheckReservedLock(real(file), held); }
+int check_lock(sqlite3_file* file, int* held) {
+  return real(file)->pMethods->xCheckReservedLock(real(file), held);
+}
 int control(sqlite3_file* file, int what, void* argument) {
   return real(file)->pMethods->xFileControl(real(file), what, argument);
 }
@@ -89,10 +99,10 @@ void shm_barrier(sqlite3_file* file) { real(file)->pMethods->xShmBarrier(real(fi
 int shm_unmap(sqlite3_file* file, int remove) { return real(file)->pMethods->xShmUnmap(real(file), remove); }
 
 // Version 2: without xFetch, so nothing is ever memory-mapped (reliability.md C2).
-constexpr sqlite3_io_methods kMethods{2,          close_file,  read_file,     write_file, truncate_file,   sync_file,
-                                      file_size,  lock_file,   unlock_file,   check_lock, control,         sector_size,
-                                      characteristics, shm_map, shm_lock,     shm_barrier, shm_unmap,      nullptr,
-                                      nullptr};
+constexpr sqlite3_io_methods kMethods{2,           close_file,  read_file,       write_file,  truncate_file,
+                                      sync_file,   file_size,   lock_file,       unlock_file, check_lock,
+                                      control,     sector_size, characteristics, shm_map,     shm_lock,
+                                      shm_barrier, shm_unmap,   nullptr,         nullptr};
 
 int open_file(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* flags_out) {
   Impl* guard = static_cast<Impl*>(vfs->pAppData);
@@ -113,8 +123,8 @@ GuardedVfs::GuardedVfs(FaultInjection inject) : impl_(std::make_unique<Impl>()) 
   impl_->inject = std::move(inject);
   impl_->real = sqlite3_vfs_find(nullptr);
   ATELIER_ASSERT(impl_->real != nullptr);
-  // Everything but xOpen is the real VFS's own function: those of unix take no state from the sqlite3_vfs but its
-  // pAppData, which only xOpen uses.
+  // Everything but xOpen is the real VFS's own function: those of unix take no state from the sqlite3_vfs but
+  // its pAppData, which only xOpen uses.
   impl_->vfs = *impl_->real;
   impl_->vfs.zName = impl_->name.c_str();
   impl_->vfs.pNext = nullptr;

@@ -5,7 +5,9 @@
 
 namespace atelier::journal::sqlite {
 
-Lane::Lane(std::string name) : thread_([this] { run(); }) { pthread_setname_np(thread_.native_handle(), name.c_str()); }
+Lane::Lane(std::string name) : thread_([this] { run(); }) {
+  pthread_setname_np(thread_.native_handle(), name.c_str());
+}
 
 Lane::~Lane() {
   {

@@ -29,10 +29,12 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
     return fail(Errc::config, fmt::format("{} is not a journal of Atelier", path));
   }
   if (version > sql::kSchemaVersion) {
-    return fail(Errc::newer_version, fmt::format("{} was written by a newer Atelier (schema version {})", path, version));
+    return fail(Errc::newer_version,
+                fmt::format("{} was written by a newer Atelier (schema version {})", path, version));
   }
   if (version < sql::kSchemaVersion) {
-    return fail(Errc::config, fmt::format("{} has an old schema: start the server once, it brings it up to date", path));
+    return fail(Errc::config,
+                fmt::format("{} has an old schema: start the server once, it brings it up to date", path));
   }
   std::unique_ptr<Reader> reader(new Reader(std::move(connection)));
   ATELIER_TRY_VOID(reader->prepare_statements());
@@ -64,7 +66,8 @@ Result<void> Reader::begin(ReplayCursor& cursor) {
     const auto first = found ? static_cast<std::uint64_t>(first_entry_.integer(0)) : 0;
     first_entry_.reset();
     if (first > cursor.after.value + 1) {
-      return fail(Errc::not_found, fmt::format("entries before {} are pruned: begin with the checkpoint", first));
+      return fail(Errc::not_found,
+                  fmt::format("entries before {} are pruned: begin with the checkpoint", first));
     }
     return {};
   }
@@ -80,7 +83,8 @@ Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
   ATELIER_TRY(const bool valid, valid_checkpoint_.step());
   const auto present = valid ? static_cast<std::uint64_t>(valid_checkpoint_.integer(0)) : 0;
   valid_checkpoint_.reset();
-  if (present != cursor.checkpoint) return fail(Errc::conflict, "the checkpoint was replaced while it was read");
+  if (present != cursor.checkpoint)
+    return fail(Errc::conflict, "the checkpoint was replaced while it was read");
   checkpoint_records_.bind(1, static_cast<std::int64_t>(cursor.checkpoint));
   checkpoint_records_.bind(2, static_cast<std::int64_t>(cursor.row)).bind(3, std::int64_t{kPageRows});
   std::size_t bytes = 0;

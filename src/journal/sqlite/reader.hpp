@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The reading connection: opened read-only, it can neither write nor checkpoint (core.md 7). Blocking; one thread at a
-// time. Each page is a short transaction of its own, so that it never keeps the log from being reused.
+// The reading connection: opened read-only, it can neither write nor checkpoint (core.md 7). Blocking; one
+// thread at a time. Each page is a short transaction of its own, so that it never keeps the log from being
+// reused.
 
 #include <memory>
 #include <optional>

@@ -27,7 +27,8 @@ class SqliteJournal final : public Journal {
     reader_lane_.reset();
     writer_lane_.reset();
     checkpoint_.reset();
-    reader_.reset();  // first: the last connection to close folds the log into the database, and only the writer can
+    reader_.reset();  // first: the last connection to close folds the log into the database, and only the
+                      // writer can
     writer_.reset();
   }
 
@@ -36,9 +37,8 @@ class SqliteJournal final : public Journal {
     if (state->failure) co_return std::unexpected(*state->failure);
     ATELIER_CO_TRY_VOID(check_batch(batch));
     if (batch.empty()) co_return std::vector<core::Entry>{};
-    auto work = [writer = writer_.get(), entries = std::move(batch), time = clock_.now(), wall = clock_.wall()]() mutable {
-      return writer->append(std::move(entries), time, wall);
-    };
+    auto work = [writer = writer_.get(), entries = std::move(batch), time = clock_.now(),
+                 wall = clock_.wall()]() mutable { return writer->append(std::move(entries), time, wall); };
     auto recorded = co_await run_blocking(*writer_lane_, std::move(work));
     if (recorded) {
       state->last = recorded->back().sequence;
@@ -76,8 +76,8 @@ class SqliteJournal final : public Journal {
     } done{*state};
     checkpoint_ = std::make_unique<CheckpointWriter>(*writer_, upto, std::move(records));
     while (true) {
-      // One step at a time through the writer's queue: commits that wait go in between. It also ends there: its
-      // statements belong to the writer's thread, and its records may be many.
+      // One step at a time through the writer's queue: commits that wait go in between. It also ends there:
+      // its statements belong to the writer's thread, and its records may be many.
       auto work = [slot = &checkpoint_]() -> Result<bool> {
         auto finished = (*slot)->step();
         if (!finished || *finished) slot->reset();

@@ -17,10 +17,10 @@ struct Options {
   FaultInjection inject;  // tests only
 };
 
-/// Opens or makes the database; blocks (recovery of the log included). The journal has a writer and a reader thread;
-/// it is destroyed before its Runtime, on the Runtime's thread, after the coroutines that use it.
-/// Errors: config (in use by another server, not a journal, cannot be opened: exit 2), newer_version (exit 3),
-/// disk_full, io.
+/// Opens or makes the database; blocks (recovery of the log included). The journal has a writer and a reader
+/// thread; it is destroyed before its Runtime, on the Runtime's thread, after the coroutines that use it.
+/// Errors: config (in use by another server, not a journal, cannot be opened: exit 2), newer_version (exit
+/// 3), disk_full, io.
 [[nodiscard]] Result<std::unique_ptr<Journal>> open(Runtime& runtime, Options options);
 
 /// For `journal dump` and `journal check`, also beside a running server: opens the database read-only.

@@ -29,7 +29,8 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
   std::unique_ptr<Writer> writer(new Writer(path));
   ATELIER_TRY_VOID(writer->lock_against_others());
   writer->vfs_ = std::make_unique<GuardedVfs>(std::move(inject));
-  ATELIER_TRY(Connection connection, Connection::open(path, Connection::Access::read_write, writer->vfs_->name()));
+  ATELIER_TRY(Connection connection,
+              Connection::open(path, Connection::Access::read_write, writer->vfs_->name()));
   writer->connection_.emplace(std::move(connection));
   ATELIER_TRY_VOID(writer->prepare_schema());
   ATELIER_TRY_VOID(writer->prepare_statements());
@@ -63,9 +64,10 @@ Result<void> Writer::prepare_schema() {
   const bool empty = *application == 0 && version == 0 && tables == 0;
   if (!empty && *application != sql::kApplicationId) return not_ours("another program's application_id");
   if (version > sql::kSchemaVersion) {
-    return fail(Errc::newer_version,
-                fmt::format("{} has schema version {}, this Atelier knows up to {}: it was written by a newer one", path_,
-                            version, sql::kSchemaVersion));
+    return fail(
+        Errc::newer_version,
+        fmt::format("{} has schema version {}, this Atelier knows up to {}: it was written by a newer one",
+                    path_, version, sql::kSchemaVersion));
   }
   ATELIER_TRY_VOID(connection_->execute(sql::kWriterSettings));
   ATELIER_TRY(Statement mode, connection_->prepare(sql::kGetJournalMode));
@@ -81,8 +83,8 @@ Result<void> Writer::migrate(std::int64_t from) {
   for (std::int64_t version = from; version < sql::kSchemaVersion; ++version) {
     // Schema and version in one transaction: a crash leaves either the old one or the new one.
     const std::string script =
-        fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT;", sql::kMigrations[version],
-                    sql::kApplicationId, version + 1);
+        fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT;",
+                    sql::kMigrations[version], sql::kApplicationId, version + 1);
     if (auto done = connection_->execute(script.c_str()); !done) {
       if (connection_->in_transaction()) static_cast<void>(connection_->execute(sql::kRollback));
       return done;
@@ -104,14 +106,15 @@ Result<void> Writer::prepare_statements() {
 Result<void> Writer::find_last() {
   ATELIER_TRY(Statement newest, connection_->prepare(sql::kLastEntry));
   ATELIER_TRY(const bool found, newest.step());
-  if (found) last_ = {{static_cast<std::uint64_t>(newest.integer(0))}, {newest.integer(1)}, {newest.integer(2)}};
+  if (found)
+    last_ = {{static_cast<std::uint64_t>(newest.integer(0))}, {newest.integer(1)}, {newest.integer(2)}};
   return {};
 }
 
 Result<Statement> Writer::prepare(const char* statement) { return connection_->prepare(statement); }
 
 Writer::FileIdentity Writer::identity(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return {};
   return {status.st_dev, status.st_ino};
 }
@@ -154,7 +157,8 @@ Result<void> Writer::insert(const NewEntry& entry, const LastEntry& numbers) {
   ATELIER_TRY_VOID(insert_entry_.run());
   for (const NewAttachment& attachment : entry.attachments) {
     const std::array<char, 16> id = id_bytes(attachment.ref.id);
-    insert_attachment_.bind(1, std::string_view(id.data(), id.size())).bind(2, std::string_view(*attachment.bytes));
+    insert_attachment_.bind(1, std::string_view(id.data(), id.size()))
+        .bind(2, std::string_view(*attachment.bytes));
     auto stored = insert_attachment_.run();
     if (!stored && stored.error().code == Errc::conflict) {
       return fail(Errc::conflict, fmt::format("attachment {} is stored already", attachment.ref.id.hex()));
@@ -166,9 +170,12 @@ Result<void> Writer::insert(const NewEntry& entry, const LastEntry& numbers) {
 
 Result<void> Writer::begin() {
   if (failure_) return std::unexpected(*failure_);
-  if (vfs_->failed()) return latch(Error{Errc::io, "a write or fsync of the journal failed in its automatic checkpoint"});
+  if (vfs_->failed())
+    return latch(Error{Errc::io, "a write or fsync of the journal failed in its automatic checkpoint"});
   if (identity(path_) != database_ || identity(path_ + "-wal") != wal_) {
-    return latch(Error{Errc::io, fmt::format("{} or its -wal file was moved, deleted or replaced while it was open", path_)});
+    return latch(
+        Error{Errc::io,
+              fmt::format("{} or its -wal file was moved, deleted or replaced while it was open", path_)});
   }
   if (auto begun = begin_.run(); !begun) return undo(std::move(begun).error());
   return {};

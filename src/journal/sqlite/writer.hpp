@@ -36,8 +36,8 @@ class Writer {
   /// One commit, every entry with `time` and `wall`; gives the entries of the batch as recorded.
   [[nodiscard]] Result<std::vector<core::Entry>> append(Batch batch, Time time, WallTime wall);
 
-  /// One transaction around `body() -> Result<void>`. After an error nothing of it is stored; io latches: from then on
-  /// every call fails, and nothing is written or synced any more.
+  /// One transaction around `body() -> Result<void>`. After an error nothing of it is stored; io latches:
+  /// from then on every call fails, and nothing is written or synced any more.
   template <class Body>
   [[nodiscard]] Result<void> transaction(Body body) {
     ATELIER_TRY_VOID(begin());

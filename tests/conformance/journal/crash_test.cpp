@@ -52,7 +52,8 @@ int append_until_killed(const std::string& path) {
     co_return co_await append_for_ever(**journal);
   };
   int status = 0;
-  asio::co_spawn(runtime.executor(), replay_and_append(), [&](std::exception_ptr, int code) { status = code; });
+  asio::co_spawn(runtime.executor(), replay_and_append(),
+                 [&](std::exception_ptr, int code) { status = code; });
   runtime.run();
   return status;
 }
@@ -60,7 +61,8 @@ int append_until_killed(const std::string& path) {
 namespace sqlite {
 namespace {
 
-/// Runs the child until it dies by itself or has acknowledged `acks_max` batches; gives the last sequence acknowledged.
+/// Runs the child until it dies by itself or has acknowledged `acks_max` batches; gives the last sequence
+/// acknowledged.
 std::uint64_t run_child(const std::string& path, const std::string& crash_at, int acks_max) {
   std::array<int, 2> pipe_ends{};
   REQUIRE(pipe2(pipe_ends.data(), O_CLOEXEC) == 0);
@@ -91,7 +93,8 @@ std::uint64_t run_child(const std::string& path, const std::string& crash_at, in
   return acknowledged;
 }
 
-/// Opens what the child left and gives the number of entries; whole batches, all attachments, a whole checkpoint.
+/// Opens what the child left and gives the number of entries; whole batches, all attachments, a whole
+/// checkpoint.
 std::uint64_t look(SqliteRig& rig) {
   auto journal = rig.open();
   REQUIRE_MESSAGE(journal, journal.error().what);
@@ -119,15 +122,17 @@ TEST_CASE("a kill at a named point loses nothing that was acknowledged") {
     const char* point;
     std::uint64_t unacknowledged;  // batches stored beyond the last acknowledged one
   };
-  for (const Case& point : {Case{"journal_before_write", 0}, Case{"journal_before_commit", 0}, Case{"journal_after_commit", 1},
-                            Case{"journal_checkpoint_slice", 0}, Case{"journal_before_checkpoint_flip", 0},
-                            Case{"journal_after_checkpoint_flip", 0}}) {
+  for (const Case& point :
+       {Case{"journal_before_write", 0}, Case{"journal_before_commit", 0}, Case{"journal_after_commit", 1},
+        Case{"journal_checkpoint_slice", 0}, Case{"journal_before_checkpoint_flip", 0},
+        Case{"journal_after_checkpoint_flip", 0}}) {
     SqliteRig rig;
     std::uint64_t before = 0;
     for (int passing : {1, 2, 5}) {  // each on what the one before left
       CAPTURE(point.point);
       CAPTURE(passing);
-      const std::uint64_t acknowledged = run_child(rig.path(), fmt::format("{}:{}", point.point, passing), -1);
+      const std::uint64_t acknowledged =
+          run_child(rig.path(), fmt::format("{}:{}", point.point, passing), -1);
       const std::uint64_t expected = std::max(acknowledged, before) + point.unacknowledged * kBatch;
       before = look(rig);
       CHECK(before == expected);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A golden journal of every release is kept and must open, with the same meaning, in every later one (core.md 1).
-// Made once per release, when its events are final, and never again:
-//   build/dev/tests/conformance/journal/conformance_journal --make-golden tests/conformance/journal/golden/issue-1
+// A golden journal of every release is kept and must open, with the same meaning, in every later one (core.md
+// 1). Made once per release, when its events are final, and never again:
+//   build/dev/tests/conformance/journal/conformance_journal --make-golden
+//   tests/conformance/journal/golden/issue-1
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -49,7 +50,8 @@ std::vector<core::CheckpointRecord> golden_records() {
   RandomRecords random(2);
   std::vector<core::CheckpointRecord> records;
   for (std::size_t i = 0; i < 2 * std::variant_size_v<core::CheckpointRecord>; ++i) {
-    records.push_back(random.alternative<core::CheckpointRecord>(i % std::variant_size_v<core::CheckpointRecord>));
+    records.push_back(
+        random.alternative<core::CheckpointRecord>(i % std::variant_size_v<core::CheckpointRecord>));
   }
   return records;
 }
@@ -78,7 +80,8 @@ awaitable<Result<void>> write_golden(Journal& journal) {
 int make_golden(const std::string& stem) {
   const std::string path = stem + ".db";
   if (fs::exists(path)) {
-    std::fprintf(stderr, "%s exists: a golden journal is made once (remove it if its release is not out)\n", path.c_str());
+    std::fprintf(stderr, "%s exists: a golden journal is made once (remove it if its release is not out)\n",
+                 path.c_str());
     return 1;
   }
   {
@@ -113,7 +116,8 @@ TEST_CASE("the golden journal of every release opens and means what it meant") {
     SqliteRig rig;
     fs::copy_file(file.path(), rig.path());
     std::vector<core::Entry> entries;
-    const auto journal = open_and_replay(rig, entries);  // migrates; after the checkpoint there are three entries
+    const auto journal =
+        open_and_replay(rig, entries);  // migrates; after the checkpoint there are three entries
     CHECK(entries.size() == 3);
     auto text = dump_of(rig.path());
     REQUIRE_MESSAGE(text, text.error().what);

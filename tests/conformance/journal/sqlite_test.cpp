@@ -62,14 +62,16 @@ TEST_CASE("a journal written by a newer release is refused and left as it is") {
   CHECK(entries.size() == 3);
 }
 
-TEST_CASE("another program's database, a file that is none, and a missing folder are configuration mistakes") {
+TEST_CASE(
+    "another program's database, a file that is none, and a missing folder are configuration mistakes") {
   SqliteRig rig;
   SUBCASE("tables without our mark") { shell(rig.path(), "CREATE TABLE recipes (name TEXT)"); }
   SUBCASE("another mark") { shell(rig.path(), "PRAGMA application_id = 77"); }
   SUBCASE("no database") { std::ofstream(rig.path()) << std::string(5'000, 'x'); }
   SUBCASE("a folder in its place") { fs::create_directory(rig.path()); }
   CHECK(open_error(rig).code == Errc::config);
-  CHECK(sqlite::open(rig.real_runtime, {rig.folder.file("missing") + "/atelier.db", {}}).error().code == Errc::config);
+  CHECK(sqlite::open(rig.real_runtime, {rig.folder.file("missing") + "/atelier.db", {}}).error().code ==
+        Errc::config);
   CHECK(open_reader(rig.folder.file("missing.db")).error().code == Errc::not_found);
 }
 
@@ -117,7 +119,7 @@ TEST_CASE("an fsync that fails in the automatic checkpoint, which SQLite hides, 
   failing = true;  // only this thread's appends below run the hook
   std::uint64_t acknowledged = 0;
   Errc code{};
-  for (std::uint64_t seed = 1; seed < 40; ++seed) {  // 1,000 pages are reached after about 20
+  for (std::uint64_t seed = 1; seed < 40; ++seed) {  // the log's 4 MB are reached after about 20
     auto entries = rig.get((*journal)->append(submits(seed, 1, 200'000)));
     if (entries) {
       acknowledged = entries->back().sequence.value;
@@ -139,7 +141,8 @@ TEST_CASE("a log cut off or damaged anywhere loses at most its end, never half a
   {
     auto journal = rig.open();
     REQUIRE(journal);
-    for (std::uint64_t seed = 1; seed <= 20; ++seed) REQUIRE(rig.get((*journal)->append(submits(seed, 3, 700))));
+    for (std::uint64_t seed = 1; seed <= 20; ++seed)
+      REQUIRE(rig.get((*journal)->append(submits(seed, 3, 700))));
     // A copy while it is open is what a power cut leaves.
     fs::copy_file(rig.path(), rig.folder.file("cut.db"));
     fs::copy_file(rig.path() + "-wal", rig.folder.file("cut.db-wal"));

@@ -31,7 +31,8 @@ Batch submits(std::uint64_t seed, std::size_t count, std::size_t bytes) {
 }
 
 bool same(const core::Entry& a, const core::Entry& b) {
-  return a.sequence == b.sequence && a.time == b.time && a.wall == b.wall && a.origin == b.origin && a.event == b.event;
+  return a.sequence == b.sequence && a.time == b.time && a.wall == b.wall && a.origin == b.origin &&
+         a.event == b.event;
 }
 
 std::unique_ptr<Journal> open_and_replay(Rig& rig, std::vector<core::Entry>& entries) {
@@ -212,7 +213,8 @@ void attachments(Rig& rig) {
   auto journal = open_empty(rig);
   SUBCASE("empty and large attachments are stored; an unknown one is not found") {
     Batch batch;
-    for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{4'096}, std::size_t{300'000}, std::size_t{8} << 20}) {
+    for (std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{4'096}, std::size_t{300'000}, std::size_t{8} << 20}) {
       auto content = std::make_shared<const std::string>(size, 'x');
       core::Submitted submitted;
       submitted.prompt = {{9, size + 1}, sha256(*content), size};
@@ -252,7 +254,8 @@ std::vector<core::CheckpointRecord> some_records(std::uint64_t seed, std::size_t
   RandomRecords random(seed);
   std::vector<core::CheckpointRecord> records;
   for (std::size_t i = 0; i < count; ++i) {
-    records.push_back(random.alternative<core::CheckpointRecord>(i % std::variant_size_v<core::CheckpointRecord>));
+    records.push_back(
+        random.alternative<core::CheckpointRecord>(i % std::variant_size_v<core::CheckpointRecord>));
   }
   return records;
 }
@@ -389,7 +392,8 @@ void failures(Rig& rig) {
     CHECK(reopen(rig).entries.size() == 6);
     CHECK(check(*rig.reader()).problems.empty());
   }
-  SUBCASE("a broken disk fails the append and every one after it; a new process finds what was acknowledged") {
+  SUBCASE(
+      "a broken disk fails the append and every one after it; a new process finds what was acknowledged") {
     rig.break_disk();
     auto failed = rig.get(journal->append(submits(2, 3, 100)));
     CHECK(code_of(failed) == Errc::io);

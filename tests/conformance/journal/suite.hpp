@@ -46,7 +46,8 @@ void journal_suite(const MakeRig& make);
 
 // What the tests of one backend use, too.
 
-/// A batch of `count` submits; each has an attachment of `bytes` bytes if `bytes` is above 0. `seed`: for their ids.
+/// A batch of `count` submits; each has an attachment of `bytes` bytes if `bytes` is above 0. `seed`: for
+/// their ids.
 [[nodiscard]] Batch submits(std::uint64_t seed, std::size_t count, std::size_t bytes);
 /// Opens and replays everything into `entries`.
 [[nodiscard]] std::unique_ptr<Journal> open_and_replay(Rig& rig, std::vector<core::Entry>& entries);

@@ -13,11 +13,13 @@ Config::Outcome read_file(std::string text) {
 }
 
 TEST_CASE("all mistakes of a file are reported together, each with its line") {
-  const auto outcome = read_file("NUM_USERS=20\nLEASE_TTL=2s\n\nNUM_USER=3\nQUEUE_MODE=lifo\nHTTP_PORT=99999\n");
+  const auto outcome =
+      read_file("NUM_USERS=20\nLEASE_TTL=2s\n\nNUM_USER=3\nQUEUE_MODE=lifo\nHTTP_PORT=99999\n");
   REQUIRE(outcome.mistakes.size() == 4);
   CHECK(outcome.mistakes[0] == ".env:4: NUM_USER is not a key; did you mean NUM_USERS?");
   CHECK(outcome.mistakes[1] == ".env:6: HTTP_PORT: \"99999\" is above the maximum \"65535\"");
-  CHECK(outcome.mistakes[2] == ".env:5: QUEUE_MODE: \"lifo\" is none of fifo, round_robin, round-robin, priority");
+  CHECK(outcome.mistakes[2] ==
+        ".env:5: QUEUE_MODE: \"lifo\" is none of fifo, round_robin, round-robin, priority");
   CHECK(outcome.mistakes[3] == ".env:2: LEASE_TTL: \"2s\" is below the minimum \"5s\"");
 }
 

@@ -7,7 +7,8 @@
 namespace atelier {
 namespace {
 
-/// The exit status of a child in which `point` is armed to end it at the `passings`-th passing and passed three times.
+/// The exit status of a child in which `point` is armed to end it at the `passings`-th passing and passed
+/// three times.
 int status_of_child(const char* point, long passings) {
   const pid_t child = fork();
   if (child == 0) {

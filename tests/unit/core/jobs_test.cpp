@@ -22,8 +22,13 @@ TEST_CASE("a job goes from queued to leased to running to its one end") {
   const auto effects = world.ended(job);
   REQUIRE(CoreWorld::find<JobEnded>(effects) != nullptr);
   CHECK(world.core.job(job) == nullptr);
-  CHECK(CoreWorld::find<Refused>(world.post(Ended{.job = job, .epoch = Epoch{1}, .outcome = Outcome::failed, .reason = {},
-                                                  .sentence = {}, .report = {}}))->reason == NoEffect::already_ended);
+  CHECK(CoreWorld::find<Refused>(world.post(Ended{.job = job,
+                                                  .epoch = Epoch{1},
+                                                  .outcome = Outcome::failed,
+                                                  .reason = {},
+                                                  .sentence = {},
+                                                  .report = {}}))
+            ->reason == NoEffect::already_ended);
 }
 
 TEST_CASE("in fifo the smallest place is next, and the owner's number says which of their jobs takes it") {
@@ -44,7 +49,8 @@ TEST_CASE("in fifo the smallest place is next, and the owner's number says which
   CHECK(order == std::vector<JobId>{a2, b1, a1});
 }
 
-TEST_CASE("a lease that expires puts its job back at the head of its owner's lane, and the ghost is refused") {
+TEST_CASE(
+    "a lease that expires puts its job back at the head of its owner's lane, and the ghost is refused") {
   CoreWorld world;
   world.join("gpu-1");
   const JobId job = world.submit(1);
@@ -118,7 +124,8 @@ TEST_CASE("a cancel of a waiting job ends it at once, of a running one after ten
   const JobId running = world.submit(1);
   world.settle();
   world.started(running);
-  CHECK(CoreWorld::find<StopWanted>(world.post(CancelRequested{.job = running, .by = "participant"})) != nullptr);
+  CHECK(CoreWorld::find<StopWanted>(world.post(CancelRequested{.job = running, .by = "participant"})) !=
+        nullptr);
   const Decision soon = world.core.decide(world.now + milliseconds{9'999});
   CHECK(soon.proposals.empty());
   REQUIRE(soon.next_at);
@@ -162,8 +169,11 @@ TEST_CASE("caps on waiting jobs count what is between admit and apply") {
   const auto refused = world.core.admit(next, caps, {.of_participant = 2, .in_all = 2});
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == Errc::queue_full);
-  CHECK(world.core.admit(next, {.waiting_per_participant_max = 0, .waiting_max = 3}, {.of_participant = 0, .in_all = 2}).error().code ==
-        Errc::queue_full);
+  CHECK(world.core
+            .admit(next, {.waiting_per_participant_max = 0, .waiting_max = 3},
+                   {.of_participant = 0, .in_all = 2})
+            .error()
+            .code == Errc::queue_full);
 }
 
 TEST_CASE("a hard limit of a container refuses and stores nothing") {

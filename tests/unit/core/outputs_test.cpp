@@ -35,7 +35,9 @@ struct Running {
     event.files = std::move(files);
     return world.post(std::move(event));
   }
-  std::vector<std::string> names(JobId id, const std::string& node) { return world.core.unlinked(id, node)->names; }
+  std::vector<std::string> names(JobId id, const std::string& node) {
+    return world.core.unlinked(id, node)->names;
+  }
 };
 
 TEST_CASE("names go on from what the folder has, from what was given, and from ComfyUI's own number") {
@@ -118,7 +120,8 @@ TEST_CASE("the counters of names are bounded per participant") {
     world.post(event);
   }
   std::size_t counters = 0;
-  for (const CheckpointRecord& record : world.core.export_facts()) counters += std::holds_alternative<NameCounter>(record) ? 1 : 0;
+  for (const CheckpointRecord& record : world.core.export_facts())
+    counters += std::holds_alternative<NameCounter>(record) ? 1 : 0;
   CHECK(counters == 4);
 }
 

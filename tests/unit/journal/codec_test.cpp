@@ -24,7 +24,8 @@ Result<Variant> decode_as(std::string_view bytes) {
 }
 
 template <class Variant>
-void every_kind(const std::function<void(RandomRecords&, const Variant&, const std::string&)>& check, int rounds) {
+void every_kind(const std::function<void(RandomRecords&, const Variant&, const std::string&)>& check,
+                int rounds) {
   RandomRecords random(20261);
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < std::variant_size_v<Variant>; ++i) {
@@ -52,7 +53,9 @@ void round_trip() {
 }
 
 TEST_CASE("every event comes back as it was written, in one form") { round_trip<core::Event>(); }
-TEST_CASE("every checkpoint record comes back as it was written, in one form") { round_trip<core::CheckpointRecord>(); }
+TEST_CASE("every checkpoint record comes back as it was written, in one form") {
+  round_trip<core::CheckpointRecord>();
+}
 
 template <class Variant>
 void truncations() {
@@ -90,7 +93,8 @@ void garbage() {
             CHECK((decoded.error().code == Errc::io || decoded.error().code == Errc::newer_version));
             continue;
           }
-          ++accepted;  // then it means something: written anew it stays as it is (a nested record may have grown members)
+          ++accepted;  // then it means something: written anew it stays as it is (a nested record may have
+                       // grown members)
           std::string once, twice;
           encode(*decoded, once);
           auto again = decode_as<Variant>(once);
@@ -99,7 +103,8 @@ void garbage() {
           CHECK(once == twice);
         }
         std::string noise;
-        for (std::uint64_t left = random.bits() % 300; left > 0; --left) noise.push_back(static_cast<char>(random.bits()));
+        for (std::uint64_t left = random.bits() % 300; left > 0; --left)
+          noise.push_back(static_cast<char>(random.bits()));
         static_cast<void>(decode_as<Variant>(noise));
       },
       40);
@@ -114,7 +119,7 @@ TEST_CASE("garbage is refused or means something that can be written, and never 
 TEST_CASE("a length above the bytes that are there is refused before anything is allocated") {
   std::string bytes;
   encode(core::Event{core::WorkshopOpened{}}, bytes);
-  bytes.resize(bytes.size() - 1);      // the length of `release`
+  bytes.resize(bytes.size() - 1);  // the length of `release`
   record_codec::put(bytes, 1ULL << 40);
   auto decoded = decode_event(bytes);
   REQUIRE(!decoded);
@@ -202,8 +207,9 @@ TEST_CASE("numbers keep their edges") {
     ATELIER_FIELDS(Numbers, u64, i64, real, flag, u8);
   };
   using Limits = std::numeric_limits<std::int64_t>;
-  for (const Numbers& numbers : {Numbers{~0ULL, Limits::min(), -0.0, true, 255}, Numbers{1ULL << 63, Limits::max(), 1e308, false, 0},
-                                 Numbers{127, -1, 0.1, true, 127}, Numbers{128, 1, HUGE_VAL, true, 128}}) {
+  for (const Numbers& numbers :
+       {Numbers{~0ULL, Limits::min(), -0.0, true, 255}, Numbers{1ULL << 63, Limits::max(), 1e308, false, 0},
+        Numbers{127, -1, 0.1, true, 127}, Numbers{128, 1, HUGE_VAL, true, 128}}) {
     std::string bytes;
     record_codec::write(bytes, numbers);
     record_codec::Source in(bytes);
@@ -221,10 +227,12 @@ TEST_CASE("numbers keep their edges") {
 }
 
 TEST_CASE("an entry prints as one line of JSON with wire names") {
-  core::Entry entry{{3}, {1500}, {1'800'000'000'000}, {{1}, 9}, core::ModeChanged{core::QueueMode::fifo, "a\"\xff"}};
-  CHECK(to_json(entry) ==
-        R"({"sequence":3,"time":1500,"wall":1800000000000,"gateway":1,"ticket":9,"kind":"mode_changed","version":1,)"
-        "\"event\":{\"mode\":\"fifo\",\"by\":\"a\\\"\xef\xbf\xbd\"}}");
+  core::Entry entry{
+      {3}, {1500}, {1'800'000'000'000}, {{1}, 9}, core::ModeChanged{core::QueueMode::fifo, "a\"\xff"}};
+  CHECK(
+      to_json(entry) ==
+      R"({"sequence":3,"time":1500,"wall":1800000000000,"gateway":1,"ticket":9,"kind":"mode_changed","version":1,)"
+      "\"event\":{\"mode\":\"fifo\",\"by\":\"a\\\"\xef\xbf\xbd\"}}");
 }
 
 TEST_CASE("every event and record prints, and names its attachments") {
@@ -242,7 +250,8 @@ TEST_CASE("every event and record prints, and names its attachments") {
   REQUIRE(named.size() == 2);
   CHECK(named[0].id == Key128{1, 2});
   CHECK(named[1].id == Key128{3, 4});
-  CHECK(to_json(core::CheckpointRecord{summary}).starts_with(R"({"checkpoint":"summary","version":1,"record":{"job":0,)"));
+  CHECK(to_json(core::CheckpointRecord{summary})
+            .starts_with(R"({"checkpoint":"summary","version":1,"record":{"job":0,)"));
 }
 
 }  // namespace

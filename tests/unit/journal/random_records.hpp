@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Random instances of every event and checkpoint record, from a seed: for round trips, and for the golden journal.
+// Random instances of every event and checkpoint record, from a seed: for round trips, and for the golden
+// journal.
 
 #include <array>
 #include <random>
@@ -43,7 +44,8 @@ class RandomRecords {
   }
   void fill(std::string& value) {
     value.clear();
-    for (std::uint64_t left = engine_() % 12; left > 0; --left) value.push_back(static_cast<char>('a' + engine_() % 26));
+    for (std::uint64_t left = engine_() % 12; left > 0; --left)
+      value.push_back(static_cast<char>('a' + engine_() % 26));
   }
   void fill(Key128& value) { value = {engine_(), engine_()}; }
   void fill(Digest& value) {

@@ -12,7 +12,8 @@ namespace {
 
 using wire::fields;
 
-// Fills every field of a message with random values inside its limits, through the codec's own list of fields.
+// Fills every field of a message with random values inside its limits, through the codec's own list of
+// fields.
 class Filler {
  public:
   static constexpr bool kWrites = false;
@@ -29,9 +30,11 @@ class Filler {
   }
   void operator()(std::string_view, bool& value) { value = random_() % 2 == 0; }
   void operator()(std::string_view, std::string& value, wire::Bytes bytes = {}) {
-    static constexpr std::string_view kPieces[] = {"a", "/", "\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x8e\xa8", "{", " "};
+    static constexpr std::string_view kPieces[] = {
+        "a", "/", "\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x8e\xa8", "{", " "};
     value.clear();
-    for (std::uint64_t left = random_() % 12; left > 0 && value.size() + 4 <= bytes.most; --left) value += kPieces[random_() % 10];
+    for (std::uint64_t left = random_() % 12; left > 0 && value.size() + 4 <= bytes.most; --left)
+      value += kPieces[random_() % 10];
   }
   void operator()(std::string_view, Digest& digest) { digest = sha256(std::to_string(random_())); }
   void operator()(std::string_view, Key128& key) { key = Key128{random_(), random_()}; }
@@ -80,10 +83,18 @@ std::string damaged(std::string frame, std::mt19937_64& random) {
   for (int i = 0; i < 3 && !frame.empty(); ++i) {
     const std::size_t at = random() % frame.size();
     switch (random() % 4) {
-      case 0: frame[at] = static_cast<char>(random()); break;
-      case 1: frame.erase(at, random() % 8); break;
-      case 2: frame.insert(at, frame.substr(random() % frame.size(), random() % 16)); break;
-      default: frame.insert(at, "[{\"-1e999"); break;
+      case 0:
+        frame[at] = static_cast<char>(random());
+        break;
+      case 1:
+        frame.erase(at, random() % 8);
+        break;
+      case 2:
+        frame.insert(at, frame.substr(random() % frame.size(), random() % 16));
+        break;
+      default:
+        frame.insert(at, "[{\"-1e999");
+        break;
     }
   }
   return frame;
@@ -125,7 +136,8 @@ TEST_CASE("a preview comes back from its binary frame as it was") {
   auto back = decode_preview(bytes);
   REQUIRE(back);
   CHECK(*back == preview);
-  for (std::size_t cut = 0; cut < 24; ++cut) CHECK_FALSE(decode_preview(std::string_view(bytes).substr(0, cut)));
+  for (std::size_t cut = 0; cut < 24; ++cut)
+    CHECK_FALSE(decode_preview(std::string_view(bytes).substr(0, cut)));
   CHECK(decode_preview(std::string(kPreviewBytesMax + 1, '\0')).error().code == Errc::too_large);
 }
 
