@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Closed-loop load of POST /user/N/prompt: every connection sends its next prompt when the last one was
+// answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES -> one JSON object. Loopback only.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Connection {
+  int fd = -1;
+  std::string out, in;
+  std::size_t sent = 0;
+  Clock::time_point begun;
+};
+
+/// A graph of about `bytes`: one save node behind a chain of as many nodes as it takes, as people's workflows
+/// are.
+std::string graph_of(std::size_t bytes) {
+  std::string graph =
+      R"("1":{"class_type":"EmptyImage","inputs":{"width":16,"height":16,"batch_size":1,"color":0},"_meta":{"title":"Empty Image"}})";
+  int last = 1;
+  for (int next = 2; graph.size() + 220 < bytes; ++next) {
+    // ComfyUI refuses chains of more than 500 nodes, so every 100th begins a new branch.
+    if (next % 100 == 0) {
+      graph += fmt::format(
+          R"(,"{}":{{"class_type":"EmptyImage","inputs":{{"width":16,"height":16,"batch_size":1,"color":0}}}})",
+          next);
+    } else {
+      graph += fmt::format(
+          R"(,"{}":{{"class_type":"ImageInvert","inputs":{{"image":["{}",0]}},"_meta":{{"title":"Invert Image {}"}}}})",
+          next, last, next);
+    }
+    last = next;
+  }
+  const std::string pad = graph.size() + 220 < bytes ? std::string(bytes - graph.size() - 220, 'x') : "";
+  graph += fmt::format(
+      R"(,"9999":{{"class_type":"SaveImage","inputs":{{"images":["{}",0],"filename_prefix":"bench"}},"_meta":{{"title":"{}"}}}})",
+      last, pad);
+  return graph;
+}
+
+class Load {
+ public:
+  Load(int port, int connections, double seconds, std::size_t bytes)
+      : port_(port),
+        seconds_(seconds),
+        graph_(graph_of(bytes)),
+        connections_(static_cast<std::size_t>(connections)) {}
+
+  int run() {
+    epoll_ = ::epoll_create1(0);
+    for (std::size_t i = 0; i < connections_.size(); ++i) open(i);
+    const Clock::time_point begun = Clock::now();
+    const auto end =
+        begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds_));
+    std::vector<epoll_event> events(connections_.size());
+    while (Clock::now() < end) {
+      const int ready = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 100);
+      for (int i = 0; i < ready; ++i) step(events[static_cast<std::size_t>(i)].data.u64);
+    }
+    const double took = std::chrono::duration<double>(Clock::now() - begun).count();
+    std::ranges::sort(latencies_);
+    const auto percentile = [&](double q) {
+      return latencies_.empty()
+                 ? 0.0
+                 : latencies_[std::min(latencies_.size() - 1,
+                                       static_cast<std::size_t>(q * static_cast<double>(latencies_.size())))];
+    };
+    fmt::print(
+        R"({{"prompt_bytes":{},"submits_per_second":{:.0f},"p50_ms":{:.2f},"p99_ms":{:.2f},"refused":{}}})"
+        "\n",
+        graph_.size(), static_cast<double>(latencies_.size()) / took, percentile(0.5), percentile(0.99),
+        refused_);
+    if (refused_ > 0) fmt::print(stderr, "first refusal: {}\n", first_refusal_);
+    return 0;
+  }
+
+ private:
+  void open(std::size_t index) {
+    Connection& connection = connections_[index];
+    connection.fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port_));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+      fmt::print(stderr, "cannot connect to port {}\n", port_);
+      std::exit(1);
+    }
+    const int on = 1;
+    ::setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = index;
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
+    send_next(index);
+  }
+
+  void send_next(std::size_t index) {
+    Connection& connection = connections_[index];
+    const std::string body = fmt::format(R"({{"client_id":"bench","prompt_id":"b{}-{}-{}","prompt":{{{}}}}})",
+                                         ::getpid(), index, ++counter_, graph_);
+    connection.out = fmt::format(
+        "POST /user/{}/prompt HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: "
+        "application/json\r\nContent-Length: {}\r\n\r\n{}",
+        1 + index % 20, port_, body.size(), body);
+    connection.in.clear();
+    connection.begun = Clock::now();
+    for (std::size_t sent = 0; sent < connection.out.size();) {
+      const ssize_t done =
+          ::send(connection.fd, connection.out.data() + sent, connection.out.size() - sent, MSG_NOSIGNAL);
+      if (done <= 0) std::exit(1);
+      sent += static_cast<std::size_t>(done);
+    }
+  }
+
+  void step(std::size_t index) {
+    Connection& connection = connections_[index];
+    char buffer[16384];
+    const ssize_t got = ::recv(connection.fd, buffer, sizeof buffer, 0);
+    if (got <= 0) {
+      fmt::print(stderr, "the server closed a connection\n");
+      std::exit(1);
+    }
+    connection.in.append(buffer, static_cast<std::size_t>(got));
+    const std::size_t head = connection.in.find("\r\n\r\n");
+    if (head == std::string::npos) return;
+    std::size_t length = 0;
+    for (const char* name : {"Content-Length: ", "content-length: "}) {
+      const std::size_t at = connection.in.find(name);
+      if (at < head) length = std::strtoul(connection.in.c_str() + at + 16, nullptr, 10);
+    }
+    if (connection.in.size() < head + 4 + length) return;
+    if (connection.in.starts_with("HTTP/1.1 200")) {
+      latencies_.push_back(
+          std::chrono::duration<double, std::milli>(Clock::now() - connection.begun).count());
+    } else {
+      if (refused_++ == 0) first_refusal_ = connection.in.substr(0, 400);
+    }
+    send_next(index);
+  }
+
+  int port_;
+  double seconds_;
+  std::string graph_;
+  std::vector<Connection> connections_;
+  int epoll_ = -1;
+  std::uint64_t counter_ = 0, refused_ = 0;
+  std::string first_refusal_;
+  std::vector<double> latencies_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    fmt::print(stderr, "submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES\n");
+    return 2;
+  }
+  return Load(std::atoi(argv[1]), std::atoi(argv[2]), std::atof(argv[3]), std::strtoul(argv[4], nullptr, 10))
+      .run();
+}
