@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""Starts and kills the real processes for the integration tests, and speaks to them over loopback. Only the standard library."""
+import json, os, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
+
+BIN = os.environ.get('ATELIER_BIN_DIR') or os.path.join(os.path.dirname(__file__), '..', '..', 'build', 'release')
+WORK = os.environ.get('ATELIER_TEST_DIR') or tempfile.mkdtemp(prefix='atelier-test-')
+
+
+def until(condition, what, seconds=30.0):
+    """Polls until condition() gives something true, and gives that."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f'gave up after {seconds:g} s waiting for {what}')
+
+
+class Process:
+    """One program with its output in a file."""
+
+    def __init__(self, name, arguments, env=None):
+        self.name = name
+        self.path = os.path.join(WORK, f'{name}-{time.monotonic_ns()}.log')
+        self.log = open(self.path, 'wb')
+        self.child = subprocess.Popen(arguments, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                      env={**os.environ, **(env or {})}, cwd=WORK, start_new_session=True)
+
+    def text(self):
+        with open(self.path, errors='replace') as file:
+            return file.read()
+
+    def line(self, prefix, seconds=30.0):
+        """The rest of the first line that begins with `prefix`."""
+        def look():
+            for line in self.text().splitlines():
+                if line.startswith(prefix):
+                    return line[len(prefix):].strip() or ' '
+            if self.child.poll() is not None:
+                raise AssertionError(f'{self.name} ended with {self.child.returncode}:\n{self.text()}')
+            return None
+        return until(look, f'"{prefix}" from {self.name}', seconds)
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self, seconds=20.0):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(timeout=seconds)
+
+
+class Workshop:
+    """serve, an engine and workers on one data folder."""
+
+    def __init__(self, name, **env):
+        self.data = os.path.join(WORK, name)
+        self.env = {'NUM_USERS': '20', 'LEASE_TTL': '5s', **env}
+        self.processes = []
+        self.port = 0
+        self.url = None
+
+    def start(self, name, arguments, env=None):
+        process = Process(name, arguments, env)
+        self.processes.append(process)
+        return process
+
+    def serve(self, env=None):
+        arguments = [os.path.join(BIN, 'atelier'), 'serve', '--data', self.data, '--port', str(self.port)]
+        self.server = self.start('serve', arguments, {**self.env, **(env or {})})
+        self.url = self.server.line('ready ').rstrip('/')
+        self.port = int(self.url.rsplit(':', 1)[1])
+        return self.server
+
+    def engine(self, step_ms=0):
+        arguments = [os.path.join(BIN, 'atelier-rehearsal'), '--port', '0', '--step-ms', str(step_ms)]
+        process = self.start('rehearsal', arguments)
+        self.engine_url = process.line('ready ')
+        return process
+
+    def worker(self, name='w1', engine_url=None):
+        arguments = [os.path.join(BIN, 'atelier-worker'), '--join', self.url, '--token-file',
+                     os.path.join(self.data, 'worker.token'), '--comfy', engine_url or self.engine_url, '--name', name]
+        return self.start(f'worker-{name}', arguments)
+
+    def get(self, path, expect=200):
+        return self.request('GET', path, expect=expect)
+
+    def post(self, path, body, expect=200):
+        return self.request('POST', path, json.dumps(body).encode(), expect)
+
+    def request(self, method, path, body=None, expect=200):
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers={'Content-Type': 'application/json'})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, data = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, data = error.code, error.read()
+        if expect is not None and status != expect:
+            raise AssertionError(f'{method} {path}: {status}, expected {expect}: {data[:400]!r}')
+        try:
+            return json.loads(data)
+        except ValueError:
+            return data
+
+    def ready_for_jobs(self):
+        return until(lambda: 'SaveImage' in (self.get('/user/1/api/object_info/SaveImage') or {}), 'object_info of a worker')
+
+    def submit(self, participant, prompt_id, color=1, prefix='kept', size=16):
+        return self.post(f'/user/{participant}/prompt', {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'})
+
+    def history(self, participant, prompt_id):
+        try:
+            return self.get(f'/user/{participant}/history/{prompt_id}').get(prompt_id)
+        except (OSError, urllib.error.URLError):
+            return None
+
+    def wait_history(self, participant, prompt_id, seconds=60.0):
+        return until(lambda: self.history(participant, prompt_id), f'the end of {prompt_id}', seconds)
+
+    def journal(self):
+        """Every entry of the journal, as `atelier journal dump` prints it."""
+        done = subprocess.run([os.path.join(BIN, 'atelier'), 'journal', 'dump', '--data', self.data], capture_output=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines() if line]
+
+    def outputs(self, participant):
+        folder = os.path.join(self.data, 'participants', str(participant), 'output')
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+    def close(self):
+        for process in reversed(self.processes):
+            if process.child.poll() is None:
+                process.child.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                process.child.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def save_graph(color=1, prefix='kept', size=16):
+    return {'1': {'class_type': 'EmptyImage', 'inputs': {'width': size, 'height': size, 'batch_size': 1, 'color': color}},
+            '2': {'class_type': 'SaveImage', 'inputs': {'images': ['1', 0], 'filename_prefix': prefix}}}
+
+
+def events_of(journal, kind):
+    return [entry for entry in journal if entry.get('kind') == kind]
+
+
+def run(test):
+    """Runs a test with its workshop closed whatever happens; shows the logs of a failure."""
+    workshops = []
+    try:
+        test(workshops)
+    except BaseException:
+        for workshop in workshops:
+            for process in workshop.processes:
+                sys.stderr.write(f'---- {process.name}\n{process.text()[-6000:]}\n')
+        raise
+    finally:
+        for workshop in workshops:
+            workshop.close()
+    print('passed')

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A full disk answers 507 and loses nothing; when there is space again, work goes on without a restart."""
+import os, subprocess, sys
+from atelier_processes import WORK, Workshop, run, until
+
+
+def test(workshops):
+    workshop = Workshop('small-disk')
+    workshops.append(workshop)
+    os.makedirs(workshop.data, exist_ok=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m,mode=0755', 'tmpfs', workshop.data], check=True)
+    try:
+        workshop.serve()
+        workshop.engine()
+        workshop.worker()
+        workshop.ready_for_jobs()
+        workshop.submit(1, 'before')
+        workshop.wait_history(1, 'before')
+        filler = os.path.join(workshop.data, 'filler')
+        with open(filler, 'wb') as file:
+            try:
+                while True:
+                    file.write(b'\0' * 65536)
+                    file.flush()
+            except OSError:
+                pass
+        answer = workshop.request('POST', '/user/1/prompt',
+                                  b'{"prompt_id":"during","client_id":"t","prompt":{"1":{"class_type":"EmptyImage","inputs":{"width":16,'
+                                  b'"height":16,"batch_size":1,"color":5}},"2":{"class_type":"SaveImage","inputs":{"images":["1",0],'
+                                  b'"filename_prefix":"kept"}}}}', expect=507)
+        assert 'disk' in str(answer).lower() or 'space' in str(answer).lower(), answer
+        assert workshop.history(1, 'before') is not None
+        os.remove(filler)
+        until(lambda: isinstance(workshop.request('POST', '/user/1/prompt', b'{"prompt_id":"after","client_id":"t","prompt":{"1":{"class_type":'
+                                                  b'"EmptyImage","inputs":{"width":16,"height":16,"batch_size":1,"color":6}},"2":{"class_type":'
+                                                  b'"SaveImage","inputs":{"images":["1",0],"filename_prefix":"kept"}}}}', expect=None), dict)
+              and workshop.history(1, 'after'), 'the job after the full disk')
+        assert workshop.history(1, 'during') is None
+        assert workshop.server.child.poll() is None
+    finally:
+        workshop.close()
+        subprocess.run(['umount', '-l', workshop.data], check=False)
+
+
+if __name__ == '__main__':
+    if os.geteuid() != 0:
+        sys.exit(77)  # a small tmpfs needs the right to mount
+    run(test)

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A worker with a wrong token or protocol version is told so, and ends with exit code 2."""
+import os, urllib.error, urllib.request
+from atelier_processes import WORK, Workshop, run
+
+
+def test(workshops):
+    workshop = Workshop('worker-refused')
+    workshops.append(workshop)
+    workshop.serve()
+    workshop.engine()
+    token = open(os.path.join(workshop.data, 'worker.token')).read().strip()
+    assert oct(os.stat(os.path.join(workshop.data, 'worker.token')).st_mode & 0o777) == '0o600'
+    wrong = os.path.join(WORK, 'wrong.token')
+    with open(wrong, 'w') as file:
+        file.write('0' * 64 + '\n')
+    os.chmod(wrong, 0o600)
+    worker = workshop.start('worker-wrong', [os.path.join(os.environ.get('ATELIER_BIN_DIR', ''), 'atelier-worker'), '--join', workshop.url,
+                                             '--token-file', wrong, '--comfy', workshop.engine_url, '--name', 'w1'])
+    assert worker.child.wait(timeout=20) == 2, worker.text()
+    assert 'token' in worker.text()
+
+    request = urllib.request.Request(workshop.url + '/worker/link', headers={
+        'Authorization': f'Bearer {token}', 'Atelier-Protocol': '99', 'Atelier-Worker': 'w1'})
+    try:
+        urllib.request.urlopen(request, timeout=10)
+        raise AssertionError('a foreign protocol version was accepted')
+    except urllib.error.HTTPError as error:
+        text = error.read().decode()
+        assert error.code == 426 and '99' in text and 'version 1' in text, (error.code, text)
+
+
+if __name__ == '__main__':
+    run(test)
