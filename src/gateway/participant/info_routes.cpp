@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// What the front end asks about the server itself: features, system, models, extensions (CI A1, A4, B2, D7).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "comfy/json.hpp"
+#include "comfy/object_info.hpp"
+#include "gateway/participant/face_impl.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+// The version of ComfyUI whose interface this is, told while no worker has told one.
+constexpr std::string_view kInterfaceVersion = "0.21.0";
+constexpr std::size_t kModelDepthMax = 16;
+
+// ComfyUI's model folders in the order of their registration (0.21.0, folder_paths.py).
+constexpr std::array<std::string_view, 24> kModelFolders = {"checkpoints",
+                                                            "configs",
+                                                            "loras",
+                                                            "vae",
+                                                            "text_encoders",
+                                                            "diffusion_models",
+                                                            "clip_vision",
+                                                            "style_models",
+                                                            "embeddings",
+                                                            "diffusers",
+                                                            "vae_approx",
+                                                            "controlnet",
+                                                            "gligen",
+                                                            "upscale_models",
+                                                            "latent_upscale_models",
+                                                            "custom_nodes",
+                                                            "hypernetworks",
+                                                            "photomaker",
+                                                            "classifiers",
+                                                            "model_patches",
+                                                            "audio_encoders",
+                                                            "background_removal",
+                                                            "frame_interpolation",
+                                                            "optical_flow"};
+
+bool is_model_folder(std::string_view name) {
+  return std::ranges::find(kModelFolders, name) != kModelFolders.end();
+}
+/// The library shows these to nobody: they hold no models.
+bool is_listed_library(std::string_view name) { return name != "configs" && name != "custom_nodes"; }
+
+std::vector<files::Entry> models_of(const files::Files& files, const std::string& folder) {
+  files::ListLimits limits;
+  limits.depth_max = kModelDepthMax;
+  auto listed = files.data().library().list(folder, limits);
+  if (!listed) return {};  // not made yet: nothing lies there
+  std::erase_if(listed->entries, [](const files::Entry& entry) {
+    return entry.kind != files::EntryKind::file || !comfy::looks_like_model(entry.path);
+  });
+  return std::move(listed->entries);
+}
+
+std::string device_json(const WorkerView& worker, std::size_t index) {
+  const std::string_view device = worker.device;
+  const std::string_view type = device.substr(0, device.find_first_of(": "));
+  return fmt::format(
+      R"({{"name":{},"type":{},"index":{},"vram_total":{},"vram_free":{},"torch_vram_total":{},"torch_vram_free":{}}})",
+      comfy::quote_json(device), comfy::quote_json(type), index, worker.vram_total, worker.vram_free,
+      worker.vram_total, worker.vram_free);
+}
+
+}  // namespace
+
+std::string feature_flags_json(std::uint64_t upload_bytes_max) {
+  // The same object at /features and in the socket's answer: the front end reads both (CI F6).
+  return fmt::format(
+      R"({{"supports_preview_metadata":true,"supports_model_type_tags":true,"max_upload_size":{},)"
+      R"("extension":{{"manager":{{"supports_v4":true}}}},"node_replacements":true,"assets":false,)"
+      R"("partner_run_gate_enabled":false,"show_signin_button":false,"onboarding_tour_enabled":false}})",
+      upload_bytes_max);
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_features(Call&) { co_return json_response(flags_json); }
+
+awaitable<net::Response> ParticipantFace::Impl::get_system_stats(Call&) {
+  const std::vector<WorkerView> connected = workers ? workers() : std::vector<WorkerView>{};
+  std::string version(kInterfaceVersion);
+  std::string devices;
+  for (std::size_t i = 0; i < connected.size(); ++i) {
+    if (i == 0 && !connected[i].version.empty()) version = connected[i].version;
+    if (i > 0) devices += ',';
+    devices += device_json(connected[i], i);
+  }
+  // The engines are elsewhere: this machine's memory and Python would mislead. Of the arguments the front end
+  // takes that it shall not ask api.comfy.org for anything (CI F6).
+  co_return json_response(fmt::format(
+      R"({{"system":{{"os":"linux","ram_total":0,"ram_free":0,"comfyui_version":{},)"
+      R"("required_frontend_version":{},"installed_templates_version":null,"required_templates_version":null,)"
+      R"("python_version":"","pytorch_version":"","embedded_python":false,)"
+      R"("argv":["main.py","--disable-api-nodes"]}},"devices":[{}]}})",
+      comfy::quote_json(version), comfy::quote_json(options.frontend_version), devices));
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_extensions(Call&) {
+  std::vector<std::string> paths;
+  if (own_files.contains("atelier.js")) paths.emplace_back("/extensions/atelier/atelier.js");
+  for (const std::string& path : frontend.names_below("extensions/")) {
+    if (path.ends_with(".js")) paths.push_back("/" + path);
+  }
+  co_return json_response(comfy::quote_json_list(paths));
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_assets(Call&) {
+  co_return net::Response::json(
+      503, R"({"error":{"code":"SERVICE_DISABLED","message":"The asset system is off.","details":{}}})");
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_embeddings(Call&) {
+  auto look = [this] { return models_of(files, "embeddings"); };
+  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  std::vector<std::string> names;
+  for (const files::Entry& entry : entries) names.push_back(entry.path.substr(0, entry.path.rfind('.')));
+  co_return json_response(comfy::quote_json_list(names));
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_models(Call&) {
+  const std::vector<std::string> names(kModelFolders.begin(), kModelFolders.end());
+  co_return json_response(comfy::quote_json_list(names));
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
+  const std::string folder = call.captures.front();
+  if (!is_model_folder(folder)) co_return empty_response(404);
+  auto look = [this, folder] { return models_of(files, folder); };
+  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  std::vector<std::string> names;
+  for (const files::Entry& entry : entries) names.push_back(entry.path);
+  co_return json_response(comfy::quote_json_list(names));
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
+  std::string text = "[";
+  for (const std::string_view folder : kModelFolders) {
+    if (!is_listed_library(folder)) continue;
+    // A path of the right form; where models really lie is nobody's business but the operator's.
+    text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"]}})", text.size() > 1 ? "," : "", folder,
+                        folder);
+  }
+  co_return json_response(text + "]");
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_experiment_folder(Call& call) {
+  const std::string folder = call.captures.front();
+  if (!is_model_folder(folder) || !is_listed_library(folder)) co_return empty_response(404);
+  auto look = [this, folder] { return models_of(files, folder); };
+  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  std::string text = "[";
+  for (const files::Entry& entry : entries) {
+    const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) / 1e9; };
+    text +=
+        fmt::format(R"({}{{"name":{},"pathIndex":0,"modified":{:.6f},"created":{:.6f},"size":{}}})",
+                    text.size() > 1 ? "," : "", comfy::quote_json(entry.path),
+                    seconds(entry.stat.key.modified_ns), seconds(entry.stat.created_ns), entry.stat.size());
+  }
+  co_return json_response(text + "]");
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+// POST /prompt (design.md 5.1-5.4; CI C1, C2) and GET /prompt.
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <set>
+
+#include "comfy/messages.hpp"
+#include "comfy/prompt.hpp"
+#include "comfy/rewrite.hpp"
+#include "comfy/validate.hpp"
+#include "gateway/participant/face_impl.hpp"
+
+namespace atelier::gateway {
+namespace json = boost::json;
+namespace {
+
+constexpr std::size_t kOnThreadMax =
+    256 << 10;  // core.md 9: work that grows with bytes leaves the thread above this
+constexpr std::size_t kFilesMax = 1'000;  // that one prompt may name
+
+using FileKey = std::pair<comfy::FileType, std::string>;
+
+struct Pin {
+  FileKey file;
+  files::BlobInfo blob;
+};
+
+std::string annotated(const FileKey& file) {
+  return fmt::format("{} [{}]", file.second, comfy::to_string(file.first));
+}
+
+/// A version 4 UUID, which every version of ComfyUI takes as prompt_id.
+std::string fresh_prompt_id(Runtime& runtime) {
+  Key128 id = runtime.random_key();
+  id.high = (id.high & ~0xf000ULL) | 0x4000ULL;
+  id.low = (id.low & ~(0xc0ULL << 56)) | (0x80ULL << 56);
+  return id.uuid();
+}
+
+/// Node classes, models, steps and sizes in powers of two: what runs of about the same length have in common.
+std::uint64_t signature_of(const core::Submitted& event, const json::object& prompt) {
+  std::string text;
+  for (const std::string& name : event.classes) text += name + '\n';
+  for (const std::string& name : event.models) text += name + '\n';
+  std::vector<std::string> sizes;
+  for (const auto& node : prompt) {
+    const json::value* inputs =
+        node.value().is_object() ? node.value().get_object().if_contains("inputs") : nullptr;
+    if (inputs == nullptr || !inputs->is_object()) continue;
+    for (const std::string_view name : {"width", "height", "length", "batch_size", "steps", "frames"}) {
+      const json::value* value = inputs->get_object().if_contains(name);
+      if (value == nullptr || !value->is_int64() || value->get_int64() < 0) continue;
+      sizes.push_back(
+          fmt::format("{}:{}", name, std::bit_width(static_cast<std::uint64_t>(value->get_int64()))));
+    }
+  }
+  std::ranges::sort(sizes);
+  for (const std::string& size : sizes) text += size + '\n';
+  const Digest digest = sha256(text);
+  std::uint64_t signature = 0;
+  for (std::size_t i = 0; i < 8; ++i) signature = signature << 8 | digest.bytes[i];
+  return signature;
+}
+
+std::string accepted_form(const comfy::PromptRequest& request, const comfy::Validation& validation,
+                          const std::vector<Pin>& pins, std::int64_t create_time) {
+  json::array pin_list;
+  for (const Pin& pin : pins) {
+    json::object entry;
+    entry["name"] = pin.file.second;
+    entry["type"] = std::string_view(comfy::to_string(pin.file.first));
+    entry["digest"] = pin.blob.digest.hex();
+    entry["size"] = pin.blob.size;
+    pin_list.push_back(std::move(entry));
+  }
+  return fmt::format(
+      R"({{"prompt":{},"extra_data":{},"outputs":{},"node_errors":{},"create_time":{},"client_number":{},"pins":{}}})",
+      request.prompt.print(), request.extra_data.print(),
+      comfy::quote_json_list(validation.outputs_to_execute),
+      validation.node_errors.is_null() ? "{}" : validation.node_errors.print(), create_time,
+      request.number.has_value(), comfy::print_json(json::value(std::move(pin_list))));
+}
+
+}  // namespace
+
+/// One prompt on its way. Steps that grow with the body run on the compute pool; no two at once.
+struct ParticipantFace::Impl::PromptWork {
+  ParticipantId participant;
+  std::shared_ptr<const std::string> body;
+  Digest digest;
+  std::string usage_source;
+  std::shared_ptr<const comfy::ObjectInfo> info;
+
+  std::optional<std::expected<comfy::PromptRequest, comfy::PromptError>> parsed;
+  std::set<FileKey> named;     // files that the prompt may name
+  std::set<FileKey> existing;  // of those, the ones that are there
+  comfy::Validation validation;
+  std::set<FileKey> to_pin;
+  std::vector<Pin> pins;
+  std::shared_ptr<const std::string> form;
+  core::Submitted event;
+
+  comfy::PromptRequest& request() { return **parsed; }
+
+  void parse(std::size_t bytes_max) {
+    digest = sha256(*body);
+    parsed = comfy::parse_prompt_request(*body, {.bytes_max = bytes_max});
+    if (!*parsed) return;
+    const auto remember = [this](comfy::FileType type, std::string_view name) {
+      named.emplace(type, name);
+      return true;
+    };
+    for (comfy::InputFile& file : comfy::input_files_of(request().prompt.object(), *info, remember)) {
+      named.emplace(file.type, std::move(file.name));
+    }
+  }
+
+  void validate() {
+    const auto exists = [this](comfy::FileType type, std::string_view name) {
+      return existing.contains(FileKey{type, std::string(name)});
+    };
+    validation = comfy::validate(request(), *info, exists);
+    if (!validation.accepted) return;
+    for (comfy::InputFile& file : comfy::input_files_of(request().prompt.object(), *info, exists)) {
+      FileKey key{file.type, std::move(file.name)};
+      if (existing.contains(key)) to_pin.insert(std::move(key));
+    }
+  }
+
+  void make_form(WallTime now, std::string prompt_id) {
+    comfy::PromptRequest& accepted = request();
+    if (!usage_source.empty() && !accepted.extra_data.object().contains("comfy_usage_source")) {
+      accepted.extra_data.object()["comfy_usage_source"] = usage_source;
+    }
+    accepted.set_create_time(now.ms);
+    form = std::make_shared<const std::string>(accepted_form(accepted, validation, pins, now.ms));
+
+    event.participant = participant;
+    event.prompt_id = std::move(prompt_id);
+    event.client_id = accepted.client_id.value_or("");
+    event.numbered = accepted.number.has_value();
+    event.number = accepted.number.value_or(0);
+    event.front = accepted.front;
+    event.body = digest;
+    event.classes = comfy::classes_of(accepted.prompt.object());
+    std::set<std::string> models;
+    for (comfy::ModelReference& model : comfy::models_of(accepted.prompt.object(), *info))
+      models.insert(std::move(model.name));
+    event.models.assign(models.begin(), models.end());
+    event.workflow_id = accepted.workflow_id().value_or("");
+    event.signature = signature_of(event, accepted.prompt.object());
+    event.input_count = static_cast<std::uint32_t>(pins.size());
+    for (const Pin& pin : pins) event.input_bytes += pin.blob.size;
+  }
+};
+
+namespace {
+
+/// Runs a step of the work where it belongs.
+template <class Step>
+awaitable<void> off_thread_if_big(Runtime& runtime, std::size_t bytes, Step step) {
+  if (bytes <= kOnThreadMax) {
+    step();
+    co_return;
+  }
+  co_await run_blocking(runtime.compute_pool(), std::move(step));
+}
+
+}  // namespace
+
+awaitable<net::Response> ParticipantFace::Impl::post_prompt(Call& call) {
+  if (!workshop.accepting()) {
+    co_return prompt_error_response(
+        {Errc::unavailable, "The server restarts. Press Run again in a few seconds."});
+  }
+  auto body = co_await call.request.read_all(options.prompt_bytes_max);
+  if (!body) {
+    if (body.error().code != Errc::too_large) co_return prompt_error_response(body.error());
+    co_return prompt_error_response(
+        {Errc::too_large, fmt::format("This prompt has more than {} MB, the most that is taken.",
+                                      options.prompt_bytes_max >> 20)});
+  }
+  auto work = std::make_shared<PromptWork>();
+  work->participant = call.participant;
+  work->body = std::make_shared<const std::string>(std::move(*body));
+  work->usage_source = std::string(call.request.headers.get("Comfy-Usage-Source").substr(0, 64));
+  work->info = catalog.object_info();
+  auto answer = co_await accept_prompt(work);
+  if (!answer) co_return prompt_error_response(answer.error());
+  co_return std::move(*answer);
+}
+
+awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::shared_ptr<PromptWork> work) {
+  const std::size_t bytes = work->body->size();
+  auto parse = [work, limit = options.prompt_bytes_max] { work->parse(limit); };
+  co_await off_thread_if_big(runtime, bytes, std::move(parse));
+  if (!*work->parsed) {
+    const comfy::PromptError& error = work->parsed->error();
+    co_return net::Response::json(http_status_of(error.code), error.body());
+  }
+  if (auto repeat = co_await answer_repeat(*work)) co_return std::move(*repeat);
+  if (work->info->size() == 0) {
+    co_return fail(Errc::unavailable,
+                   "No GPU has been connected to this workshop yet, so its nodes are not known. Press Run "
+                   "again when one is.");
+  }
+  ATELIER_CO_TRY_VOID(co_await look_for_files(work));
+  auto validate = [work] { work->validate(); };
+  co_await off_thread_if_big(runtime, bytes, std::move(validate));
+  if (!work->validation.accepted) co_return net::Response::json(400, work->validation.error_body());
+  ATELIER_CO_TRY_VOID(files.quota().check_free_space(2 * bytes));
+  ATELIER_CO_TRY_VOID(co_await pin_files(*work));
+
+  const std::string prompt_id = work->request().prompt_id.value_or(fresh_prompt_id(runtime));
+  auto make_form = [work, now = runtime.wall(), prompt_id] { work->make_form(now, prompt_id); };
+  co_await off_thread_if_big(runtime, bytes, std::move(make_form));
+  ATELIER_CO_TRY(const auto submission, co_await workshop.submit(std::move(work->event), work->form));
+  const comfy::QueueNumber number{submission.number, work->request().number.has_value()};
+  co_return net::Response::json(
+      200, comfy::prompt_accepted(prompt_id, number, work->validation.node_errors.print()));
+}
+
+awaitable<std::optional<net::Response>> ParticipantFace::Impl::answer_repeat(const PromptWork& work) {
+  // A repeat is answered as the first time, also when a file it names is gone by now.
+  const auto& prompt_id = (*work.parsed)->prompt_id;
+  if (!prompt_id) co_return std::nullopt;
+  constexpr milliseconds kWindow{10 * 60'000};
+  double number = 0;
+  core::Attachment prompt;
+  if (const core::JobFacts* job = workshop.core().live(work.participant, *prompt_id)) {
+    if (job->submitted.body != work.digest) co_return std::nullopt;  // submit() says what is wrong
+    number = job->number;
+    prompt = job->submitted.prompt;
+  } else if (const core::Summary* ended = workshop.history().find(work.participant, *prompt_id)) {
+    if (ended->body != work.digest || workshop.now() - ended->ended_at > kWindow) co_return std::nullopt;
+    number = ended->number;
+    prompt = ended->prompt;
+    tasks.spawn("ending again", send_ending_again(*ended));
+  } else {
+    co_return std::nullopt;
+  }
+  const auto accepted = co_await attachments.accepted(prompt);
+  if (!accepted) co_return prompt_error_response(accepted.error());
+  const comfy::QueueNumber same{number, (*accepted)->client_number};
+  co_return net::Response::json(200, comfy::prompt_accepted(*prompt_id, same, (*accepted)->node_errors));
+}
+
+awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<PromptWork> work) {
+  if (work->named.empty()) co_return Result<void>{};
+  if (work->named.size() > kFilesMax) {
+    co_return fail(Errc::too_large, fmt::format("This prompt names more than {} files.", kFilesMax));
+  }
+  auto look = [this, work] {
+    for (const FileKey& file : work->named) {
+      if (files.participants().open_annotated(work->participant, annotated(file)))
+        work->existing.insert(file);
+    }
+  };
+  co_await files.run(std::move(look));
+  co_return Result<void>{};
+}
+
+awaitable<Result<void>> ParticipantFace::Impl::pin_files(PromptWork& work) {
+  for (const FileKey& file : work.to_pin) {
+    auto pinned = co_await files.pin_input(work.participant, annotated(file), options.input_bytes_max);
+    if (!pinned) co_return std::unexpected(pinned.error());
+    work.pins.push_back({file, *pinned});
+  }
+  co_return Result<void>{};
+}
+
+std::uint64_t ParticipantFace::Impl::remaining(ParticipantId participant) const {
+  const core::LaneCounts counts = workshop.core().counts(participant);
+  return std::uint64_t{counts.waiting} + counts.leased + counts.running;
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_prompt(Call& call) {
+  co_return json_response(comfy::prompt_info(remaining(call.participant)));
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "gateway/participant/router.hpp"
+
+#include <optional>
+
+namespace atelier::gateway {
+namespace {
+
+std::vector<std::string_view> split(std::string_view path) {
+  std::vector<std::string_view> segments;
+  if (path.starts_with('/')) path.remove_prefix(1);
+  while (true) {
+    const std::size_t slash = path.find('/');
+    segments.push_back(path.substr(0, slash));
+    if (slash == std::string_view::npos) return segments;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+std::optional<std::vector<std::string>> match(const std::vector<std::string>& pattern,
+                                              const std::vector<std::string_view>& segments) {
+  const bool open = pattern.back() == "{*}";
+  if (open ? segments.size() < pattern.size() : segments.size() != pattern.size()) return std::nullopt;
+  std::vector<std::string> captures;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == "{*}") {
+      const char* const begin = segments[i].data();
+      captures.emplace_back(begin, segments.back().data() + segments.back().size());
+    } else if (pattern[i] == "{}") {
+      auto decoded = net::percent_decode(segments[i]);
+      if (!decoded || decoded->empty()) return std::nullopt;
+      captures.push_back(std::move(*decoded));
+    } else if (pattern[i] != segments[i]) {
+      return std::nullopt;
+    }
+  }
+  return captures;
+}
+
+}  // namespace
+
+void Router::add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms) {
+  Route route{method, {}, std::move(handler), forms};
+  for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
+  routes_[route.segments.front()].push_back(std::move(route));
+}
+
+Router::Match Router::find(net::Method method, std::string_view raw_path) const {
+  std::vector<std::string_view> segments = split(raw_path);
+  const bool api = segments.size() > 1 && segments.front() == "api";
+  if (api) segments.erase(segments.begin());
+  Match result;
+  const auto group = routes_.find(segments.front());
+  if (group == routes_.end()) return result;
+  for (const Route& route : group->second) {
+    if (route.forms == (api ? Forms::bare_only : Forms::api_only)) continue;
+    auto captures = match(route.segments, segments);
+    if (!captures) continue;
+    if (route.method == method) {
+      result.handler = &route.handler;
+      result.captures = std::move(*captures);
+      result.allow.clear();
+      return result;
+    }
+    if (!result.allow.empty()) result.allow += ", ";
+    result.allow += net::to_string(route.method);
+  }
+  return result;
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// /ws (CI B): what a participant's sockets get, and when.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "comfy/messages.hpp"
+#include "gateway/participant/face_impl.hpp"
+#include "gateway/participant/history_parts.hpp"
+#include "gateway/worker_link/accepted_form.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+constexpr std::size_t kMessageBytesMax = 4 << 20;  // as ComfyUI takes (CI B1)
+constexpr std::size_t kClientIdBytesMax = 256;
+
+/// A binary frame as it stands on the wire: the kind, then what the engine sent after it.
+std::string whole_frame(const LiveFrame& frame) {
+  std::string bytes;
+  bytes.reserve(4 + frame.bytes->size());
+  for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(frame.preview_kind >> shift & 0xFFU);
+  return bytes += *frame.bytes;
+}
+
+bool is_preview_with_metadata(const LiveFrame& frame) {
+  return frame.preview_kind == static_cast<std::uint32_t>(comfy::FrameKind::preview_with_metadata);
+}
+
+std::vector<std::string> linked_nodes(const core::JobFacts& job) {
+  std::vector<std::string> nodes;
+  for (const core::NodeCommit& commit : job.commits) {
+    if (commit.linked && !commit.node.empty()) nodes.push_back(commit.node);
+  }
+  return nodes;
+}
+
+/// One preview for clients that take metadata and for those that do not; each form is made once.
+class PreviewForms {
+ public:
+  PreviewForms(const LiveFrame& frame, std::string_view prompt_id)
+      : latest_(is_preview_with_metadata(frame)) {
+    std::string whole = whole_frame(frame);
+    if (auto named = comfy::frame_with_prompt_id(whole, prompt_id)) whole = std::move(*named);
+    whole_ = std::make_shared<const std::string>(std::move(whole));
+  }
+
+  void send(Client& client, JobId job) {
+    auto bytes = client.takes_preview_metadata ? whole_ : legacy();
+    if (bytes == nullptr) return;
+    net::Message message{net::MessageKind::binary, std::move(bytes)};
+    // A picture that a node sends as its result comes as a frame of kind 1: those are never left out (CI B4).
+    if (latest_) {
+      client.outgoing.push_latest(std::move(message), job.value);
+    } else {
+      client.outgoing.push(std::move(message));
+    }
+  }
+
+ private:
+  std::shared_ptr<const std::string> legacy() {
+    if (legacy_ == nullptr) {
+      if (auto old = comfy::to_legacy_preview(*whole_))
+        legacy_ = std::make_shared<const std::string>(std::move(*old));
+    }
+    return legacy_;
+  }
+
+  bool latest_;
+  std::shared_ptr<const std::string> whole_, legacy_;
+};
+
+}  // namespace
+
+awaitable<net::Response> ParticipantFace::Impl::get_ws(Call& call) {
+  std::string sid = call.request.parameter("clientId").value_or("");
+  if (sid.size() > kClientIdBytesMax) co_return net::Response::text(400, "clientId is too long.");
+  net::WebSocketLimits limits;
+  limits.message_bytes_max = kMessageBytesMax;
+  auto run = [this, participant = call.participant,
+              sid = std::move(sid)](std::unique_ptr<net::WebSocket> socket) {
+    return sockets.run(std::move(socket), participant, sid);
+  };
+  co_return net::Response::websocket(std::move(run), limits);
+}
+
+void ParticipantFace::Impl::send_to(ParticipantId participant, std::string_view client_id,
+                                    std::string text) const {
+  const auto shared = std::make_shared<const std::string>(std::move(text));
+  for (Client* client : sockets.find(participant, client_id)) client->send(shared);
+}
+
+void ParticipantFace::Impl::send_status(ParticipantId participant) {
+  sockets.send_all(participant, comfy::status_message(remaining(participant)));
+}
+
+void ParticipantFace::Impl::greet(Client& client) {
+  client.send(std::make_shared<const std::string>(
+      comfy::status_message(remaining(client.participant), std::string_view(client.sid))));
+  workshop.core().each_job_of(client.participant, [&](const core::JobFacts& job) {
+    const std::string& owner = job.submitted.client_id;
+    if (owner.empty() || owner == client.sid) replay(client, job);
+  });
+  places_sent.erase(client.participant);
+  places_changed();
+}
+
+void ParticipantFace::Impl::replay(Client& client, const core::JobFacts& job) {
+  const LiveSnapshot* snapshot = live.snapshot(job.job);
+  if (snapshot == nullptr || !job.lease || job.lease->epoch != snapshot->epoch) return;
+  const JobOwner owner{client.participant, client.sid, job.submitted.prompt_id};
+  const auto send = [&](const Shown& shown) {
+    client.send(std::make_shared<const std::string>(shown_text(shown, owner)));
+  };
+  const auto send_event = [&](const std::shared_ptr<const std::string>& bytes) {
+    if (bytes == nullptr) return;
+    LiveFrame frame;
+    frame.job = job.job;
+    frame.epoch = snapshot->epoch;
+    frame.bytes = bytes;
+    send({Shown::Kind::engine_event, std::move(frame)});
+  };
+  send_event(snapshot->execution_start);
+  send_event(snapshot->execution_cached);
+  for (const LiveFrame& frame : snapshot->executed) send({Shown::Kind::executed, frame});
+  send_event(snapshot->progress_state);
+  send_event(snapshot->executing);
+  if (snapshot->preview != nullptr) PreviewForms(*snapshot->preview, owner.prompt_id).send(client, job.job);
+}
+
+std::optional<JobOwner> ParticipantFace::Impl::owner_of(JobId id) const {
+  if (const core::JobFacts* job = workshop.core().job(id)) {
+    return JobOwner{job->submitted.participant, job->submitted.client_id, job->submitted.prompt_id};
+  }
+  const auto ending = endings.find(id);
+  if (ending == endings.end()) return std::nullopt;
+  return ending->second.owner;
+}
+
+JobEvents& ParticipantFace::Impl::events_of(JobId id) {
+  const auto found = events.find(id);
+  if (found != events.end()) return found->second;
+  std::set<std::string> shown;  // what stood before this server's start is sent to whoever connects
+  if (const core::JobFacts* job = workshop.core().job(id)) {
+    for (std::string& node : linked_nodes(*job)) shown.insert(std::move(node));
+  }
+  return events.emplace(id, JobEvents(std::move(shown))).first->second;
+}
+
+void ParticipantFace::Impl::on_live(const LiveFrame& frame) {
+  if (frame.kind == LiveKind::preview) return on_preview(frame);
+  if (!owner_of(frame.job)) return;
+  std::vector<Shown> shown;
+  events_of(frame.job).on_frame(runtime.now(), frame, shown);
+  show(frame.job, std::move(shown));
+  wake_deadlines.notify_all();
+}
+
+void ParticipantFace::Impl::on_preview(const LiveFrame& frame) {
+  const auto owner = owner_of(frame.job);
+  if (!owner) return;
+  const auto clients = sockets.find(owner->participant, owner->client_id);
+  if (clients.empty()) return;
+  PreviewForms forms(frame, owner->prompt_id);
+  for (Client* client : clients) forms.send(*client, frame.job);
+}
+
+std::string ParticipantFace::Impl::shown_text(const Shown& shown, const JobOwner& owner) const {
+  const LiveFrame& frame = shown.frame;
+  if (shown.kind == Shown::Kind::executed) {
+    return comfy::executed_message(owner.prompt_id, frame.node, frame.display_node, *frame.bytes);
+  }
+  const std::string run_id = WorkerLink::run_id(workshop.id(), frame.job, frame.epoch).uuid();
+  return with_prompt_id(*frame.bytes, run_id, owner.prompt_id);
+}
+
+void ParticipantFace::Impl::show(JobId job, std::vector<Shown> shown) {
+  const auto owner = owner_of(job);
+  if (!owner) return;
+  for (const Shown& each : shown) {
+    if (each.kind == Shown::Kind::ending) {
+      show_ending(job);
+      return;
+    }
+    send_to(owner->participant, owner->client_id, shown_text(each, *owner));
+  }
+}
+
+void ParticipantFace::Impl::on_job_ended(const core::JobEnded& ended) {
+  const core::JobFacts& job = ended.facts;
+  Ending ending;
+  ending.owner = {job.submitted.participant, job.submitted.client_id, job.submitted.prompt_id};
+  const auto expected = expected_endings.find({job.job, job.epoch});
+  if (expected != expected_endings.end() && ended.reason == core::EndReason::finished) {
+    ending.event = std::move(expected->second);
+  } else if (const core::Summary* summary = workshop.history().find(job.job)) {
+    ending.event = ending_event_of(*summary);
+  }
+  std::erase_if(expected_endings, [&](const auto& each) { return each.first.first == job.job; });
+  endings.insert_or_assign(job.job, std::move(ending));
+
+  const std::vector<std::string> linked = linked_nodes(job);
+  if (!events.contains(job.job)) {
+    events.emplace(job.job, JobEvents(std::set<std::string>(linked.begin(), linked.end())));
+  }
+  std::vector<Shown> shown;
+  events.at(job.job).on_ended(runtime.now(), linked, shown);
+  show(job.job, std::move(shown));
+  wake_deadlines.notify_all();
+}
+
+void ParticipantFace::Impl::show_ending(JobId job) {
+  const auto found = endings.find(job);
+  if (found == endings.end()) return;
+  const Ending ending = std::move(found->second);
+  endings.erase(found);
+  events.erase(job);
+  const JobOwner& owner = ending.owner;
+  if (!ending.event.empty()) send_to(owner.participant, owner.client_id, ending.event);
+  send_status(owner.participant);
+  // Last of all, when the history has the job (CI G8).
+  if (!ending.event.empty()) {
+    send_to(owner.participant, owner.client_id, comfy::executing_end_message(owner.prompt_id));
+  }
+}
+
+awaitable<void> ParticipantFace::Impl::send_ending_again(core::Summary summary) {
+  const HistoryParts parts = co_await history_parts(summary);
+  for (const core::HistoryNode& node : summary.nodes) {
+    if (node.node.empty() || !node.ui) continue;
+    const auto ui = co_await attachments.raw(node.ui);
+    if (!ui) continue;
+    send_to(summary.participant, summary.client_id,
+            comfy::executed_message(summary.prompt_id, node.node, node.node, **ui));
+  }
+  std::string event = ending_event_of(summary);
+  if (summary.report) {
+    if (const auto report = co_await attachments.report(summary.report);
+        report && !(*report)->event.empty()) {
+      event = (*report)->event;
+    }
+  }
+  if (!event.empty()) send_to(summary.participant, summary.client_id, std::move(event));
+  send_status(summary.participant);
+  send_to(summary.participant, summary.client_id, comfy::executing_end_message(summary.prompt_id));
+}
+
+awaitable<void> ParticipantFace::Impl::watch_deadlines() {
+  constexpr milliseconds kIdle{3'600'000};
+  while (true) {  // until the group cancels it
+    Instant next = runtime.now() + kIdle;
+    for (const auto& [job, each] : events) {
+      if (const auto deadline = each.deadline(); deadline && *deadline < next) next = *deadline;
+    }
+    if (next > runtime.now()) {
+      [[maybe_unused]] const bool woken = co_await wake_deadlines.wait(next);
+      continue;
+    }
+    std::vector<JobId> due;
+    for (const auto& [job, each] : events) {
+      if (const auto deadline = each.deadline(); deadline && *deadline <= runtime.now()) due.push_back(job);
+    }
+    for (const JobId job : due) {
+      const auto found = events.find(job);
+      if (found == events.end()) continue;
+      std::vector<Shown> shown;
+      found->second.on_time(runtime.now(), shown);
+      show(job, std::move(shown));
+    }
+  }
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "gateway/public/public_face.hpp"
+
+#include <fmt/format.h>
+
+#include "comfy/json.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+constexpr std::uint64_t kLowDiskBytes = 2ULL << 30;
+
+constexpr std::string_view kPageStyle =
+    "body{font:18px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem;"
+    "background:#171718;color:#eee}a{color:#8ab4ff}ol{display:flex;flex-wrap:wrap;gap:.5rem;list-style:none;"
+    "padding:0}ol a{display:block;padding:.6rem 1rem;border:1px solid #555;border-radius:.5rem;"
+    "text-decoration:none}";
+
+net::Response page(std::string_view title, std::string_view body) {
+  net::Response response = net::Response::html(
+      200,
+      fmt::format("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{} - Atelier</title>"
+                  "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+                  "<style>{}</style></head><body>{}</body></html>",
+                  title, kPageStyle, body));
+  response.headers.add("Cache-Control", "no-store");
+  response.headers.add(
+      "Content-Security-Policy",
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+  response.headers.add("X-Content-Type-Options", "nosniff");
+  return response;
+}
+
+net::Response fresh_json(unsigned status, std::string text) {
+  net::Response response = net::Response::json(status, std::move(text));
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
+}  // namespace
+
+awaitable<std::optional<net::Response>> PublicFace::handle(net::Request& request) {
+  const std::string_view path = request.path();
+  const bool known =
+      path == "/" || path == "/health" || path == "/health/ping" || path == "/api/queue/status";
+  if (!known) co_return std::nullopt;
+  if (request.method != net::Method::get) {
+    net::Response response = net::Response::text(405, "405: Method Not Allowed");
+    response.headers.add("Allow", "GET");
+    co_return response;
+  }
+  if (path == "/") co_return start_page();
+  if (path == "/health/ping") co_return net::Response::text(200, "ok\n");
+  if (path == "/health") co_return health(request);
+  co_return queue_status();
+}
+
+net::Response PublicFace::start_page() const {
+  std::string seats;
+  for (std::uint64_t n = 1; n <= options_.num_users; ++n) {
+    seats += fmt::format("<li><a href=\"/user/{0}/\">{0}</a></li>", n);
+  }
+  return page("Seats",
+              fmt::format("<h1>Choose your seat</h1><p>Each seat is an editor of its own: its workflows, "
+                          "pictures and queue are yours.</p><ol>{}</ol>"
+                          "<p><a href=\"/health\">How is the server?</a></p>",
+                          seats));
+}
+
+net::Response PublicFace::health(const net::Request& request) const {
+  const std::vector<WorkerView> workers = workers_ ? workers_() : std::vector<WorkerView>{};
+  const auto space = files_.data().free_space();
+  const bool journal = workshop_.accepting();
+  const bool disk = space.has_value() && space->bytes >= kLowDiskBytes;
+  const auto counters = workshop_.counters();
+  const std::size_t waiting = workshop_.core().jobs_waiting();
+  const std::string_view verdict = !journal ? "failed" : !disk || workers.empty() ? "degraded" : "ok";
+  const std::uint64_t free_mb = space ? space->bytes / 1'000'000 : 0;
+  if (request.headers.get("Accept").find("text/html") == std::string_view::npos) {
+    std::string names;
+    for (const WorkerView& worker : workers) {
+      names += fmt::format("{}{}", names.empty() ? "" : ",", comfy::quote_json(worker.name));
+    }
+    return fresh_json(
+        journal ? 200 : 503,
+        fmt::format(R"({{"verdict":"{}","journal":{{"accepting":{},"longest_commit_ms":{}}},)"
+                    R"("disk":{{"free_mb":{},"low":{}}},"workers":[{}],"waiting":{},"live":{}}})",
+                    verdict, journal, counters.longest_commit.count(), free_mb, !disk, names, waiting,
+                    workshop_.core().jobs_live()));
+  }
+  std::string lines;
+  const auto line = [&lines](std::string_view text) { lines += fmt::format("<li>{}</li>", text); };
+  line(journal ? "Jobs are recorded and kept."
+               : "The journal does not take anything. Look into the log and restart the server.");
+  line(disk ? fmt::format("{} MB of disk are free.", free_mb)
+            : fmt::format("Only {} MB of disk are free. Make room.", free_mb));
+  line(workers.empty() ? "No GPU is connected. Jobs are kept until one is."
+                       : fmt::format("{} connected.", workers.size() == 1
+                                                          ? std::string("1 worker is")
+                                                          : fmt::format("{} workers are", workers.size())));
+  line(fmt::format("{} jobs wait.", waiting));
+  const std::string_view headline = !journal                   ? "The server cannot work"
+                                    : !disk || workers.empty() ? "Something needs you"
+                                                               : "All well";
+  return page("Health", fmt::format("<h1>{}</h1><ul>{}</ul>", headline, lines));
+}
+
+net::Response PublicFace::queue_status() const {
+  const core::Core& core = workshop_.core();
+  std::string workers;
+  for (const WorkerView& worker : workers_ ? workers_() : std::vector<WorkerView>{}) {
+    workers += fmt::format(R"({}{{"name":{},"state":"{}"}})", workers.empty() ? "" : ",",
+                           comfy::quote_json(worker.name), worker.busy ? "busy" : "idle");
+  }
+  const std::size_t waiting = core.jobs_waiting();
+  return fresh_json(
+      200, fmt::format(R"({{"mode":"{}","pending":{},"running":{},"workers":[{}]}})",
+                       core::to_string(core.workshop().mode), waiting, core.jobs_live() - waiting, workers));
+}
+
+}  // namespace atelier::gateway
