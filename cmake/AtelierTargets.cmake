@@ -21,7 +21,8 @@ target_compile_definitions(atelier_flags INTERFACE
 target_link_libraries(atelier_flags INTERFACE fmt::fmt Boost::headers Threads::Threads)
 target_link_options(atelier_flags INTERFACE -fuse-ld=lld-19)
 
-# The allowed arrows (style.md section 1). A folder may depend on those named here and on nothing else of ours.
+# The allowed arrows (style.md section 1). A folder may depend on those named here and on nothing else of
+# ours.
 set(ATELIER_ALLOWED_base "")
 set(ATELIER_ALLOWED_runtime base)
 set(ATELIER_ALLOWED_core base)
@@ -37,7 +38,8 @@ set(ATELIER_ALLOWED_gateway base runtime core link net comfy files image worksho
 set(ATELIER_ALLOWED_agent base runtime link net comfy files)
 set(ATELIER_ALLOWED_rehearsal base runtime net comfy image)
 
-# atelier_library(<folder>[_<backend>] FOLDER <folder> SOURCES ... DEPENDS atelier::x ... EXTERNAL OpenSSL::Crypto ...)
+# atelier_library(<folder>[_<backend>] FOLDER <folder> SOURCES ... DEPENDS atelier::x ... EXTERNAL
+# OpenSSL::Crypto ...)
 function(atelier_library name)
   cmake_parse_arguments(A "" "FOLDER" "SOURCES;DEPENDS;EXTERNAL" ${ARGN})
   if(NOT A_FOLDER)

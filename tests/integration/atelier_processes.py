@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Starts and kills the real processes for the integration tests, and speaks to them over loopback. Only the standard library."""
+"""Starts and kills the real processes for the integration tests, and speaks to them over loopback.
+Only the standard library."""
+
 import json, os, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
 
-BIN = os.environ.get('ATELIER_BIN_DIR') or os.path.join(os.path.dirname(__file__), '..', '..', 'build', 'release')
+BIN = os.environ.get('ATELIER_BIN_DIR') or os.path.join(
+    os.path.dirname(__file__), '..', '..', 'build', 'release'
+)
 WORK = os.environ.get('ATELIER_TEST_DIR') or tempfile.mkdtemp(prefix='atelier-test-')
 
 
@@ -24,8 +28,15 @@ class Process:
         self.name = name
         self.path = os.path.join(WORK, f'{name}-{time.monotonic_ns()}.log')
         self.log = open(self.path, 'wb')
-        self.child = subprocess.Popen(arguments, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                      env={**os.environ, **(env or {})}, cwd=WORK, start_new_session=True)
+        self.child = subprocess.Popen(
+            arguments,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+            cwd=WORK,
+            start_new_session=True,
+        )
 
     def text(self):
         with open(self.path, errors='replace') as file:
@@ -33,13 +44,15 @@ class Process:
 
     def line(self, prefix, seconds=30.0):
         """The rest of the first line that begins with `prefix`."""
+
         def look():
             for line in self.text().splitlines():
                 if line.startswith(prefix):
-                    return line[len(prefix):].strip() or ' '
+                    return line[len(prefix) :].strip() or ' '
             if self.child.poll() is not None:
                 raise AssertionError(f'{self.name} ended with {self.child.returncode}:\n{self.text()}')
             return None
+
         return until(look, f'"{prefix}" from {self.name}', seconds)
 
     def kill(self):
@@ -81,8 +94,17 @@ class Workshop:
         return process
 
     def worker(self, name='w1', engine_url=None):
-        arguments = [os.path.join(BIN, 'atelier-worker'), '--join', self.url, '--token-file',
-                     os.path.join(self.data, 'worker.token'), '--comfy', engine_url or self.engine_url, '--name', name]
+        arguments = [
+            os.path.join(BIN, 'atelier-worker'),
+            '--join',
+            self.url,
+            '--token-file',
+            os.path.join(self.data, 'worker.token'),
+            '--comfy',
+            engine_url or self.engine_url,
+            '--name',
+            name,
+        ]
         return self.start(f'worker-{name}', arguments)
 
     def get(self, path, expect=200):
@@ -92,7 +114,9 @@ class Workshop:
         return self.request('POST', path, json.dumps(body).encode(), expect)
 
     def request(self, method, path, body=None, expect=200):
-        request = urllib.request.Request(self.url + path, data=body, method=method, headers={'Content-Type': 'application/json'})
+        request = urllib.request.Request(
+            self.url + path, data=body, method=method, headers={'Content-Type': 'application/json'}
+        )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 status, data = answer.status, answer.read()
@@ -106,10 +130,16 @@ class Workshop:
             return data
 
     def ready_for_jobs(self):
-        return until(lambda: 'SaveImage' in (self.get('/user/1/api/object_info/SaveImage') or {}), 'object_info of a worker')
+        return until(
+            lambda: 'SaveImage' in (self.get('/user/1/api/object_info/SaveImage') or {}),
+            'object_info of a worker',
+        )
 
     def submit(self, participant, prompt_id, color=1, prefix='kept', size=16):
-        return self.post(f'/user/{participant}/prompt', {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'})
+        return self.post(
+            f'/user/{participant}/prompt',
+            {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'},
+        )
 
     def history(self, participant, prompt_id):
         try:
@@ -122,7 +152,11 @@ class Workshop:
 
     def journal(self):
         """Every entry of the journal, as `atelier journal dump` prints it."""
-        done = subprocess.run([os.path.join(BIN, 'atelier'), 'journal', 'dump', '--data', self.data], capture_output=True, check=True)
+        done = subprocess.run(
+            [os.path.join(BIN, 'atelier'), 'journal', 'dump', '--data', self.data],
+            capture_output=True,
+            check=True,
+        )
         return [json.loads(line) for line in done.stdout.splitlines() if line]
 
     def outputs(self, participant):
@@ -141,8 +175,13 @@ class Workshop:
 
 
 def save_graph(color=1, prefix='kept', size=16):
-    return {'1': {'class_type': 'EmptyImage', 'inputs': {'width': size, 'height': size, 'batch_size': 1, 'color': color}},
-            '2': {'class_type': 'SaveImage', 'inputs': {'images': ['1', 0], 'filename_prefix': prefix}}}
+    return {
+        '1': {
+            'class_type': 'EmptyImage',
+            'inputs': {'width': size, 'height': size, 'batch_size': 1, 'color': color},
+        },
+        '2': {'class_type': 'SaveImage', 'inputs': {'images': ['1', 0], 'filename_prefix': prefix}},
+    }
 
 
 def events_of(journal, kind):

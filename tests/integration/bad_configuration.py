@@ -1,13 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Wrong configuration ends before anything is bound: one sentence per mistake on standard error, exit code 2."""
+"""Wrong configuration ends before binding: a sentence per mistake on standard error, exit code 2."""
+
 import os, socket, subprocess
 from atelier_processes import BIN, WORK, Workshop, run
 
 
 def serve(arguments, env=None, cwd=WORK):
-    return subprocess.run([os.path.join(BIN, 'atelier'), 'serve', *arguments], env={**os.environ, **(env or {})}, cwd=cwd,
-                          capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [os.path.join(BIN, 'atelier'), 'serve', *arguments],
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def refused(done, *sentences):
@@ -22,8 +30,11 @@ def refused(done, *sentences):
 def test(workshops):
     data = os.path.join(WORK, 'bad-config')
     refused(serve(['--data', data, '--num-user', '3']), 'did you mean --num-users?')
-    refused(serve(['--data', data, '--num-users', 'many', '--lease-ttl', '1s']), '"many" is not a whole number',
-            'LEASE_TTL: "1s" is below the minimum "5s"')
+    refused(
+        serve(['--data', data, '--num-users', 'many', '--lease-ttl', '1s']),
+        '"many" is not a whole number',
+        'LEASE_TTL: "1s" is below the minimum "5s"',
+    )
     folder = os.path.join(WORK, 'with-env')
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, '.env'), 'w') as file:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A full disk answers 507 and loses nothing; when there is space again, work goes on without a restart."""
+
 import os, subprocess, sys
 from atelier_processes import WORK, Workshop, run, until
 
@@ -25,17 +26,32 @@ def test(workshops):
                     file.flush()
             except OSError:
                 pass
-        answer = workshop.request('POST', '/user/1/prompt',
-                                  b'{"prompt_id":"during","client_id":"t","prompt":{"1":{"class_type":"EmptyImage","inputs":{"width":16,'
-                                  b'"height":16,"batch_size":1,"color":5}},"2":{"class_type":"SaveImage","inputs":{"images":["1",0],'
-                                  b'"filename_prefix":"kept"}}}}', expect=507)
+        answer = workshop.request(
+            'POST',
+            '/user/1/prompt',
+            b'{"prompt_id":"during","client_id":"t","prompt":{"1":{"class_type":"EmptyImage","inputs":{"width":16,'
+            b'"height":16,"batch_size":1,"color":5}},"2":{"class_type":"SaveImage","inputs":{"images":["1",0],'
+            b'"filename_prefix":"kept"}}}}',
+            expect=507,
+        )
         assert 'disk' in str(answer).lower() or 'space' in str(answer).lower(), answer
         assert workshop.history(1, 'before') is not None
         os.remove(filler)
-        until(lambda: isinstance(workshop.request('POST', '/user/1/prompt', b'{"prompt_id":"after","client_id":"t","prompt":{"1":{"class_type":'
-                                                  b'"EmptyImage","inputs":{"width":16,"height":16,"batch_size":1,"color":6}},"2":{"class_type":'
-                                                  b'"SaveImage","inputs":{"images":["1",0],"filename_prefix":"kept"}}}}', expect=None), dict)
-              and workshop.history(1, 'after'), 'the job after the full disk')
+        until(
+            lambda: isinstance(
+                workshop.request(
+                    'POST',
+                    '/user/1/prompt',
+                    b'{"prompt_id":"after","client_id":"t","prompt":{"1":{"class_type":'
+                    b'"EmptyImage","inputs":{"width":16,"height":16,"batch_size":1,"color":6}},"2":{"class_type":'
+                    b'"SaveImage","inputs":{"images":["1",0],"filename_prefix":"kept"}}}}',
+                    expect=None,
+                ),
+                dict,
+            )
+            and workshop.history(1, 'after'),
+            'the job after the full disk',
+        )
         assert workshop.history(1, 'during') is None
         assert workshop.server.child.poll() is None
     finally:

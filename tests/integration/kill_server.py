@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """kill -9 of the server in the middle of a job: after the restart every accepted job ends exactly once."""
+
 from atelier_processes import Workshop, events_of, run, until
 
 

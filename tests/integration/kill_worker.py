@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""kill -9 of the worker in the middle of a job: the job goes back and ends exactly once on the next worker."""
+"""kill -9 of the worker in the middle of a job: its job goes back and ends exactly once on the next one."""
+
 from atelier_processes import Workshop, events_of, run, until
 
 
@@ -19,7 +20,9 @@ def test(workshops):
     item = workshop.wait_history(3, 'poor-job')
     assert item['status']['status_str'] == 'success', item['status']
     journal = workshop.journal()
-    assert [entry['event']['epoch'] for entry in events_of(journal, 'leased')] == [1, 2], events_of(journal, 'leased')
+    assert [entry['event']['epoch'] for entry in events_of(journal, 'leased')] == [1, 2], events_of(
+        journal, 'leased'
+    )
     assert len(events_of(journal, 'ended')) == 1
     assert len(events_of(journal, 'committed')) == 1
     assert workshop.outputs(3) == ['kept_00001_.png'], workshop.outputs(3)

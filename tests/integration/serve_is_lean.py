@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""serve links no image library, is ready soon and small (the figures are bench/run's; this catches a slip)."""
+"""serve links no image library, is ready soon and small (bench/run has the figures; this catches a slip)."""
+
 import os, subprocess, time
 from atelier_processes import BIN, Workshop, run
 
@@ -9,7 +10,9 @@ FORBIDDEN = ('libvips', 'libjpeg', 'libpng', 'libwebp', 'libtiff', 'libgif', 'li
 
 def test(workshops):
     for program in ('atelier', 'atelier-worker'):
-        linked = subprocess.run(['ldd', os.path.join(BIN, program)], capture_output=True, text=True, check=True).stdout
+        linked = subprocess.run(
+            ['ldd', os.path.join(BIN, program)], capture_output=True, text=True, check=True
+        ).stdout
         found = [name for name in FORBIDDEN if name in linked]
         assert not found, f'{program} links {found}'
     workshop = Workshop('lean')

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A worker with a wrong token or protocol version is told so, and ends with exit code 2."""
+
 import os, urllib.error, urllib.request
 from atelier_processes import WORK, Workshop, run
 
@@ -16,13 +17,27 @@ def test(workshops):
     with open(wrong, 'w') as file:
         file.write('0' * 64 + '\n')
     os.chmod(wrong, 0o600)
-    worker = workshop.start('worker-wrong', [os.path.join(os.environ.get('ATELIER_BIN_DIR', ''), 'atelier-worker'), '--join', workshop.url,
-                                             '--token-file', wrong, '--comfy', workshop.engine_url, '--name', 'w1'])
+    worker = workshop.start(
+        'worker-wrong',
+        [
+            os.path.join(os.environ.get('ATELIER_BIN_DIR', ''), 'atelier-worker'),
+            '--join',
+            workshop.url,
+            '--token-file',
+            wrong,
+            '--comfy',
+            workshop.engine_url,
+            '--name',
+            'w1',
+        ],
+    )
     assert worker.child.wait(timeout=20) == 2, worker.text()
     assert 'token' in worker.text()
 
-    request = urllib.request.Request(workshop.url + '/worker/link', headers={
-        'Authorization': f'Bearer {token}', 'Atelier-Protocol': '99', 'Atelier-Worker': 'w1'})
+    request = urllib.request.Request(
+        workshop.url + '/worker/link',
+        headers={'Authorization': f'Bearer {token}', 'Atelier-Protocol': '99', 'Atelier-Worker': 'w1'},
+    )
     try:
         urllib.request.urlopen(request, timeout=10)
         raise AssertionError('a foreign protocol version was accepted')

@@ -38,7 +38,8 @@ test('a run that gives a result meanwhile, or another workflow opened, wins', as
 })
 
 test('no job, or an answer of another shape, changes nothing', async () => {
-  for (const strange of [{}, { '/jobs': { jobs: [] } }, { '/jobs': [] }, { '/jobs': { jobs: [{ id: 5 }] } }]) {
+  for (const strange of [{}, { '/jobs': { jobs: [] } }, { '/jobs': [] },
+    { '/jobs': { jobs: [{ id: 5 }] } }]) {
     const app = editor()
     await lastResults(app, server(strange).fetchJson)()
     assert.deepEqual(app.nodeOutputs, {})
