@@ -78,7 +78,18 @@ std::string Server::url() const { return impl_->url; }
 awaitable<Result<void>> Server::open() {
   Impl& self = *impl_;
   const Config& config = self.config;
-  ATELIER_CO_TRY(auto data, files::DataFolder::open(folder_options(config)));
+  // What may be wrong with the machine is found before anything is written or can be connected to, and told
+  // together.
+  const std::string address = config.text("LISTEN");
+  auto bound = net::bind_port(address, static_cast<std::uint16_t>(config.number("HTTP_PORT")));
+  auto opened = files::DataFolder::open(folder_options(config));
+  if (!opened) {
+    Error error = opened.error();
+    if (!bound) error.what = bound.error().what + "\n" + error.what;
+    co_return std::unexpected(std::move(error));
+  }
+  if (!bound) co_return std::unexpected(bound.error());
+  files::DataFolder data = std::move(*opened);
   const std::string fresh = sha256(self.runtime.random_key().hex() + self.runtime.random_key().hex()).hex();
   ATELIER_CO_TRY(const std::string token, data.worker_token(fresh));
   const std::string database = data.database_path();
@@ -121,9 +132,7 @@ awaitable<Result<void>> Server::open() {
   }
   self.http = std::make_unique<net::HttpServer>(self.runtime, limits, std::move(handler));
   self.workshop->start();
-  const std::string address = config.text("LISTEN");
-  ATELIER_CO_TRY(const std::uint16_t port,
-                 self.http->listen(address, static_cast<std::uint16_t>(config.number("HTTP_PORT"))));
+  ATELIER_CO_TRY(const std::uint16_t port, self.http->listen(std::move(*bound)));
   const std::string shown = address == "0.0.0.0" || address == "::" ? "127.0.0.1" : address;
   self.url = fmt::format("http://{}:{}/",
                          shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown), port);

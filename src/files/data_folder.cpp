@@ -170,6 +170,8 @@ Result<FreeSpace> DataFolder::free_space() const {
     return std::unexpected(errno_error(errno, "ask for free disk space"));
   FreeSpace space;
   space.bytes = static_cast<std::uint64_t>(raw.f_bavail) * raw.f_frsize;
+  space.total_bytes = static_cast<std::uint64_t>(raw.f_blocks) * raw.f_frsize;
+  space.total_files = raw.f_files;
   // Some file systems (btrfs) make inodes as needed and report none at all.
   space.files = raw.f_files == 0 ? std::numeric_limits<std::uint64_t>::max() / 2 : raw.f_favail;
   return space;

@@ -21,10 +21,10 @@ struct DataFolderOptions {
       models_path;  // MODELS_PATH: the library's root; "" = DATA_DIR/library; may be on another file system
 };
 
+/// What this user may still write; files = inodes, or a large number where there are none.
 struct FreeSpace {
-  std::uint64_t
-      bytes = 0,
-      files = 0;  // what this user may still write; files = inodes, or a large number where there are none
+  std::uint64_t bytes = 0, files = 0;
+  std::uint64_t total_bytes = 0, total_files = 0;  // of the whole file system; 0 = not known
 };
 
 enum class Tree { input, output, temp, userdata };

@@ -15,6 +15,11 @@ bool fits(std::uint64_t used, std::uint64_t more, std::uint64_t limit) {
   return limit == 0 || (used <= limit && more <= limit - used);
 }
 
+/// A fixed minimum would leave nothing to work with on a small disk.
+std::uint64_t kept_free(std::uint64_t least, std::uint64_t total) {
+  return total == 0 ? least : std::min(least, total / 20);
+}
+
 std::string megabytes(std::uint64_t bytes) { return fmt::format("{} MB", bytes >> 20); }
 
 }  // namespace
@@ -95,8 +100,10 @@ Result<void> QuotaBook::check_free_space(std::uint64_t bytes) const {
 
 Result<void> QuotaBook::check_free_space_locked(std::uint64_t bytes, std::uint64_t files) const {
   ATELIER_TRY(const FreeSpace space, probe_());
-  const std::uint64_t free_bytes = minus(minus(space.bytes, limits_.free_bytes_min), reserved_bytes_);
-  const std::uint64_t free_files = minus(minus(space.files, limits_.free_files_min), reserved_files_);
+  const std::uint64_t kept_bytes = kept_free(limits_.free_bytes_min, space.total_bytes);
+  const std::uint64_t kept_files = kept_free(limits_.free_files_min, space.total_files);
+  const std::uint64_t free_bytes = minus(minus(space.bytes, kept_bytes), reserved_bytes_);
+  const std::uint64_t free_files = minus(minus(space.files, kept_files), reserved_files_);
   if (bytes <= free_bytes && files <= free_files && (free_bytes > 0 || limits_.free_bytes_min == 0))
     return {};
   return fail(Errc::disk_full,

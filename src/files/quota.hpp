@@ -17,9 +17,10 @@
 namespace atelier::files {
 
 struct QuotaLimits {
-  std::uint64_t bytes = 20ULL << 30;            // per participant (USER_QUOTA); 0 = no limit
-  std::uint64_t files = 100'000;                // per participant; 0 = no limit
-  std::uint64_t free_bytes_min = 256ULL << 20;  // stays free on the file system: journal and logs must go on
+  std::uint64_t bytes = 20ULL << 30;  // per participant (USER_QUOTA); 0 = no limit
+  std::uint64_t files = 100'000;      // per participant; 0 = no limit
+  // What stays free on the file system, so that journal and logs go on; on a small one at most a twentieth.
+  std::uint64_t free_bytes_min = 256ULL << 20;
   std::uint64_t free_files_min = 1'000;
 };
 

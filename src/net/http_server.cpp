@@ -205,25 +205,34 @@ HttpServer::~HttpServer() {
   impl_->connections_group.cancel_all();
 }
 
-Result<std::uint16_t> HttpServer::listen(std::string_view address, std::uint16_t port) {
+Result<OwnedFd> bind_port(std::string_view address, std::uint16_t port) {
   ATELIER_TRY(SocketAddress where, to_address(address, port));
   OwnedFd socket(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return std::unexpected(listen_error(errno, address, port));
   const int yes = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  auto* plain = reinterpret_cast<sockaddr*>(&where.storage);
-  if (::bind(socket.get(), plain, where.length) != 0 || ::listen(socket.get(), kBacklog) != 0) {
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&where.storage), where.length) != 0) {
     return std::unexpected(listen_error(errno, address, port));
   }
-  socklen_t length = sizeof where.storage;
-  ::getsockname(socket.get(), plain, &length);
-  const auto* v4 = reinterpret_cast<const sockaddr_in*>(&where.storage);
-  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&where.storage);
-  const std::uint16_t bound = ntohs(where.storage.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
-  auto listener = std::make_shared<Listener>(impl_->shared.runtime.executor(), std::move(socket));
+  return socket;
+}
+
+Result<std::uint16_t> HttpServer::listen(OwnedFd bound) {
+  SocketAddress where;
+  where.length = sizeof where.storage;
+  ::getsockname(bound.get(), reinterpret_cast<sockaddr*>(&where.storage), &where.length);
+  const Peer self = to_peer(where.storage);
+  if (::listen(bound.get(), kBacklog) != 0)
+    return std::unexpected(listen_error(errno, self.address, self.port));
+  auto listener = std::make_shared<Listener>(impl_->shared.runtime.executor(), std::move(bound));
   impl_->listeners.push_back(listener);
   impl_->listeners_group.spawn("http listener", Impl::accept_loop(impl_, std::move(listener)));
-  return bound;
+  return self.port;
+}
+
+Result<std::uint16_t> HttpServer::listen(std::string_view address, std::uint16_t port) {
+  ATELIER_TRY(OwnedFd bound, bind_port(address, port));
+  return listen(std::move(bound));
 }
 
 void HttpServer::serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure) {

@@ -48,6 +48,10 @@ struct ServerCounters {
 /// from it. An exception becomes a 500 and the log line `handler_failed`.
 using Handler = std::function<awaitable<Response>(Request& request)>;
 
+/// A socket bound to an IP literal or "localhost", not listening yet: nobody can connect. Port 0 takes any.
+/// Errors: config (port in use, not permitted, address not of this machine or not an address).
+[[nodiscard]] Result<OwnedFd> bind_port(std::string_view address, std::uint16_t port);
+
 class HttpServer {
  public:
   HttpServer(Runtime& runtime, ServerLimits limits, Handler handler);
@@ -56,8 +60,10 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Listens on an IP literal or "localhost"; port 0 takes any. Gives the port. Several listeners may be
-  /// added. Errors: config (port in use, not permitted, address not of this machine or not an address).
+  /// Listens on a bound socket and gives its port. Several may be added. Errors: config (another program was
+  /// faster).
+  [[nodiscard]] Result<std::uint16_t> listen(OwnedFd bound);
+  /// bind_port and listen in one.
   [[nodiscard]] Result<std::uint16_t> listen(std::string_view address, std::uint16_t port);
   /// Serves a connected stream: TLS, tests.
   void serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure = false);

@@ -53,7 +53,7 @@ class Workshop {
   Workshop(const Workshop&) = delete;
   Workshop& operator=(const Workshop&) = delete;
 
-  /// Before open(). Sinks are called in this order.
+  /// Before start(). Sinks are called in this order.
   void add_sink(EffectSink& sink);
   /// Called once, when the journal has failed for good: stop taking requests and end with exit code 74.
   void on_fatal(std::function<void(const Error&)> handler);

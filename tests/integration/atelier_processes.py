@@ -93,18 +93,10 @@ class Workshop:
         self.engine_url = process.line('ready ')
         return process
 
-    def worker(self, name='w1', engine_url=None):
-        arguments = [
-            os.path.join(BIN, 'atelier-worker'),
-            '--join',
-            self.url,
-            '--token-file',
-            os.path.join(self.data, 'worker.token'),
-            '--comfy',
-            engine_url or self.engine_url,
-            '--name',
-            name,
-        ]
+    def worker(self, name='w1', token_file=None):
+        arguments = [os.path.join(BIN, 'atelier-worker'), '--name', name, '--join', self.url]
+        arguments += ['--token-file', token_file or os.path.join(self.data, 'worker.token')]
+        arguments += ['--comfy', self.engine_url]
         return self.start(f'worker-{name}', arguments)
 
     def get(self, path, expect=200):
@@ -135,11 +127,9 @@ class Workshop:
             'object_info of a worker',
         )
 
-    def submit(self, participant, prompt_id, color=1, prefix='kept', size=16):
-        return self.post(
-            f'/user/{participant}/prompt',
-            {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'},
-        )
+    def submit(self, participant, prompt_id, color=1, prefix='kept', size=16, expect=200):
+        body = {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'}
+        return self.post(f'/user/{participant}/prompt', body, expect)
 
     def history(self, participant, prompt_id):
         try:

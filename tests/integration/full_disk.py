@@ -26,29 +26,12 @@ def test(workshops):
                     file.flush()
             except OSError:
                 pass
-        answer = workshop.request(
-            'POST',
-            '/user/1/prompt',
-            b'{"prompt_id":"during","client_id":"t","prompt":{"1":{"class_type":"EmptyImage","inputs":{"width":16,'
-            b'"height":16,"batch_size":1,"color":5}},"2":{"class_type":"SaveImage","inputs":{"images":["1",0],'
-            b'"filename_prefix":"kept"}}}}',
-            expect=507,
-        )
+        answer = workshop.submit(1, 'during', color=5, expect=507)
         assert 'disk' in str(answer).lower() or 'space' in str(answer).lower(), answer
         assert workshop.history(1, 'before') is not None
         os.remove(filler)
         until(
-            lambda: isinstance(
-                workshop.request(
-                    'POST',
-                    '/user/1/prompt',
-                    b'{"prompt_id":"after","client_id":"t","prompt":{"1":{"class_type":'
-                    b'"EmptyImage","inputs":{"width":16,"height":16,"batch_size":1,"color":6}},"2":{"class_type":'
-                    b'"SaveImage","inputs":{"images":["1",0],"filename_prefix":"kept"}}}}',
-                    expect=None,
-                ),
-                dict,
-            )
+            lambda: 'prompt_id' in workshop.submit(1, 'after', color=6, expect=None)
             and workshop.history(1, 'after'),
             'the job after the full disk',
         )

@@ -17,20 +17,7 @@ def test(workshops):
     with open(wrong, 'w') as file:
         file.write('0' * 64 + '\n')
     os.chmod(wrong, 0o600)
-    worker = workshop.start(
-        'worker-wrong',
-        [
-            os.path.join(os.environ.get('ATELIER_BIN_DIR', ''), 'atelier-worker'),
-            '--join',
-            workshop.url,
-            '--token-file',
-            wrong,
-            '--comfy',
-            workshop.engine_url,
-            '--name',
-            'w1',
-        ],
-    )
+    worker = workshop.worker(token_file=wrong)
     assert worker.child.wait(timeout=20) == 2, worker.text()
     assert 'token' in worker.text()
 

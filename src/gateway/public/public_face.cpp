@@ -8,8 +8,6 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::uint64_t kLowDiskBytes = 2ULL << 30;
-
 constexpr std::string_view kPageStyle =
     "body{font:18px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem;"
     "background:#171718;color:#eee}a{color:#8ab4ff}ol{display:flex;flex-wrap:wrap;gap:.5rem;list-style:none;"
@@ -71,7 +69,7 @@ net::Response PublicFace::health(const net::Request& request) const {
   const std::vector<WorkerView> workers = workers_ ? workers_() : std::vector<WorkerView>{};
   const auto space = files_.data().free_space();
   const bool journal = workshop_.accepting();
-  const bool disk = space.has_value() && space->bytes >= kLowDiskBytes;
+  const bool disk = files_.quota().check_free_space(0).has_value();  // else uploads and prompts get 507
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();
   const std::string_view verdict = !journal ? "failed" : !disk || workers.empty() ? "degraded" : "ok";
