@@ -54,7 +54,7 @@ void add_config_options(CLI::App& command, std::map<std::string, std::string>& v
   for (const KeySpec& key : config_keys()) {
     std::string names = "--" + option_name(key.name);
     if (!key.option.empty()) names += ",--" + std::string(key.option);
-    std::string help(key.help);
+    std::string help = help_of(key);
     if (!key.choices.empty()) help += fmt::format(" One of {}.", key.choices);
     if (!key.fallback.empty()) help += fmt::format(" [{}]", key.fallback);
     auto store = [&values, name = std::string(key.name)](const std::string& value) { values[name] = value; };

@@ -181,6 +181,22 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   return static_cast<std::uint64_t>(std::min(amount->value * scale, 9e18));
 }
 
+namespace {
+
+/// Whoever reaches the server may use any seat: it listens to other machines only when asked to do so.
+void check_access(Config::Outcome& outcome) {
+  const std::string access = outcome.config.text("ACCESS");
+  const std::string listen = outcome.config.text("LISTEN");
+  if (access == "code") {
+    outcome.mistakes.emplace_back("ACCESS: \"code\" is not available in this version; use open or auto");
+  } else if (access == "auto" && listen != "localhost" && listen != "::1" && !listen.starts_with("127.")) {
+    outcome.mistakes.push_back(fmt::format(
+        "LISTEN: whoever reaches {} could use any seat; set ACCESS=open if that is meant", listen));
+  }
+}
+
+}  // namespace
+
 Config::Outcome Config::read(const Sources& sources) {
   Outcome outcome;
   auto set = [&](std::string_view name, std::string_view value, const std::string& where, bool strict) {
@@ -256,7 +272,12 @@ Config::Outcome Config::read(const Sources& sources) {
       continue;
     }
     outcome.config.numbers_[std::string(key.name)] = *number;
+    if (given && !has_effect(key.name) && found->second.value != key.fallback) {
+      outcome.warnings.push_back(
+          fmt::format("{}: {} has no effect in this version", found->second.where, key.name));
+    }
   }
+  check_access(outcome);
   return outcome;
 }
 
@@ -283,7 +304,7 @@ std::string Config::env_example() {
   std::string text =
       "# Atelier: every key with its default. Secrets may also come from files: KEY_FILE=/path.\n";
   for (const KeySpec& key : config_keys()) {
-    text += fmt::format("\n# {}\n", key.help);
+    text += fmt::format("\n# {}\n", help_of(key));
     if (!key.choices.empty()) text += fmt::format("# One of: {}\n", key.choices);
     text += fmt::format("#{}={}\n", key.name, key.fallback);
   }
@@ -302,7 +323,7 @@ std::string Config::reference_page() {
     if (key.max > 0) range = fmt::format("{} .. {}", printed(key, key.min), printed(key, key.max));
     page += fmt::format("| `{}` | `--{}` | {} | {} | {} |\n", key.name,
                         key.option.empty() ? option_name(key.name) : std::string(key.option), key.fallback,
-                        range, key.help);
+                        range, help_of(key));
   }
   return page;
 }

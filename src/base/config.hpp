@@ -34,6 +34,11 @@ struct KeySpec {
 };
 [[nodiscard]] std::span<const KeySpec> config_keys();
 [[nodiscard]] const KeySpec* find_key(std::string_view name);
+/// False for keys that are known and checked, because people's .env files have them, but that nothing in this
+/// version reads.
+[[nodiscard]] bool has_effect(std::string_view name);
+/// The help sentence of a key; a second one says so where nothing reads it.
+[[nodiscard]] std::string help_of(const KeySpec& key);
 /// "NUM_USERS" -> "num-users".
 [[nodiscard]] std::string option_name(std::string_view key);
 

@@ -81,7 +81,22 @@ constexpr std::array kKeys{
             "Least important lines that are logged."},
 };
 
+// In the order of the table. A key leaves this list with the change that reads it.
+constexpr std::array<std::string_view, 20> kWithoutEffect = {
+    "HTTPS_PORT",      "SSL_CERT_PATH",   "SSL_KEY_PATH",         "NUM_WORKERS",        "QUEUE_MODE",
+    "ENABLE_PRIORITY", "TRUSTED_PROXIES", "MAX_RUNNING_PER_USER", "SEAT_PORTS",         "JOURNAL",
+    "REDIS_HOST",      "REDIS_PORT",      "REDIS_PASSWORD",       "INFERENCE_PROVIDER", "VERDA_API_KEY",
+    "RUNPOD_API_KEY",  "MODAL_API_KEY",   "BUDGET_PER_DAY",       "ADMIN_USERNAME",     "ADMIN_PASSWORD"};
+
 }  // namespace
+
+bool has_effect(std::string_view name) {
+  return std::ranges::find(kWithoutEffect, name) == kWithoutEffect.end();
+}
+
+std::string help_of(const KeySpec& key) {
+  return std::string(key.help) + (has_effect(key.name) ? "" : " No effect in this version.");
+}
 
 std::span<const KeySpec> config_keys() { return kKeys; }
 

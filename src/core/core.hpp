@@ -33,6 +33,14 @@ struct Decision {
   std::optional<Time> next_at;   // when it would propose something without a new event
 };
 
+/// The job that a busy slot will probably get next. Binds nothing and is not journaled (design.md 5.7).
+struct LikelyNext {
+  SlotId slot;
+  LinkId link;
+  JobId job;
+  Epoch epoch;  // that the grant would have
+};
+
 /// Numbers of one participant, as ComfyUI's faces need them.
 struct LaneCounts {
   std::uint32_t waiting = 0;  // queued and held, without those whose cancel is under way
@@ -58,6 +66,8 @@ class Core {
   std::vector<Effect> apply(const Entry& entry);
   /// Policy. Its proposals count only when the journal gives them back; never called again before that.
   [[nodiscard]] Decision decide(Time now) const;
+  /// What decide would grant if every busy slot were free now; at most one job per slot, a job once.
+  [[nodiscard]] std::vector<LikelyNext> likely_next(Time now) const;
 
   // -- reading: references are valid until the next apply; never kept across a co_await
   // --------------------------

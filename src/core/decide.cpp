@@ -25,12 +25,28 @@ bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& 
 Decision Policy::run() {
   end_what_is_over();
   if (!state_.workshop.paused && (state_.waiting.size() > 0)) {
-    find_free_slots();
-    grant_moved();
-    grant_instructor();
-    grant_in_common_order();
+    find_slots(SlotState::idle);
+    grant_all();
   }
   return std::move(decision_);
+}
+
+std::vector<LikelyNext> Policy::foresee() {
+  std::vector<LikelyNext> likely;
+  if (state_.workshop.paused || state_.waiting.size() == 0) return likely;
+  find_slots(SlotState::busy);
+  grant_all();
+  for (const Event& proposal : decision_.proposals) {
+    const auto& leased = std::get<Leased>(proposal);
+    likely.push_back({leased.slot, leased.link, leased.job, leased.epoch});
+  }
+  return likely;
+}
+
+void Policy::grant_all() {
+  grant_moved();
+  grant_instructor();
+  grant_in_common_order();
 }
 
 void Policy::end_what_is_over() {
@@ -66,11 +82,11 @@ void Policy::end_what_is_over() {
   }
 }
 
-void Policy::find_free_slots() {
+void Policy::find_slots(SlotState state) {
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
     for (const SlotFacts& slot : worker.slots) {
-      if (slot.state == SlotState::idle) free_.push_back({&worker, &slot});
+      if (slot.state == state) free_.push_back({&worker, &slot});
     }
   }
 }
@@ -176,5 +192,6 @@ void Policy::grant_in_common_order() {
 }
 
 Decision Core::decide(Time now) const { return Policy(*state_, now).run(); }
+std::vector<LikelyNext> Core::likely_next(Time now) const { return Policy(*state_, now).foresee(); }
 
 }  // namespace atelier::core

@@ -22,6 +22,7 @@ class Policy {
  public:
   Policy(const Core::State& state, Time now) : state_(state), now_(now) {}
   Decision run();
+  std::vector<LikelyNext> foresee();
 
  private:
   struct FreeSlot {
@@ -35,7 +36,9 @@ class Policy {
   };
 
   void end_what_is_over();
-  void find_free_slots();
+  /// Slots in this state of workers that take jobs.
+  void find_slots(SlotState state);
+  void grant_all();
   void grant_moved();
   void grant_instructor();
   void grant_in_common_order();

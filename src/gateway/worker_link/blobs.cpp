@@ -70,7 +70,11 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
   const auto epoch = parts.size() >= 4 ? number_of(parts[3]) : std::nullopt;
   if (!job || !epoch) co_return refuse(404, "There is nothing at this address.");
   const JobId id{*job};
-  if (held(*session, id, Epoch{*epoch}) == nullptr)
+  const bool hinted = std::ranges::any_of(session->hints, [&](const auto& hint) {
+    return hint.second.job == id && hint.second.epoch == Epoch{*epoch};
+  });
+  const bool may_read = hinted && what == "input";
+  if (!may_read && held(*session, id, Epoch{*epoch}) == nullptr)
     co_return refuse(409, "stale_epoch: this worker holds no lease of this epoch.");
   if (what == "prompt" && parts.size() == 4 && request.method == net::Method::get)
     co_return co_await get_prompt(id);

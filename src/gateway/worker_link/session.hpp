@@ -4,11 +4,13 @@
 // worker_link.
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/core.hpp"
 #include "link/codec.hpp"
 #include "link/messages.hpp"
 #include "net/websocket.hpp"
@@ -48,6 +50,7 @@ struct LinkSession {
   std::deque<std::string> before_welcome;
   std::vector<link::HelloSlot> slots;
   std::vector<link::TelemetrySlot> telemetry;
+  std::map<std::uint32_t, core::LikelyNext> hints;  // by slot: what was sent last
   int foreign_messages = 0;  // of jobs that the worker does not hold (reliability.md 39)
 };
 

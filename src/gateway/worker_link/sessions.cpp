@@ -62,6 +62,7 @@ void WorkerLink::start() {
     self.tasks.spawn("link names", self.link_names(commit.job, commit.node));
   });
   self.tasks.spawn("sweep staging", self.sweep_staging());
+  self.tasks.spawn("hints", self.watch_hints());
 }
 
 awaitable<void> WorkerLink::Impl::sweep_staging() {
@@ -358,42 +359,51 @@ void WorkerLink::Impl::update_connected() {
 void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
   Impl& self = *impl_;
   for (const core::Effect& effect : effects) {
-    std::visit(Match{[&](const core::Accepted& accepted) {
-                       if (const auto* joined = std::get_if<core::WorkerJoined>(&entry.event))
-                         self.on_joined(*joined, accepted);
-                     },
-                     [&](const core::JobLeased& leased) {
-                       if (auto session = self.session_of(leased.link))
-                         self.send_lease(session, leased.job, leased.epoch, leased.slot.index);
-                     },
-                     [&](const core::StopWanted& wanted) {
-                       auto session = self.session_of(wanted.link);
-                       if (!session) return;
-                       link::Stop stop;
-                       stop.job = wanted.job;
-                       stop.epoch = wanted.epoch;
-                       stop.reason = wanted.reason;
-                       session->send(link::GatewayMessage{std::move(stop)});
-                     },
-                     [&](const core::LinkReplaced& replaced) {
-                       auto session = self.session_of(replaced.link);
-                       if (!session) return;
-                       self.by_link.erase(replaced.link);
-                       session->outgoing.close(net::CloseCode{kReplaced},
-                                               "replaced by a newer link of this worker");
-                     },
-                     [&](const core::LeaseDropped& dropped) {
-                       const core::JobFacts* job = self.workshop.core().job(dropped.job);
-                       if (job == nullptr) self.forms.erase(dropped.job);
-                       self.tasks.spawn("remove staging", self.remove_staging(dropped.job, dropped.epoch));
-                     },
-                     [&](const core::JobEnded& ended) {
-                       self.live.forget(ended.facts.job);
-                       self.forms.erase(ended.facts.job);
-                     },
-                     [&](const core::NodeLinked&) { self.linked.notify_all(); },
-                     [](const auto&) { /* not about workers */ }},
-               effect);
+    std::visit(
+        Match{[&](const core::Accepted& accepted) {
+                if (const auto* joined = std::get_if<core::WorkerJoined>(&entry.event))
+                  self.on_joined(*joined, accepted);
+              },
+              [&](const core::JobLeased& leased) {
+                if (auto session = self.session_of(leased.link))
+                  self.send_lease(session, leased.job, leased.epoch, leased.slot.index);
+                self.hints_changed();
+              },
+              [&](const core::StopWanted& wanted) {
+                auto session = self.session_of(wanted.link);
+                if (!session) return;
+                link::Stop stop;
+                stop.job = wanted.job;
+                stop.epoch = wanted.epoch;
+                stop.reason = wanted.reason;
+                session->send(link::GatewayMessage{std::move(stop)});
+              },
+              [&](const core::LinkReplaced& replaced) {
+                auto session = self.session_of(replaced.link);
+                if (!session) return;
+                self.by_link.erase(replaced.link);
+                session->outgoing.close(net::CloseCode{kReplaced}, "replaced by a newer link of this worker");
+              },
+              [&](const core::LeaseDropped& dropped) {
+                const core::JobFacts* job = self.workshop.core().job(dropped.job);
+                if (job == nullptr) self.forms.erase(dropped.job);
+                self.tasks.spawn("remove staging", self.remove_staging(dropped.job, dropped.epoch));
+              },
+              [&](const core::JobEnded& ended) {
+                self.live.forget(ended.facts.job);
+                self.forms.erase(ended.facts.job);
+                self.hints_changed();
+              },
+              [&](const core::NodeLinked&) { self.linked.notify_all(); },
+              [&](const core::JobQueued&) { self.hints_changed(); },
+              [&](const core::JobMarked&) { self.hints_changed(); },
+              [&](const core::JobComputed&) { self.hints_changed(); },
+              [&](const core::WorkshopChanged&) { self.hints_changed(); },
+              // Told to whoever posted them, or to participants.
+              [](const core::Refused&) {}, [](const core::JobStarted&) {}, [](const core::NodeCommitted&) {},
+              [](const core::CommitRepeated&) {}, [](const core::LeaseMoved&) {},
+              [](const core::HistoryDropped&) {}},
+        effect);
   }
 }
 

@@ -29,6 +29,7 @@ struct WorkerLink::Impl {
         options(std::move(o)),
         expect_ending(std::move(e)),
         linked(r),
+        wake_hints(r),
         tasks(r) {}
 
   // sessions.cpp
@@ -44,6 +45,14 @@ struct WorkerLink::Impl {
   SessionPtr session_of(LinkId link) const;
   awaitable<void> sweep_staging();
   awaitable<void> remove_staging(JobId job, Epoch epoch);
+
+  // hints.cpp
+  void hints_changed() {
+    hints_dirty = true;
+    wake_hints.notify_all();
+  }
+  awaitable<void> watch_hints();
+  awaitable<void> send_hint(SessionPtr session, core::LikelyNext next);
 
   // reports.cpp
   awaitable<Result<void>> on_message(SessionPtr session, link::AgentMessage message);
@@ -87,7 +96,9 @@ struct WorkerLink::Impl {
   std::map<JobId, std::shared_ptr<const AcceptedForm>> forms;  // of jobs with a lease
   std::set<std::pair<JobId, std::string>> linking;             // commits whose names are being given
   std::set<std::pair<JobId, Epoch>> finishing;                 // ends that wait for their outputs
-  Signal linked;                                               // after each linked commit
+  bool hints_dirty = false;
+  Signal linked;  // after each linked commit
+  Signal wake_hints;
   bool stopping = false;
   TaskGroup tasks;
 };

@@ -30,6 +30,22 @@ TEST_CASE("a key that is like none of ours is a warning") {
   CHECK(outcome.warnings[0] == ".env:1: SOMETHING_ELSE is not a key of Atelier; the line is ignored");
 }
 
+TEST_CASE("a key that nothing reads yet is accepted with a warning") {
+  const auto outcome = read_file("JOURNAL=redis\nQUEUE_MODE=fifo\n");
+  CHECK(outcome.mistakes.empty());
+  REQUIRE(outcome.warnings.size() == 1);
+  CHECK(outcome.warnings[0] == ".env:1: JOURNAL has no effect in this version");
+}
+
+TEST_CASE("the server is open to other machines only when that is asked for") {
+  CHECK(read_file("LISTEN=127.0.0.1\n").mistakes.empty());
+  CHECK(read_file("LISTEN=0.0.0.0\nACCESS=open\n").mistakes.empty());
+  REQUIRE(read_file("LISTEN=0.0.0.0\n").mistakes.size() == 1);
+  CHECK(read_file("LISTEN=0.0.0.0\n").mistakes[0] ==
+        "LISTEN: whoever reaches 0.0.0.0 could use any seat; set ACCESS=open if that is meant");
+  CHECK(read_file("ACCESS=code\n").mistakes.size() == 1);
+}
+
 TEST_CASE("options win over the environment, which wins over the file") {
   Config::Sources sources;
   sources.env_file_text = "NUM_USERS=1\nHTTP_PORT=1000\nMAX_QUEUE_DEPTH=7 # comment\n";

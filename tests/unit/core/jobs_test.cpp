@@ -31,6 +31,27 @@ TEST_CASE("a job goes from queued to leased to running to its one end") {
             ->reason == NoEffect::already_ended);
 }
 
+TEST_CASE("a busy slot is told the job that it will probably get, a paused workshop promises nothing") {
+  CoreWorld world;
+  world.join("gpu-1");
+  const JobId running = world.submit(1);
+  world.settle();
+  CHECK(world.core.likely_next(world.now).empty());
+  world.submit(2, "no-such-node", {"C"});
+  const JobId next = world.submit(3);
+  world.submit(1);
+  const auto likely = world.core.likely_next(world.now);
+  REQUIRE(likely.size() == 1);
+  CHECK(likely[0].job == next);
+  CHECK(likely[0].epoch == Epoch{1});
+  CHECK(likely[0].slot == world.core.job(running)->lease->slot);
+  world.computed(running);
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == next);
+  Paused pause;
+  world.post(pause);
+  CHECK(world.core.likely_next(world.now).empty());
+}
+
 TEST_CASE("in fifo the smallest place is next, and the owner's number says which of their jobs takes it") {
   CoreWorld world;
   const JobId a1 = world.submit(1);
