@@ -3,7 +3,7 @@
 // The inputs that a node really has: V3's dynamic ones depend on the values given. For .cpp files only.
 
 #include <boost/json.hpp>
-#include <deque>
+#include <list>
 #include <vector>
 
 #include "comfy/object_info.hpp"
@@ -17,7 +17,7 @@ struct EffectiveInputs {
   EffectiveInputs& operator=(EffectiveInputs&&) = default;
 
   std::vector<const InputSpec*> all;  // required and optional
-  std::deque<InputSpec> made;         // inputs that came out of dynamic ones
+  std::list<InputSpec> made;          // inputs that came out of dynamic ones
   bool dynamic = false;               // ComfyUI then names a missing input by its last part only
 };
 

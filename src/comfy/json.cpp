@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <cmath>
 #include <utility>
@@ -29,6 +31,16 @@ const json::array& empty_array() {
   static const json::array array;
   return array;
 }
+
+/// Bytes that stand for themselves inside a printed string.
+constexpr std::array<bool, 256> plain_bytes(bool ascii) {
+  std::array<bool, 256> plain{};
+  for (std::size_t byte = 0x20; byte < plain.size(); ++byte) {
+    plain[byte] = byte != '"' && byte != '\\' && (byte < 0x7F || !ascii);
+  }
+  return plain;
+}
+constexpr std::array<bool, 256> kPlainUtf8 = plain_bytes(false), kPlainAscii = plain_bytes(true);
 
 /// Numbers beyond a double's range would become infinities, which no JSON text can hold.
 bool all_finite(const json::value& value) {
@@ -72,7 +84,12 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   options.max_depth = limits.depth_max;
   try {
     boost::system::error_code error;
-    json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+    json::storage_ptr storage;
+    if (limits.arena) {
+      const std::size_t first_block = std::clamp<std::size_t>(2 * text.size(), 1u << 10, 1u << 20);
+      storage = json::make_shared_resource<json::monotonic_resource>(first_block);
+    }
+    json::value value = json::parse(json::string_view(text.data(), text.size()), error, storage, options);
     if (error == json::error::too_deep)
       return fail(Errc::too_large, fmt::format("JSON nested deeper than {} levels", limits.depth_max));
     if (error) return fail(Errc::bad_request, fmt::format("not valid JSON: {}", error.message()));
@@ -138,9 +155,10 @@ void print_json_string(std::string_view text, JsonStyle style, std::string& out)
   out += '"';
   std::size_t done = 0;
   const auto flush = [&](std::size_t end) { out.append(text.substr(done, end - done)); };
+  const auto& plain = style.ascii ? kPlainAscii : kPlainUtf8;
   for (std::size_t at = 0; at < text.size();) {
     const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\' && (byte < 0x7F || !style.ascii)) {
+    if (plain[byte]) {
       ++at;
       continue;
     }

@@ -17,6 +17,9 @@ namespace atelier::comfy {
 struct JsonLimits {
   std::size_t bytes_max = 8u << 20;
   std::size_t depth_max = 64;  // nesting of arrays and objects
+  /// All of the value lies in a few large blocks that go at once with the last part of it: for what lives
+  /// shortly. Measured on a prompt of 100 KB: half of the time of parsing and freeing.
+  bool arena = false;
 };
 
 /// Owns one JSON value (null at first). Deep copies; a moved-from Json is null.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <unordered_map>
 #include <utility>
 
 #include "comfy/input_spec.hpp"
@@ -243,8 +244,14 @@ void print_entry(const Entry& entry, const ObjectInfoView& view, std::map<FileLi
 }  // namespace
 
 struct ObjectInfo::Impl {
-  std::map<std::string, std::shared_ptr<const Entry>, std::less<>> classes;
+  std::map<std::string, std::shared_ptr<const Entry>, std::less<>> classes;  // printed in this order
+  std::unordered_map<std::string_view, const NodeClass*> by_name;            // looked up at every node
   std::size_t text_bytes = 0;  // of all pieces: what print_all reserves
+
+  /// When `classes` is complete.
+  void index() {
+    for (const auto& [name, entry] : classes) by_name.emplace(name, &entry->node);
+  }
 };
 
 InputSpec make_input_spec(std::string name, InputGroup group, const json::value& config) {
@@ -302,6 +309,7 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
     for (const auto& piece : entry->pieces) impl->text_bytes += piece.text.size() + name.size() + 8;
     impl->classes.emplace(std::move(name), std::move(entry));
   }
+  impl->index();
   return ObjectInfo(std::move(impl));
 }
 
@@ -316,12 +324,13 @@ ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
       if (auto merged = with_choices_of(*place->second, *entry)) place->second = std::move(merged);
     }
   }
+  impl->index();
   return ObjectInfo(std::move(impl));
 }
 
 const NodeClass* ObjectInfo::find(std::string_view class_name) const {
-  const auto found = impl_->classes.find(class_name);
-  return found == impl_->classes.end() ? nullptr : &found->second->node;
+  const auto found = impl_->by_name.find(class_name);
+  return found == impl_->by_name.end() ? nullptr : found->second;
 }
 
 std::vector<std::string> ObjectInfo::class_names() const {

@@ -144,7 +144,8 @@ void PromptRequest::set_create_time(std::int64_t unix_ms) { extra_data.object()[
 
 std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                const PromptLimits& limits) {
-  auto parsed = Json::parse(body, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max});
+  auto parsed = Json::parse(
+      body, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max, .arena = true});
   if (!parsed) {
     if (parsed.error().code == Errc::too_large)
       return std::unexpected(
@@ -167,15 +168,15 @@ std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view 
 }
 
 std::vector<std::string> classes_of(const json::object& prompt) {
-  std::vector<std::string> classes;
+  std::vector<std::string_view> names;
   for (const auto& node : prompt) {
     const auto* object = node.value().if_object();
     const auto* name = object != nullptr ? object->if_contains("class_type") : nullptr;
-    if (name != nullptr && name->is_string()) classes.emplace_back(view(name->get_string()));
+    if (name != nullptr && name->is_string()) names.push_back(view(name->get_string()));
   }
-  std::sort(classes.begin(), classes.end());
-  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
-  return classes;
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return {names.begin(), names.end()};
 }
 
 }  // namespace atelier::comfy

@@ -267,6 +267,10 @@ json::value title_of(const json::object& node) {
 std::optional<json::object> check_class(std::string_view id, const json::object& node,
                                         const ObjectInfo& info) {
   const auto* class_type = node.if_contains("class_type");
+  if (class_type != nullptr && class_type->is_string() &&
+      info.find(text_view(class_type->get_string())) != nullptr) {
+    return std::nullopt;
+  }
   json::value title = title_of(node);
   json::object extra{
       {"node_id", json::string_view(id.data(), id.size())}, {"class_type", nullptr}, {"node_title", title}};
@@ -279,8 +283,6 @@ std::optional<json::object> check_class(std::string_view id, const json::object&
                     name),
         details, std::move(extra));
   }
-  if (class_type->is_string() && info.find(text_view(class_type->get_string())) != nullptr)
-    return std::nullopt;
   if (title.is_null()) title = *class_type;
   extra["class_type"] = *class_type;
   extra["node_title"] = title;

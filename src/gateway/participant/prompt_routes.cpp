@@ -97,9 +97,8 @@ struct ParticipantFace::Impl::PromptWork {
 
   std::optional<std::expected<comfy::PromptRequest, comfy::PromptError>> parsed;
   std::set<FileKey> named;     // files that the prompt may name
-  std::set<FileKey> existing;  // of those, the ones that are there
+  std::set<FileKey> existing;  // of those, the ones that are there: they are pinned
   comfy::Validation validation;
-  std::set<FileKey> to_pin;
   std::vector<Pin> pins;
   std::shared_ptr<const std::string> form;
   core::Submitted event;
@@ -124,11 +123,6 @@ struct ParticipantFace::Impl::PromptWork {
       return existing.contains(FileKey{type, std::string(name)});
     };
     validation = comfy::validate(request(), *info, exists);
-    if (!validation.accepted) return;
-    for (comfy::InputFile& file : comfy::input_files_of(request().prompt.object(), *info, exists)) {
-      FileKey key{file.type, std::move(file.name)};
-      if (existing.contains(key)) to_pin.insert(std::move(key));
-    }
   }
 
   void make_form(WallTime now, std::string prompt_id) {
@@ -265,7 +259,7 @@ awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<Pr
 }
 
 awaitable<Result<void>> ParticipantFace::Impl::pin_files(PromptWork& work) {
-  for (const FileKey& file : work.to_pin) {
+  for (const FileKey& file : work.existing) {
     auto pinned = co_await files.pin_input(work.participant, annotated(file), options.input_bytes_max);
     if (!pinned) co_return std::unexpected(pinned.error());
     work.pins.push_back({file, *pinned});
