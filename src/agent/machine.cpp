@@ -301,6 +301,7 @@ void AgentMachine::handle(const EngineDown& input) {
   slot.up = false;
   slot.announced = false;
   slot.owes_idle = false;  // engine_ready says that it is idle
+  slot.publish_at.reset();
   bool told = false;
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);

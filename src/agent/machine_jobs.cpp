@@ -147,6 +147,7 @@ void AgentMachine::handle(const RunPosted& input) {
       if (job->stop_requested) {
         run_is_gone(*job);
       } else {
+        job->phase = Phase::posted;  // the answer has come: what is left of it is asked for until it is gone
         give_back(*job, link::ReturnReason::refused_by_engine, input.body);
       }
       return;

@@ -289,6 +289,14 @@ void Application::on(const LeaseExpired& event) {
     ++job->losses;
   }
   drop_lease(*job, true);
+  // The hello of another boot does not list the job: nothing runs in its slot, and nobody will say so again.
+  if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && event.reason == LossReason::restarted &&
+                                                 slot->state == SlotState::stopping &&
+                                                 slot->job == event.job) {
+    make_slot_idle(*slot);
+    // An agent that has not seen its engine yet gives no start of it; engine_ready follows.
+    if (slot->engine_start == 0) slot->state = SlotState::engine_lost;
+  }
   accept();
   if (!died) {
     effect(StopWanted{job->job, lease.epoch, lease.slot, worker.link, std::string(to_string(event.reason))});

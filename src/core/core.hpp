@@ -33,14 +33,6 @@ struct Decision {
   std::optional<Time> next_at;   // when it would propose something without a new event
 };
 
-/// The job that a busy slot will probably get next. Binds nothing and is not journaled (design.md 5.7).
-struct LikelyNext {
-  SlotId slot;
-  LinkId link;
-  JobId job;
-  Epoch epoch;  // that the grant would have
-};
-
 /// Numbers of one participant, as ComfyUI's faces need them.
 struct LaneCounts {
   std::uint32_t waiting = 0;  // queued and held, without those whose cancel is under way

@@ -125,6 +125,14 @@ struct HistoryDropped {
 /// Mode, pause, holds, limits, workers: something that dashboards show changed.
 struct WorkshopChanged {};
 
+/// The job that a busy slot will probably get next. Binds nothing and is not journaled (design.md 5.7).
+struct LikelyNext {
+  SlotId slot;
+  LinkId link;
+  JobId job;
+  Epoch epoch;  // that the grant would have
+};
+
 using Effect = std::variant<Accepted, Refused, JobQueued, JobMarked, JobLeased, JobStarted, JobComputed,
                             NodeCommitted, CommitRepeated, NodeLinked, JobEnded, StopWanted, LinkReplaced,
                             LeaseMoved, LeaseDropped, HistoryDropped, WorkshopChanged>;

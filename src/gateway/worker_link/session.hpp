@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/core.hpp"
+#include "core/types/effects.hpp"
 #include "link/codec.hpp"
 #include "link/messages.hpp"
 #include "net/websocket.hpp"

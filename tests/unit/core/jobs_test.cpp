@@ -52,6 +52,45 @@ TEST_CASE("a busy slot is told the job that it will probably get, a paused works
   CHECK(world.core.likely_next(world.now).empty());
 }
 
+TEST_CASE("a worker that comes back with another boot has a free slot again when its lease is given up") {
+  for (const bool engine_seen : {true, false}) {
+    CoreWorld world;
+    world.join("gpu-1", 1);
+    const JobId job = world.submit(1);
+    world.settle();
+    world.started(job);
+    WorkerJoined again;
+    again.name = "gpu-1";
+    again.boot = Key128{2, 2};
+    JoinedSlot slot;
+    slot.empty = true;
+    if (engine_seen) {
+      slot.capability = CoreWorld::digest(1);
+      slot.engine_start = 1;
+    } else {
+      slot.engine_alive = false;
+    }
+    again.slots.push_back(slot);
+    const Accepted link = *CoreWorld::find<Accepted>(world.post(again));
+    LeaseExpired expired = world.with<LeaseExpired>(job);
+    expired.link = link.link;
+    expired.reason = LossReason::restarted;
+    world.post(expired);
+    CHECK(world.core.job(job)->deaths == 1);
+    if (!engine_seen) {
+      CHECK(CoreWorld::find<JobLeased>(world.settle()) == nullptr);
+      EngineReady ready;
+      ready.slot = SlotId{link.worker, 0};
+      ready.link = link.link;
+      ready.capability = CoreWorld::digest(1);
+      ready.engine_start = 5;
+      world.post(ready);
+    }
+    REQUIRE(CoreWorld::find<JobLeased>(world.settle()) != nullptr);
+    CHECK(world.core.job(job)->epoch == Epoch{2});
+  }
+}
+
 TEST_CASE("in fifo the smallest place is next, and the owner's number says which of their jobs takes it") {
   CoreWorld world;
   const JobId a1 = world.submit(1);
