@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A worker's agent: the real AgentMachine, whose actions are carried out on the fake network and a fake
+// ComfyUI. A kill forgets everything but the engine beside it, and the next life has another boot.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "agent/machine.hpp"
+#include "comfy/object_info.hpp"
+#include "fake_comfy.hpp"
+#include "network.hpp"
+
+namespace atelier::sim {
+
+class AgentProcess {
+ public:
+  AgentProcess(World& world, Network& network, FakeComfy& engine, std::string name, std::uint64_t seed);
+
+  void start();
+  /// kill -9; `machine_gone`: its kernel does not say goodbye either. It comes back after a while.
+  void kill(bool machine_gone);
+  /// SIGTERM; it comes back after it has left.
+  void drain();
+  [[nodiscard]] bool alive() const { return life_ != nullptr; }
+
+ private:
+  /// What one life keeps of a run.
+  struct RunData {
+    std::string post_body;
+    std::map<std::pair<std::string, std::uint32_t>, std::string> collected;  // (node, index) -> bytes
+    std::set<std::string> paths;                                             // of files that a ui named
+  };
+  struct Life {
+    explicit Life(agent::MachineOptions options) : machine(std::move(options)) {}
+    agent::AgentMachine machine;
+    std::shared_ptr<Pipe> pipe;
+    LinkId link;
+    bool draining = false;
+    std::uint64_t tick_set = 0;
+    std::map<agent::RunKey, RunData> runs;
+  };
+  using LifePtr = std::shared_ptr<Life>;
+
+  void feed(LifePtr life, agent::Input input);
+  void connect_engine();
+  void engine_is_up(const LifePtr& life);
+  void act(const LifePtr& life, agent::Action action);
+  void dial(const LifePtr& life);
+  void fetch(const LifePtr& life, agent::FetchJob action);
+  void fetch_inputs(const LifePtr& life, agent::FetchJob action, std::string prompt, std::size_t next);
+  void prepare(const LifePtr& life, const agent::FetchJob& action, const std::string& prompt);
+  void collect(const LifePtr& life, const agent::Collect& action);
+  void collect_rest(const LifePtr& life, const agent::CollectRest& action);
+  Result<link::CommitFile> take_file(RunData& run, agent::RunKey key, const std::string& node,
+                                     std::uint32_t index, std::string name, std::string folder,
+                                     std::string place);
+  void upload(const LifePtr& life, agent::Upload action);
+  void put(const LifePtr& life, agent::Upload action, std::uint64_t offset, int tries);
+  void publish(const LifePtr& life, agent::PublishObjectInfo action);
+  void leave(const LifePtr& life);
+  HttpRequest request(const LifePtr& life, net::Method method, std::string target) const;
+  Error error_of(const LifePtr& life, LinkId asked_on, const HttpAnswer& answer) const;
+
+  World& world_;
+  Network& network_;
+  FakeComfy& engine_;
+  std::string name_;
+  Random random_;
+  std::shared_ptr<const comfy::ObjectInfo> info_;
+  LifePtr life_;
+};
+
+}  // namespace atelier::sim
