@@ -47,6 +47,13 @@ std::optional<FileType> parse_file_type(std::string_view text) {
   return std::nullopt;
 }
 
+bool is_model_folder(std::string_view key) {
+  return std::ranges::find(kModelFolders, key) != kModelFolders.end();
+}
+bool is_library_folder(std::string_view key) {
+  return is_model_folder(key) && key != "configs" && key != "custom_nodes";
+}
+
 std::string_view to_string(ContentKind kind) {
   switch (kind) {
     case ContentKind::image:

@@ -2,6 +2,7 @@
 #pragma once
 // ComfyUI's words for a participant's files: folder types, annotations in names, kinds of content.
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -20,6 +21,35 @@ enum class ContentKind : std::uint8_t { image, video, audio, model3d, other };
 
 /// By the extension's registered media type, any case, as ComfyUI filters its lists.
 [[nodiscard]] ContentKind content_kind_of(std::string_view file_name);
+
+/// The keys of ComfyUI's model folders in the order of their registration (0.21.0, folder_paths.py).
+inline constexpr std::array<std::string_view, 24> kModelFolders = {"checkpoints",
+                                                                   "configs",
+                                                                   "loras",
+                                                                   "vae",
+                                                                   "text_encoders",
+                                                                   "diffusion_models",
+                                                                   "clip_vision",
+                                                                   "style_models",
+                                                                   "embeddings",
+                                                                   "diffusers",
+                                                                   "vae_approx",
+                                                                   "controlnet",
+                                                                   "gligen",
+                                                                   "upscale_models",
+                                                                   "latent_upscale_models",
+                                                                   "custom_nodes",
+                                                                   "hypernetworks",
+                                                                   "photomaker",
+                                                                   "classifiers",
+                                                                   "model_patches",
+                                                                   "audio_encoders",
+                                                                   "background_removal",
+                                                                   "frame_interpolation",
+                                                                   "optical_flow"};
+[[nodiscard]] bool is_model_folder(std::string_view key);
+/// False for the two that hold no models: the front end's library does not show them (CI D7).
+[[nodiscard]] bool is_library_folder(std::string_view key);
 
 /// A name as prompts write it: "sub/x.png [output]".
 struct AnnotatedName {

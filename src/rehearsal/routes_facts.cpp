@@ -2,10 +2,9 @@
 // Routes that say what this engine is and has (comfyui-interface.md A1, A4, E).
 #include <sys/sysinfo.h>
 
-#include <algorithm>
-#include <array>
 #include <boost/json.hpp>
 
+#include "comfy/files.hpp"
 #include "rehearsal/server_impl.hpp"
 
 namespace atelier::rehearsal {
@@ -13,32 +12,6 @@ namespace json = boost::json;
 namespace {
 
 using Reply = awaitable<net::Response>;
-
-// The folder keys that ComfyUI 0.21.0 registers, in its order.
-constexpr std::array<std::string_view, 24> kModelFolders{"checkpoints",
-                                                         "configs",
-                                                         "loras",
-                                                         "vae",
-                                                         "text_encoders",
-                                                         "diffusion_models",
-                                                         "clip_vision",
-                                                         "style_models",
-                                                         "embeddings",
-                                                         "diffusers",
-                                                         "vae_approx",
-                                                         "controlnet",
-                                                         "gligen",
-                                                         "upscale_models",
-                                                         "latent_upscale_models",
-                                                         "custom_nodes",
-                                                         "hypernetworks",
-                                                         "photomaker",
-                                                         "classifiers",
-                                                         "model_patches",
-                                                         "audio_encoders",
-                                                         "background_removal",
-                                                         "frame_interpolation",
-                                                         "optical_flow"};
 
 Reply get_object_info(ServerState& server, Call&) {
   co_return net::Response::json(200, server.engine.object_info().print_all(server.engine.info_view()));
@@ -75,20 +48,18 @@ Reply get_system_stats(ServerState& server, Call&) {
 Reply get_features(ServerState&, Call&) { co_return net::Response::json(200, feature_flags()); }
 
 Reply get_models(ServerState&, Call&) {
-  co_return net::Response::json(200,
-                                json::serialize(json::array(kModelFolders.begin(), kModelFolders.end())));
+  co_return net::Response::json(
+      200, json::serialize(json::array(comfy::kModelFolders.begin(), comfy::kModelFolders.end())));
 }
 
 Reply get_models_of(ServerState&, Call& call) {
-  const bool known = std::ranges::find(kModelFolders, call.arguments[0]) != kModelFolders.end();
-  co_return known ? net::Response::json(200, "[]") : net::Response(404);
+  co_return comfy::is_model_folder(call.arguments[0]) ? net::Response::json(200, "[]") : net::Response(404);
 }
 
 Reply get_experiment_models(ServerState&, Call&) {
   json::array list;
-  for (const std::string_view folder : kModelFolders) {
-    if (folder != "configs" && folder != "custom_nodes")
-      list.push_back({{"name", folder}, {"folders", json::array()}});
+  for (const std::string_view folder : comfy::kModelFolders) {
+    if (comfy::is_library_folder(folder)) list.push_back({{"name", folder}, {"folders", json::array()}});
   }
   co_return net::Response::json(200, json::serialize(list));
 }

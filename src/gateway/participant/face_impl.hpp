@@ -12,6 +12,7 @@
 
 #include "comfy/files.hpp"
 #include "comfy/history.hpp"
+#include "comfy/json.hpp"
 #include "gateway/http_errors.hpp"
 #include "gateway/participant/attachments.hpp"
 #include "gateway/participant/job_events.hpp"
@@ -32,6 +33,10 @@ namespace atelier::gateway {
 /// Answers of every participant's route that is not a static file.
 [[nodiscard]] net::Response json_response(std::string text);
 [[nodiscard]] net::Response empty_response(unsigned status = 200);
+
+/// The body of a small request, a JSON object whatever its Content-Type says (CI, general rules). Errors:
+/// bad_request, too_large (above 1 MB).
+[[nodiscard]] awaitable<Result<comfy::Json>> read_json_object(Call& call);
 
 /// A copy of what the queue routes need of a live job: references do not live across a co_await.
 struct LiveJob {

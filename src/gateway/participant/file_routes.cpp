@@ -17,7 +17,13 @@ awaitable<net::Response> ParticipantFace::Impl::get_view(Call& call) {
     return files.participants().open_for_view(participant, wanted);
   };
   auto viewed = co_await files.run(std::move(open));
-  if (!viewed) co_return error_response(viewed.error());
+  if (!viewed) {
+    const Errc code = viewed.error().code;
+    const bool request_wrong =
+        code == Errc::bad_request || code == Errc::forbidden || code == Errc::not_found;
+    // As ComfyUI: without a word.
+    co_return request_wrong ? empty_response(http_status_of(code)) : error_response(viewed.error());
+  }
   const std::string name = viewed->name;
   co_return file_answer(call.request, std::move(viewed->opened.file), name);
 }

@@ -16,8 +16,6 @@ namespace atelier::gateway {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kBodyBytesMax = 1 << 20;
-
 /// A query number; nothing if it is absent.
 Result<std::optional<std::int64_t>> number_of(const net::Request& request, std::string_view name) {
   const auto text = request.parameter(name);
@@ -143,11 +141,8 @@ awaitable<net::Response> ParticipantFace::Impl::get_history_item(Call& call) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::post_history(Call& call) {
-  auto body = co_await call.request.read_all(kBodyBytesMax);
-  if (!body) co_return error_response(body.error());
-  const auto wanted = comfy::Json::parse(*body);
-  if (!wanted || !wanted->is_object())
-    co_return error_response({Errc::bad_request, "The body is not a JSON object."});
+  const auto wanted = co_await read_json_object(call);
+  if (!wanted) co_return error_response(wanted.error());
   const json::value* clear = wanted->object().if_contains("clear");
   core::HistoryForgotten event;
   event.participant = call.participant;

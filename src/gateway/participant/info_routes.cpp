@@ -2,9 +2,7 @@
 // What the front end asks about the server itself: features, system, models, extensions (CI A1, A4, B2, D7).
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-
+#include "comfy/files.hpp"
 #include "comfy/json.hpp"
 #include "comfy/object_info.hpp"
 #include "gateway/participant/face_impl.hpp"
@@ -15,38 +13,6 @@ namespace {
 // The version of ComfyUI whose interface this is, told while no worker has told one.
 constexpr std::string_view kInterfaceVersion = "0.21.0";
 constexpr std::size_t kModelDepthMax = 16;
-
-// ComfyUI's model folders in the order of their registration (0.21.0, folder_paths.py).
-constexpr std::array<std::string_view, 24> kModelFolders = {"checkpoints",
-                                                            "configs",
-                                                            "loras",
-                                                            "vae",
-                                                            "text_encoders",
-                                                            "diffusion_models",
-                                                            "clip_vision",
-                                                            "style_models",
-                                                            "embeddings",
-                                                            "diffusers",
-                                                            "vae_approx",
-                                                            "controlnet",
-                                                            "gligen",
-                                                            "upscale_models",
-                                                            "latent_upscale_models",
-                                                            "custom_nodes",
-                                                            "hypernetworks",
-                                                            "photomaker",
-                                                            "classifiers",
-                                                            "model_patches",
-                                                            "audio_encoders",
-                                                            "background_removal",
-                                                            "frame_interpolation",
-                                                            "optical_flow"};
-
-bool is_model_folder(std::string_view name) {
-  return std::ranges::find(kModelFolders, name) != kModelFolders.end();
-}
-/// The library shows these to nobody: they hold no models.
-bool is_listed_library(std::string_view name) { return name != "configs" && name != "custom_nodes"; }
 
 std::vector<files::Entry> models_of(const files::Files& files, const std::string& folder) {
   files::ListLimits limits;
@@ -123,13 +89,13 @@ awaitable<net::Response> ParticipantFace::Impl::get_embeddings(Call&) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_models(Call&) {
-  const std::vector<std::string> names(kModelFolders.begin(), kModelFolders.end());
+  const std::vector<std::string> names(comfy::kModelFolders.begin(), comfy::kModelFolders.end());
   co_return json_response(comfy::quote_json_list(names));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
   const std::string folder = call.captures.front();
-  if (!is_model_folder(folder)) co_return empty_response(404);
+  if (!comfy::is_model_folder(folder)) co_return empty_response(404);
   auto look = [this, folder] { return models_of(files, folder); };
   const std::vector<files::Entry> entries = co_await files.run(std::move(look));
   std::vector<std::string> names;
@@ -139,8 +105,8 @@ awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
   std::string text = "[";
-  for (const std::string_view folder : kModelFolders) {
-    if (!is_listed_library(folder)) continue;
+  for (const std::string_view folder : comfy::kModelFolders) {
+    if (!comfy::is_library_folder(folder)) continue;
     // A path of the right form; where models really lie is nobody's business but the operator's.
     text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"]}})", text.size() > 1 ? "," : "", folder,
                         folder);
@@ -150,7 +116,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_experiment_folder(Call& call) {
   const std::string folder = call.captures.front();
-  if (!is_model_folder(folder) || !is_listed_library(folder)) co_return empty_response(404);
+  if (!comfy::is_library_folder(folder)) co_return empty_response(404);
   auto look = [this, folder] { return models_of(files, folder); };
   const std::vector<files::Entry> entries = co_await files.run(std::move(look));
   std::string text = "[";

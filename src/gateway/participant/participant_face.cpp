@@ -36,6 +36,14 @@ net::Response json_response(std::string text) {
 
 net::Response empty_response(unsigned status) { return net::Response(status); }
 
+awaitable<Result<comfy::Json>> read_json_object(Call& call) {
+  constexpr std::size_t kBytesMax = 1 << 20;
+  ATELIER_CO_TRY(const std::string body, co_await call.request.read_all(kBytesMax));
+  auto parsed = comfy::Json::parse(body);
+  if (!parsed || !parsed->is_object()) co_return fail(Errc::bad_request, "The body is not a JSON object.");
+  co_return std::move(*parsed);
+}
+
 ParticipantFace::Impl::Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l,
                             ParticipantFaceOptions o)
     : runtime(r),

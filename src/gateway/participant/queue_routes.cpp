@@ -73,11 +73,8 @@ awaitable<void> ParticipantFace::Impl::cancel(std::vector<JobId> jobs) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::post_queue(Call& call) {
-  auto body = co_await call.request.read_all(kBodyBytesMax);
-  if (!body) co_return error_response(body.error());
-  const auto wanted = comfy::Json::parse(*body);
-  if (!wanted || !wanted->is_object())
-    co_return error_response({Errc::bad_request, "The body is not a JSON object."});
+  const auto wanted = co_await read_json_object(call);
+  if (!wanted) co_return error_response(wanted.error());
   const json::value* clear = wanted->object().if_contains("clear");
   const bool clear_all = clear != nullptr && clear->is_bool() && clear->get_bool();
   const auto ids = strings_of(wanted->object(), "delete");

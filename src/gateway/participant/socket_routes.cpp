@@ -73,6 +73,7 @@ class PreviewForms {
 }  // namespace
 
 awaitable<net::Response> ParticipantFace::Impl::get_ws(Call& call) {
+  if (!call.request.wants_websocket()) co_return net::Response::text(400, "This address is for WebSockets.");
   std::string sid = call.request.parameter("clientId").value_or("");
   if (sid.size() > kClientIdBytesMax) co_return net::Response::text(400, "clientId is too long.");
   net::WebSocketLimits limits;
