@@ -108,6 +108,10 @@ std::string frontend_folder(const Config& config) {
 std::string web_folder(const Config& config) {
   return first_folder(config, "WEB_DIR", {"../web/editor", "../share/atelier/web"});
 }
+std::string image_program() {
+  std::string place = program_folder() + "/atelier-image";
+  return ::access(place.c_str(), X_OK) == 0 ? place : std::string();
+}
 std::string welcome_folder(const Config& config) {
   const std::string web = web_folder(config);
   std::error_code ignored;

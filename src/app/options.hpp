@@ -37,6 +37,8 @@ void add_config_options(CLI::App& command, std::map<std::string, std::string>& v
 /// (build/<preset>/atelier -> vendor/frontend, build/web/editor). Empty if there is none.
 [[nodiscard]] std::string frontend_folder(const Config& config);
 [[nodiscard]] std::string web_folder(const Config& config);
+/// atelier-image beside this program; "" if it is not there.
+[[nodiscard]] std::string image_program();
 [[nodiscard]] std::string welcome_folder(const Config& config);
 /// The folder of the running program.
 [[nodiscard]] std::string program_folder();

@@ -147,6 +147,7 @@ void Server::Impl::make_faces() {
   options.frontend_folder = frontend_folder(config);
   options.web_folder = web_folder(config);
   options.welcome_folder = welcome_folder(config);
+  options.image_program = image_program();
   participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live,
                                                             std::move(options));
   participants->set_workers(views);

@@ -20,6 +20,7 @@
 #include "gateway/participant/participant_face.hpp"
 #include "gateway/participant/router.hpp"
 #include "gateway/participant/sockets.hpp"
+#include "gateway/pictures/picture_renderer.hpp"
 #include "gateway/static/static_files.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -102,6 +103,7 @@ struct ParticipantFace::Impl {
 
   // file_routes.cpp, upload_routes.cpp
   awaitable<net::Response> get_view(Call& call);
+  awaitable<net::Response> rendered_view(Call& call, files::ViewedFile viewed, image::RenderRequest form);
   awaitable<net::Response> get_internal_files(Call& call);
   awaitable<net::Response> post_upload_image(Call& call);
 
@@ -186,6 +188,7 @@ struct ParticipantFace::Impl {
   std::string flags_json;
   Attachments attachments;
   ObjectInfoCache object_infos;
+  PictureRenderer pictures;
   std::set<ParticipantId> welcomed;
 
   Sockets sockets;

@@ -10,9 +10,7 @@
 #include "net/range.hpp"
 
 namespace atelier::gateway {
-namespace {
 
-/// ComfyUI's form: no disposition type, so a browser shows it in place.
 std::string disposition(std::string_view name, bool attachment) {
   std::string text = attachment ? "attachment; filename=\"" : "filename=\"";
   bool ascii = true;
@@ -25,8 +23,6 @@ std::string disposition(std::string_view name, bool attachment) {
   if (!ascii) text += fmt::format("; filename*=UTF-8''{}", net::percent_encode(name));  // RFC 6266
   return text;
 }
-
-}  // namespace
 
 bool is_active_type(std::string_view type) {
   type = type.substr(0, type.find(';'));

@@ -58,6 +58,7 @@ ParticipantFace::Impl::Impl(Runtime& r, workshop::Workshop& w, files::Files& f, 
       flags_json(feature_flags_json(options.upload_bytes_max)),
       attachments(r, w, options.attachment_cache_bytes_max),
       object_infos(r, f, c, options.object_info_cache_bytes_max),
+      pictures(r, options.image_program),
       sockets(r, flags_json, options.sockets_per_participant_max, [this](Client& client) { greet(client); }),
       wake_deadlines(r),
       wake_places(r),
@@ -248,6 +249,7 @@ void ParticipantFace::on_effects(const core::Entry&, std::span<const core::Effec
 
 awaitable<void> ParticipantFace::stop(Instant deadline) {
   co_await impl_->sockets.stop(deadline);
+  co_await impl_->pictures.stop(deadline);
   [[maybe_unused]] const bool ended = co_await impl_->tasks.stop(deadline);
 }
 
