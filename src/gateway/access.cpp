@@ -10,7 +10,9 @@ namespace {
 std::string_view without_port(std::string_view host) {
   if (host.starts_with('[')) {
     const std::size_t end = host.find(']');
-    return end == std::string_view::npos ? host : host.substr(0, end + 1);
+    if (end == std::string_view::npos) return host;
+    const std::string_view rest = host.substr(end + 1);
+    return rest.empty() || rest.starts_with(':') ? host.substr(0, end + 1) : host;
   }
   return host.substr(0, host.rfind(':'));
 }

@@ -85,7 +85,8 @@ Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenNa
     if (slash == std::string::npos) continue;
     std::size_t index = 0;
     const char* const end = given.place.data() + given.place.size();
-    if (std::from_chars(given.place.data() + slash + 1, end, index).ptr != end) continue;
+    const auto number = std::from_chars(given.place.data() + slash + 1, end, index);
+    if (number.ec != std::errc{} || number.ptr != end) continue;
     json::value* list = lists.if_contains(std::string_view(given.place).substr(0, slash));
     if (list == nullptr || !list->is_array() || index >= list->get_array().size()) continue;
     json::value& entry = list->get_array()[index];
