@@ -45,7 +45,13 @@ awaitable<Result<std::string>> PictureRenderer::render(files::File picture, imag
       co_return fail(Errc::unavailable, "too many pictures are being rendered");
   }
   busy_ = leave.holds = true;
-  co_return co_await render_now(picture, request);
+  const bool used = process_ != nullptr;
+  auto rendered = co_await render_now(picture, request);
+  // One that died before this request, or of what an earlier one left behind: another one gets a try.
+  if (!rendered && rendered.error().code == Errc::closed && used) {
+    rendered = co_await render_now(picture, request);
+  }
+  co_return rendered;
 }
 
 awaitable<Result<std::string>> PictureRenderer::render_now(const files::File& picture,

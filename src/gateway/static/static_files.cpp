@@ -35,9 +35,8 @@ bool has_hashed_name(std::string_view path) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-';
   });
   // A plain word of eight letters is no hash: that has a digit or a capital in it.
-  return word && path[dot - 9] == '-' && std::ranges::any_of(hash, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
-         });
+  return word && path[dot - 9] == '-' &&
+         std::ranges::any_of(hash, [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
 }
 
 bool accepts_coding(std::string_view accept_encoding, std::string_view coding) {
