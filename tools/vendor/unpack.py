@@ -3,7 +3,7 @@
 """Unpacks the wheels of requirements.txt:  unpack.py WHEELS_FOLDER TARGET_FOLDER
 
   TARGET/frontend/   the stock front end as it is served (no source maps); beside each text file its `.gz`
-                     form where that is smaller, so that the server never compresses a static file
+                     and `.br` forms where they are smaller: the server never compresses a static file
   TARGET/node/       bin/node and npm
   TARGET/licenses/   what the wheels say about their origin
 """
@@ -12,6 +12,8 @@ import multiprocessing
 import os
 import sys
 import zipfile
+
+import brotli
 
 TEXT = {".js", ".css", ".html", ".json", ".svg", ".md", ".txt"}
 # wheel name -> (its folder inside the wheel, our folder, what is not needed)
@@ -51,13 +53,14 @@ def unpack(wheel, target):
 
 
 def compress(path):
-    """Writes path.gz (the same bytes at every run) if that is smaller than the file."""
+    """Writes path.gz and path.br (the same bytes at every run) if they are smaller than the file."""
     with open(path, "rb") as source:
         data = source.read()
-    packed = gzip.compress(data, 9, mtime=0)
-    if len(packed) < len(data):
-        with open(path + ".gz", "wb") as out:
-            out.write(packed)
+    # Brotli's 9 takes 6 s for the front end on two processors; its 11 takes 50 s and saves 8 % more.
+    for suffix, packed in ((".gz", gzip.compress(data, 9, mtime=0)), (".br", brotli.compress(data, quality=9))):
+        if len(packed) < len(data):
+            with open(path + suffix, "wb") as out:
+                out.write(packed)
 
 
 def main():
