@@ -95,6 +95,7 @@ awaitable<net::Response> ParticipantFace::Impl::post_upload_image(Call& call) {
     co_return error_response(stored.error());
   }
   if (stored->written) reserved->settle(stored->content.size, 1);
+  if (stored->replaced_bytes) files.quota().give_back(call.participant, *stored->replaced_bytes, 1);
   co_return json_response(fmt::format(R"({{"name":{},"subfolder":{},"type":"{}"}})",
                                       comfy::quote_json(stored->name), comfy::quote_json(stored->subfolder),
                                       files::to_string(stored->type)));

@@ -149,11 +149,16 @@ awaitable<net::Response> ParticipantFace::Impl::move_user_file(Call& call) {
   const std::string destination = twice_decoded(call.captures.at(1));
   const std::string overwrite = call.request.parameter("overwrite").value_or("true");
   const auto replace = overwrite == "false" ? files::Replace::no : files::Replace::yes;
-  auto move = [this, participant = call.participant, &source, &destination, replace] {
+  std::optional<std::uint64_t> replaced;
+  auto move = [this, participant = call.participant, &source, &destination, replace, &replaced] {
+    const auto from = files.user_data().open(participant, source);
+    const auto old = files.user_data().open(participant, destination);
+    if (from && old && from->stat().key.inode != old->stat().key.inode) replaced = old->size();
     return files.user_data().move(participant, source, destination, replace);
   };
   const auto moved = co_await files.run(std::move(move));
   if (!moved) co_return refusal(moved.error());
+  if (replaced) files.quota().give_back(call.participant, *replaced, 1);
   co_return written(call.request, *moved);
 }
 

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+// What a participant's sockets get while their jobs wait, run and end.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "comfy/messages.hpp"
+#include "unit/gateway/fake_socket.hpp"
+
+namespace atelier::gateway::test {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr const char* kImages =
+    R"({"images":[{"filename":"cat_00001_.png","subfolder":"","type":"output"}]})";
+const std::string kEngineExecuted =
+    R"({"node":"9","display_node":"9","output":{"images":[{"filename":"x.png"}]},"prompt_id":"RUN"})";
+
+boost::json::value read(std::string_view message) { return comfy::Json::parse(message).value().value(); }
+
+/// A job of participant 7's tab "mine", running on a worker.
+struct Running {
+  Running() {
+    job = rig.submit(7, uuid(1), "mine");
+    rig.join();
+    rig.started(job);
+  }
+  void quiet() {
+    rig.runtime.advance(milliseconds{2'000});
+    for (Tab* tab : {&mine, &other, &theirs}) tab->take();
+  }
+  void end(core::Outcome outcome = core::Outcome::succeeded) {
+    rig.computed(job);
+    rig.ended(job, outcome);
+  }
+  Rig rig;
+  Tab mine{rig, 7, "mine"};
+  Tab other{rig, 7, "other"};
+  Tab theirs{rig, 8, "mine"};  // the same client id on another seat
+  JobId job;
+};
+
+TEST_CASE(
+    "a status goes to all sockets of a seat, and to no other seat, when a job is put and when it starts") {
+  Rig rig;
+  Tab mine(rig, 7, "mine"), other(rig, 7, "other"), theirs(rig, 8, "mine");
+  for (Tab* tab : {&mine, &other, &theirs}) tab->take();
+  const JobId job = rig.submit(7, uuid(1), "mine");
+  for (Tab* tab : {&mine, &other}) {
+    const auto got = tab->take();
+    REQUIRE(!got.empty());
+    CHECK(read(got[0]).at("data").at("status").at("exec_info").at("queue_remaining") == 1);
+    CHECK_FALSE(read(got[0]).at("data").as_object().contains("sid"));
+  }
+  rig.runtime.advance(milliseconds{2'000});
+  mine.take();
+  rig.join();
+  rig.started(job);
+  CHECK(mine.take_types().front() == "status");
+  CHECK(theirs.take() == Texts{});
+}
+
+TEST_CASE("a job's events go only to the sockets of the client that posted it, with its prompt_id") {
+  Running run;
+  run.quiet();
+  run.rig.event(run.job, "execution_start", "", R"({"prompt_id":"RUN","timestamp":5})");
+  run.rig.event(run.job, "progress_state", "",
+                R"({"prompt_id":"RUN","nodes":{"1":{"prompt_id":"RUN","state":"running"}}})");
+  const auto got = run.mine.take();
+  REQUIRE(got.size() == 2);
+  CHECK(read(got[0]).at("type") == "execution_start");
+  CHECK(text(read(got[0]).at("data").at("prompt_id")) == uuid(1));
+  CHECK(text(read(got[1]).at("data").at("nodes").at("1").at("prompt_id")) == uuid(1));
+  CHECK(run.other.take() == Texts{});
+  CHECK(run.theirs.take() == Texts{});
+}
+
+TEST_CASE("events of a prompt without a client id go to all sockets of its seat") {
+  Rig rig;
+  Tab one(rig, 7, "a"), two(rig, 7, "b"), theirs(rig, 8, "a");
+  const JobId job = rig.submit(7, uuid(1));
+  rig.join();
+  rig.started(job);
+  rig.runtime.advance(milliseconds{2'000});
+  for (Tab* tab : {&one, &two, &theirs}) tab->take();
+  rig.event(job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");
+  CHECK(one.take_types() == Texts{"executing 9"});
+  CHECK(two.take_types() == Texts{"executing 9"});
+  CHECK(theirs.take() == Texts{});
+}
+
+TEST_CASE("executed is shown with the names in the participant's folder, before all that follows it") {
+  Running run;
+  run.quiet();
+  run.rig.event(run.job, "executed", "9", kEngineExecuted);
+  run.rig.event(run.job, "executing", "10", R"({"node":"10","prompt_id":"RUN"})");
+  CHECK(run.mine.take() == Texts{});
+  run.rig.commit(run.job, "9", kImages);
+  const auto got = run.mine.take();
+  REQUIRE(got.size() == 2);
+  const auto executed = read(got[0]);
+  CHECK(executed.at("type") == "executed");
+  CHECK(executed.at("data").at("output") == read(kImages));
+  CHECK(text(executed.at("data").at("prompt_id")) == uuid(1));
+  CHECK(read(got[1]).at("type") == "executing");
+}
+
+TEST_CASE("files that take longer than 300 ms do not hold up the events") {
+  Running run;
+  run.quiet();
+  run.rig.event(run.job, "executed", "9", kEngineExecuted);
+  run.rig.event(run.job, "executing", "10", R"({"node":"10","prompt_id":"RUN"})");
+  run.rig.runtime.advance(milliseconds{299});
+  CHECK(run.mine.take() == Texts{});
+  run.rig.runtime.advance(milliseconds{1});
+  CHECK(run.mine.take_types() == Texts{"executing 10"});
+  run.rig.commit(run.job, "9", kImages);
+  CHECK(run.mine.take_types() == Texts{"executed 9"});
+}
+
+TEST_CASE(
+    "a job ends with its ending event, the status and executing null, in this order, when history has it") {
+  Running run;
+  run.rig.event(run.job, "executed", "9", kEngineExecuted);
+  run.rig.commit(run.job, "9", kImages);
+  run.quiet();
+  run.rig.event(run.job, "execution_success", "", R"({"prompt_id":"RUN"})");
+  run.rig.event(run.job, "executing", "", R"({"node":null,"prompt_id":"RUN"})");
+  CHECK(run.mine.take() == Texts{});  // the engine's own are swallowed
+  run.end();
+  auto types = run.mine.take_types();
+  types.resize(3);
+  CHECK(types == Texts{"execution_success", "status", "executing null"});
+  CHECK(run.rig.get("/user/7/history/" + uuid(1)).body != "{}");
+  CHECK(run.other.take_types().front() == "status");
+  CHECK(run.theirs.take() == Texts{});
+  // Nothing of the job is heard after its end.
+  LiveFrame late;
+  late.job = run.job;
+  late.epoch = Epoch{1};
+  late.type = "progress";
+  late.bytes = std::make_shared<const std::string>(R"({"type":"progress","data":{}})");
+  run.rig.live.publish(late);
+  CHECK(run.mine.take() == Texts{});
+}
+
+TEST_CASE("the ending event that the worker reported is the one that is shown") {
+  Running run;
+  run.quiet();
+  run.rig.computed(run.job);
+  const std::string error = fmt::format(
+      R"({{"type":"execution_error","data":{{"prompt_id":"{}","exception_message":"out of memory"}}}})",
+      uuid(1));
+  run.rig.ended(run.job, core::Outcome::failed, error);
+  CHECK(run.mine.take().front() == error);
+}
+
+TEST_CASE("the ending waits for an executed whose files stand") {
+  Running run;
+  run.rig.event(run.job, "execution_start", "", R"({"prompt_id":"RUN"})");
+  run.quiet();
+  // Linked, but its frame has not come: the end is recorded first.
+  std::vector<journal::NewAttachment> first, second;
+  core::Committed committed;
+  committed.job = run.job;
+  committed.epoch = Epoch{1};
+  committed.node = "9";
+  committed.ui = run.rig.attach("{}", first);
+  run.rig.record(std::move(committed), std::move(first));
+  core::Linked linked;
+  linked.job = run.job;
+  linked.node = "9";
+  linked.ui = run.rig.attach(kImages, second);
+  run.rig.record(std::move(linked), std::move(second));
+  run.end();
+  run.rig.runtime.advance(milliseconds{1'999});
+  CHECK(run.mine.take() == Texts{});
+  LiveFrame frame;
+  frame.kind = LiveKind::executed;
+  frame.job = run.job;
+  frame.epoch = Epoch{1};
+  frame.node = frame.display_node = "9";
+  frame.bytes = std::make_shared<const std::string>(kImages);
+  run.rig.live.publish(frame);
+  CHECK(run.mine.take_types() == Texts{"executed 9", "execution_success", "status", "executing null"});
+}
+
+TEST_CASE("a waiting job that is cancelled shows nothing but the new count") {
+  Rig rig;
+  Tab tab(rig, 7, "mine");
+  rig.submit(7, uuid(1), "mine");
+  rig.runtime.advance(milliseconds{2'000});
+  tab.take();
+  rig.post("/user/7/queue", R"({"clear":true})");
+  const auto got = tab.take();
+  REQUIRE(!got.empty());
+  for (const std::string& message : got) {
+    CAPTURE(message);
+    CHECK((read(message).at("type") == "status" || read(message).at("type") == "atelier.queue"));
+  }
+  CHECK(read(rig.get("/user/7/prompt").body).at("exec_info").at("queue_remaining") == 0);
+}
+
+TEST_CASE("a repeat after the end sends the job's outputs and ending again") {
+  Running run;
+  run.rig.commit(run.job, "9", kImages);
+  run.end();
+  run.quiet();
+  CHECK(run.rig.post("/user/7/prompt", prompt_body(uuid(1), "mine")).status == 200);
+  CHECK(run.mine.take_types() == Texts{"executed 9", "execution_success", "status", "executing null"});
+  CHECK(run.theirs.take() == Texts{});
+}
+
+TEST_CASE("a socket that opens in mid-run gets the state of the client's own job") {
+  Running run;
+  run.rig.event(run.job, "execution_start", "", R"({"prompt_id":"RUN"})");
+  run.rig.event(run.job, "execution_cached", "", R"({"prompt_id":"RUN","nodes":["1"]})");
+  run.rig.event(run.job, "executed", "9", kEngineExecuted);
+  run.rig.commit(run.job, "9", kImages);
+  run.rig.event(run.job, "progress_state", "", R"({"prompt_id":"RUN","nodes":{}})");
+  run.rig.event(run.job, "executing", "12", R"({"node":"12","prompt_id":"RUN"})");
+  run.rig.preview(run.job, 1, std::string("\0\0\0\1jpg", 7));
+  Tab again(run.rig, 7, "mine");
+  const auto got = again.take();
+  REQUIRE(got.size() >= 7);
+  CHECK(read(got[0]).at("type") == "status");
+  const char* const expected[] = {"execution_start", "execution_cached", "executed", "progress_state",
+                                  "executing"};
+  for (std::size_t i = 0; i < 5; ++i) {
+    CHECK(text(read(got[i + 1]).at("type")) == expected[i]);
+    CHECK(text(read(got[i + 1]).at("data").at("prompt_id")) == uuid(1));
+  }
+  CHECK(read(got[3]).at("data").at("output") == read(kImages));
+  CHECK(got[6] == "<11 bytes>");
+  Tab stranger(run.rig, 7, "stranger"), theirs(run.rig, 8, "mine");
+  CHECK(stranger.take_types() == Texts{"status"});
+  CHECK(theirs.take_types() == Texts{"status"});
+}
+
+TEST_CASE("what an epoch showed that was lost is not replayed in the next") {
+  Running run;
+  run.rig.event(run.job, "execution_start", "", R"({"prompt_id":"RUN"})");
+  run.rig.event(run.job, "executing", "12", R"({"node":"12","prompt_id":"RUN"})");
+  core::Returned back;
+  back.job = run.job;
+  back.epoch = Epoch{1};
+  run.rig.record(back);
+  Tab waiting(run.rig, 7, "mine");
+  CHECK(waiting.take_types() == Texts{"status"});
+  run.rig.join("gpu-2");
+  REQUIRE(run.rig.facts(run.job).epoch == Epoch{2});
+  run.rig.started(run.job);
+  run.rig.event(run.job, "execution_start", "", R"({"prompt_id":"RUN"})");
+  Tab again(run.rig, 7, "mine");
+  const auto got = again.take_types();
+  CHECK(got == Texts{"status", "execution_start"});
+}
+
+std::string with_metadata(const std::string& prompt_id) {
+  comfy::PreviewMetadata metadata;
+  metadata.node_id = metadata.display_node_id = metadata.real_node_id = "3";
+  metadata.prompt_id = prompt_id;
+  // As the worker link hands it on: without the four bytes of the kind.
+  return comfy::encode_preview_with_metadata(comfy::preview_metadata_json(metadata), "jpeg").substr(4);
+}
+
+TEST_CASE("previews have metadata with the client's prompt_id, or the old form for clients of the old kind") {
+  Running run;
+  Tab modern(run.rig, 7, "mine", true);
+  run.quiet();
+  modern.take();
+  run.rig.preview(run.job, 4, with_metadata(run.rig.run_id(run.job)));
+  const auto fresh = modern.take_frames();
+  REQUIRE(fresh.size() == 1);
+  CHECK(comfy::decode_frame(fresh[0])->kind == comfy::FrameKind::preview_with_metadata);
+  CHECK(comfy::prompt_id_of_frame(fresh[0]).value() == uuid(1));
+  const auto old = run.mine.take_frames();
+  REQUIRE(old.size() == 1);
+  CHECK(old[0] == comfy::encode_preview(comfy::ImageFormat::jpeg, "jpeg"));
+  CHECK(run.other.take_frames() == Texts{});
+  CHECK(run.theirs.take_frames() == Texts{});
+}
+
+TEST_CASE("a picture that is a node's result goes through to both kinds of clients as it came") {
+  Running run;
+  Tab modern(run.rig, 7, "mine", true);
+  run.quiet();
+  modern.take();
+  const std::string frame = comfy::encode_preview(comfy::ImageFormat::png, "png");
+  run.rig.preview(run.job, 1, frame.substr(4));
+  CHECK(modern.take_frames() == Texts{frame});
+  CHECK(run.mine.take_frames() == Texts{frame});
+}
+
+TEST_CASE("of previews that wait for a slow browser only the newest is kept, of results all") {
+  Running run;
+  run.quiet();
+  run.mine.stall(true);
+  run.rig.event(run.job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");  // being written
+  for (int i = 0; i < 5; ++i) run.rig.preview(run.job, 4, with_metadata(fmt::format("{}", i)));
+  for (int i = 0; i < 3; ++i) {
+    run.rig.preview(run.job, 1, comfy::encode_preview(comfy::ImageFormat::png, "png").substr(4));
+  }
+  run.mine.stall(false);
+  CHECK(run.mine.take_frames().size() == 1 + 3);
+}
+
+TEST_CASE("where a waiting job stands is pushed when it changed, at most once a second, to its own seat") {
+  Rig rig;
+  Tab mine(rig, 7, "mine"), theirs(rig, 9, "x");
+  rig.runtime.advance(milliseconds{2'000});
+  CHECK(mine.take_types() == Texts{"status"});  // with nothing waiting there is nothing to tell
+  const auto places = [&](Tab& tab) {
+    Texts got;
+    for (const std::string& message : tab.take()) {
+      if (read(message).at("type") == "atelier.queue") got.push_back(message);
+    }
+    return got;
+  };
+  rig.submit(8, uuid(1));
+  rig.submit(7, uuid(2));
+  auto got = places(mine);
+  REQUIRE(got.size() <= 1);
+  rig.submit(7, uuid(3));
+  rig.submit(8, uuid(4));
+  CHECK(places(mine) == Texts{});  // the second is not over
+  rig.runtime.advance(milliseconds{1'000});
+  got = places(mine);
+  REQUIRE(got.size() == 1);
+  const auto jobs = read(got[0]).at("data").at("jobs");
+  REQUIRE(jobs.as_array().size() == 2);
+  CHECK(text(jobs.at(0).at("prompt_id")) == uuid(2));
+  CHECK(jobs.at(0).at("place") == 2);
+  CHECK(jobs.at(0).at("of") == 4);
+  CHECK(jobs.at(0).at("eta_ms").is_null());
+  CHECK(jobs.at(1).at("place") == 3);
+  CHECK(got[0].find(uuid(1)) == std::string::npos);
+  CHECK(got[0].find("No GPU that can run this workflow") != std::string::npos);
+  rig.runtime.advance(milliseconds{10'000});
+  CHECK(places(mine) == Texts{});  // nothing changed
+  CHECK(theirs.take_types() == Texts{"status"});
+  rig.join();  // takes the first job
+  rig.runtime.advance(milliseconds{1'000});
+  got = places(mine);
+  REQUIRE(got.size() == 1);
+  CHECK(read(got[0]).at("data").at("jobs").at(0).at("place") == 1);
+  CHECK(got[0].find("It is next when a GPU is free.") != std::string::npos);
+  rig.post("/user/7/queue", R"({"clear":true})");
+  rig.runtime.advance(milliseconds{1'000});
+  got = places(mine);
+  REQUIRE(!got.empty());
+  CHECK(got.back() == R"({"type":"atelier.queue","data":{"jobs":[]}})");
+}
+
+TEST_CASE("a held job has no place and says why it waits, and so does a paused queue") {
+  Rig rig;
+  Tab tab(rig, 7, "mine");
+  const JobId job = rig.submit(7, uuid(1));
+  rig.submit(7, uuid(2));
+  rig.record(core::JobHeld{.job = job, .by = "instructor"});
+  rig.record(core::Paused{.paused = true, .by = "instructor"});
+  rig.runtime.advance(milliseconds{2'000});
+  const auto got = tab.take();
+  REQUIRE(!got.empty());
+  const auto jobs = read(got.back()).at("data").at("jobs").as_array();
+  REQUIRE(jobs.size() == 2);
+  for (const auto& each : jobs) {
+    if (text(each.at("prompt_id")) == uuid(1)) {
+      CHECK(each.at("place").is_null());
+      CHECK(each.at("reason") == "It is on hold: your instructor will release it.");
+    } else {
+      CHECK(each.at("place") == 1);
+      CHECK(each.at("reason") == "The queue is paused.");
+    }
+  }
+}
+
+TEST_CASE("a tab that opens again is told the places again") {
+  Rig rig;
+  auto tab = std::make_unique<Tab>(rig, 7, "mine");
+  rig.submit(7, uuid(1));
+  rig.runtime.advance(milliseconds{2'000});
+  tab.reset();
+  rig.runtime.advance(milliseconds{2'000});
+  Tab again(rig, 7, "mine");
+  rig.runtime.advance(milliseconds{1'000});
+  CHECK(again.take_types() == Texts{"status", "atelier.queue"});
+}
+
+}  // namespace
+}  // namespace atelier::gateway::test
