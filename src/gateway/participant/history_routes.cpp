@@ -112,13 +112,21 @@ awaitable<Result<std::string>> ParticipantFace::Impl::next_history_piece(
   co_return piece;
 }
 
+namespace {
+
+/// Taken out of the queue before it ran: ComfyUI's history has no trace of it (CI C4); /api/jobs shows it.
+bool never_ran(const core::Summary& summary) { return summary.reason == core::EndReason::cancelled_waiting; }
+
+}  // namespace
+
 awaitable<net::Response> ParticipantFace::Impl::get_history(Call& call) {
   const auto max_items = number_of(call.request, "max_items");
   const auto offset = number_of(call.request, "offset");
   if (!max_items) co_return error_response(max_items.error());
   if (!offset) co_return error_response(offset.error());
   auto listing = std::make_shared<HistoryListing>();
-  const std::vector<const core::Summary*> all = workshop.history().of(call.participant);
+  std::vector<const core::Summary*> all = workshop.history().of(call.participant);
+  std::erase_if(all, [](const core::Summary* summary) { return never_ran(*summary); });
   // max_items alone: the last ones, oldest first; with an offset from 0 on: from there (CI C5).
   const auto count = static_cast<std::int64_t>(all.size());
   const std::int64_t wanted = max_items->value_or(count);
@@ -134,7 +142,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_history(Call& call) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_history_item(Call& call) {
   const core::Summary* found = workshop.history().find(call.participant, call.captures.front());
-  if (found == nullptr) co_return json_response("{}");
+  if (found == nullptr || never_ran(*found)) co_return json_response("{}");
   const core::Summary summary = *found;
   const HistoryParts parts = co_await history_parts(summary);
   co_return json_response(comfy::json_map({{summary.prompt_id, item_of(summary, parts)}}));

@@ -16,7 +16,8 @@ boost::json::value read(std::string_view text) { return comfy::Json::parse(text)
 TEST_CASE("of an accepted form the worker link needs the bytes, the pins and the preview method") {
   const Digest digest = sha256("cat");
   const auto bytes = std::make_shared<const std::string>(
-      R"({"prompt":{},"extra_data":{"preview_method":"taesd"},"pins":[{"name":"sub/cat.png","type":"input","digest":")" +
+      R"({"prompt":{},"extra_data":{"preview_method":"taesd"},)"
+      R"("pins":[{"name":"sub/cat.png","type":"input","digest":")" +
       digest.hex() + R"(","size":5000000000},{"name":"o.png","type":"output","digest":")" + digest.hex() +
       R"(","size":0},{"name":"t.png","type":"temp","digest":")" + digest.hex() + R"("},7]})");
   const auto form = read_accepted_form(bytes);
@@ -66,13 +67,13 @@ TEST_CASE("a commit whose ui is no object is kept as an empty one, and a damaged
 
 TEST_CASE("the names given are put where the files stand in a node's ui, and nothing else changes") {
   const auto ui = ui_with_names(
-      R"({"images":[{"filename":"x.png","subfolder":"atelier/3-1","type":"output","extra":1},{"filename":"y.png","type":"temp"}],"text":["a"]})",
+      R"({"images":[{"filename":"x.png","subfolder":"atelier/3-1","type":"output","extra":1},)"
+      R"({"filename":"y.png","type":"temp"}],"text":["a"]})",
       {{"images/0", "sub", "cat_00004_.png", "output"}, {"images/1", "", "cat_00005_.png", "output"}});
   REQUIRE(ui.has_value());
-  CHECK(
-      read(*ui) ==
-      read(
-          R"({"images":[{"filename":"cat_00004_.png","subfolder":"sub","type":"output","extra":1},{"filename":"cat_00005_.png","type":"output","subfolder":""}],"text":["a"]})"));
+  CHECK(read(*ui) ==
+        read(R"({"images":[{"filename":"cat_00004_.png","subfolder":"sub","type":"output","extra":1},)"
+             R"({"filename":"cat_00005_.png","type":"output","subfolder":""}],"text":["a"]})"));
 }
 
 TEST_CASE("a node that names its file by a string gets the path as a string") {
@@ -125,8 +126,8 @@ TEST_CASE("what the worker link stores as a report is what the participant's fac
 }
 
 TEST_CASE("of an accepted form the face shows prompt, extra data, outputs and node errors, or empty ones") {
-  const auto parts = parse_accepted(
-      R"({"prompt":{"1":{}},"extra_data":{"a":1},"outputs":["9",7],"node_errors":{"2":{}},"client_number":true})");
+  const auto parts = parse_accepted(R"({"prompt":{"1":{}},"extra_data":{"a":1},"outputs":["9",7],)"
+                                    R"("node_errors":{"2":{}},"client_number":true})");
   REQUIRE(parts.has_value());
   CHECK(parts->prompt == R"({"1":{}})");
   CHECK(parts->extra_data == R"({"a":1})");

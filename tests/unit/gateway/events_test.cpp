@@ -5,8 +5,7 @@
 
 #include <boost/json.hpp>
 
-#include "comfy/messages.hpp"
-#include "unit/gateway/fake_socket.hpp"
+#include "unit/gateway/running_job.hpp"
 
 namespace atelier::gateway::test {
 namespace {
@@ -19,28 +18,6 @@ const std::string kEngineExecuted =
     R"({"node":"9","display_node":"9","output":{"images":[{"filename":"x.png"}]},"prompt_id":"RUN"})";
 
 boost::json::value read(std::string_view message) { return comfy::Json::parse(message).value().value(); }
-
-/// A job of participant 7's tab "mine", running on a worker.
-struct Running {
-  Running() {
-    job = rig.submit(7, uuid(1), "mine");
-    rig.join();
-    rig.started(job);
-  }
-  void quiet() {
-    rig.runtime.advance(milliseconds{2'000});
-    for (Tab* tab : {&mine, &other, &theirs}) tab->take();
-  }
-  void end(core::Outcome outcome = core::Outcome::succeeded) {
-    rig.computed(job);
-    rig.ended(job, outcome);
-  }
-  Rig rig;
-  Tab mine{rig, 7, "mine"};
-  Tab other{rig, 7, "other"};
-  Tab theirs{rig, 8, "mine"};  // the same client id on another seat
-  JobId job;
-};
 
 TEST_CASE(
     "a status goes to all sockets of a seat, and to no other seat, when a job is put and when it starts") {
@@ -256,137 +233,6 @@ TEST_CASE("what an epoch showed that was lost is not replayed in the next") {
   Tab again(run.rig, 7, "mine");
   const auto got = again.take_types();
   CHECK(got == Texts{"status", "execution_start"});
-}
-
-std::string with_metadata(const std::string& prompt_id) {
-  comfy::PreviewMetadata metadata;
-  metadata.node_id = metadata.display_node_id = metadata.real_node_id = "3";
-  metadata.prompt_id = prompt_id;
-  // As the worker link hands it on: without the four bytes of the kind.
-  return comfy::encode_preview_with_metadata(comfy::preview_metadata_json(metadata), "jpeg").substr(4);
-}
-
-TEST_CASE("previews have metadata with the client's prompt_id, or the old form for clients of the old kind") {
-  Running run;
-  Tab modern(run.rig, 7, "mine", true);
-  run.quiet();
-  modern.take();
-  run.rig.preview(run.job, 4, with_metadata(run.rig.run_id(run.job)));
-  const auto fresh = modern.take_frames();
-  REQUIRE(fresh.size() == 1);
-  CHECK(comfy::decode_frame(fresh[0])->kind == comfy::FrameKind::preview_with_metadata);
-  CHECK(comfy::prompt_id_of_frame(fresh[0]).value() == uuid(1));
-  const auto old = run.mine.take_frames();
-  REQUIRE(old.size() == 1);
-  CHECK(old[0] == comfy::encode_preview(comfy::ImageFormat::jpeg, "jpeg"));
-  CHECK(run.other.take_frames() == Texts{});
-  CHECK(run.theirs.take_frames() == Texts{});
-}
-
-TEST_CASE("a picture that is a node's result goes through to both kinds of clients as it came") {
-  Running run;
-  Tab modern(run.rig, 7, "mine", true);
-  run.quiet();
-  modern.take();
-  const std::string frame = comfy::encode_preview(comfy::ImageFormat::png, "png");
-  run.rig.preview(run.job, 1, frame.substr(4));
-  CHECK(modern.take_frames() == Texts{frame});
-  CHECK(run.mine.take_frames() == Texts{frame});
-}
-
-TEST_CASE("of previews that wait for a slow browser only the newest is kept, of results all") {
-  Running run;
-  run.quiet();
-  run.mine.stall(true);
-  run.rig.event(run.job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");  // being written
-  for (int i = 0; i < 5; ++i) run.rig.preview(run.job, 4, with_metadata(fmt::format("{}", i)));
-  for (int i = 0; i < 3; ++i) {
-    run.rig.preview(run.job, 1, comfy::encode_preview(comfy::ImageFormat::png, "png").substr(4));
-  }
-  run.mine.stall(false);
-  CHECK(run.mine.take_frames().size() == 1 + 3);
-}
-
-TEST_CASE("where a waiting job stands is pushed when it changed, at most once a second, to its own seat") {
-  Rig rig;
-  Tab mine(rig, 7, "mine"), theirs(rig, 9, "x");
-  rig.runtime.advance(milliseconds{2'000});
-  CHECK(mine.take_types() == Texts{"status"});  // with nothing waiting there is nothing to tell
-  const auto places = [&](Tab& tab) {
-    Texts got;
-    for (const std::string& message : tab.take()) {
-      if (read(message).at("type") == "atelier.queue") got.push_back(message);
-    }
-    return got;
-  };
-  rig.submit(8, uuid(1));
-  rig.submit(7, uuid(2));
-  auto got = places(mine);
-  REQUIRE(got.size() <= 1);
-  rig.submit(7, uuid(3));
-  rig.submit(8, uuid(4));
-  CHECK(places(mine) == Texts{});  // the second is not over
-  rig.runtime.advance(milliseconds{1'000});
-  got = places(mine);
-  REQUIRE(got.size() == 1);
-  const auto jobs = read(got[0]).at("data").at("jobs");
-  REQUIRE(jobs.as_array().size() == 2);
-  CHECK(text(jobs.at(0).at("prompt_id")) == uuid(2));
-  CHECK(jobs.at(0).at("place") == 2);
-  CHECK(jobs.at(0).at("of") == 4);
-  CHECK(jobs.at(0).at("eta_ms").is_null());
-  CHECK(jobs.at(1).at("place") == 3);
-  CHECK(got[0].find(uuid(1)) == std::string::npos);
-  CHECK(got[0].find("No GPU that can run this workflow") != std::string::npos);
-  rig.runtime.advance(milliseconds{10'000});
-  CHECK(places(mine) == Texts{});  // nothing changed
-  CHECK(theirs.take_types() == Texts{"status"});
-  rig.join();  // takes the first job
-  rig.runtime.advance(milliseconds{1'000});
-  got = places(mine);
-  REQUIRE(got.size() == 1);
-  CHECK(read(got[0]).at("data").at("jobs").at(0).at("place") == 1);
-  CHECK(got[0].find("It is next when a GPU is free.") != std::string::npos);
-  rig.post("/user/7/queue", R"({"clear":true})");
-  rig.runtime.advance(milliseconds{1'000});
-  got = places(mine);
-  REQUIRE(!got.empty());
-  CHECK(got.back() == R"({"type":"atelier.queue","data":{"jobs":[]}})");
-}
-
-TEST_CASE("a held job has no place and says why it waits, and so does a paused queue") {
-  Rig rig;
-  Tab tab(rig, 7, "mine");
-  const JobId job = rig.submit(7, uuid(1));
-  rig.submit(7, uuid(2));
-  rig.record(core::JobHeld{.job = job, .by = "instructor"});
-  rig.record(core::Paused{.paused = true, .by = "instructor"});
-  rig.runtime.advance(milliseconds{2'000});
-  const auto got = tab.take();
-  REQUIRE(!got.empty());
-  const auto jobs = read(got.back()).at("data").at("jobs").as_array();
-  REQUIRE(jobs.size() == 2);
-  for (const auto& each : jobs) {
-    if (text(each.at("prompt_id")) == uuid(1)) {
-      CHECK(each.at("place").is_null());
-      CHECK(each.at("reason") == "It is on hold: your instructor will release it.");
-    } else {
-      CHECK(each.at("place") == 1);
-      CHECK(each.at("reason") == "The queue is paused.");
-    }
-  }
-}
-
-TEST_CASE("a tab that opens again is told the places again") {
-  Rig rig;
-  auto tab = std::make_unique<Tab>(rig, 7, "mine");
-  rig.submit(7, uuid(1));
-  rig.runtime.advance(milliseconds{2'000});
-  tab.reset();
-  rig.runtime.advance(milliseconds{2'000});
-  Tab again(rig, 7, "mine");
-  rig.runtime.advance(milliseconds{1'000});
-  CHECK(again.take_types() == Texts{"status", "atelier.queue"});
 }
 
 }  // namespace

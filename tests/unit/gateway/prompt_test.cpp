@@ -173,7 +173,7 @@ TEST_CASE("a prompt above the byte limit is 413, one on a full disk 507") {
   CHECK(post_prompt(rig, 7, prompt_body(uuid(1))).status == 200);
 }
 
-TEST_CASE("a prompt that stands while the gateway stops is 503") {
+TEST_CASE("a prompt that comes while the workshop stops is 503 with a sentence") {
   Rig rig;
   rig.run(rig.workshop->stop(rig.runtime.now() + milliseconds{1'000}));
   const Reply reply = post_prompt(rig, 7, prompt_body(uuid(1)));
@@ -201,7 +201,8 @@ TEST_CASE("extra data gets the creation time, the client and its source, and los
 std::string load_body(int id, std::string_view image) {
   return fmt::format(
       R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"{}"}}}},)"
-      R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}},"prompt_id":"{}"}})",
+      R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
+      R"(,"prompt_id":"{}"}})",
       image, uuid(id));
 }
 

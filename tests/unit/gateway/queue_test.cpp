@@ -114,12 +114,14 @@ TEST_CASE("deleting takes the named waiting jobs of one's own, and unknown ids c
   CHECK(pending(rig, 7).size() == 2);
 }
 
-TEST_CASE("a job deleted while it waits has no history") {
+TEST_CASE("a job deleted while it waits is listed as cancelled, and history has no trace of it") {
   Rig rig;
   rig.submit(7, uuid(1));
   rig.post("/user/7/queue", R"({"clear":true})");
-  CHECK(jobs(rig, 7) == Ids{uuid(1)});  // /api/jobs knows it as cancelled
+  CHECK(jobs(rig, 7) == Ids{uuid(1)});
   CHECK(rig.get("/user/7/api/jobs").json().at("jobs").at(0).at("status") == "cancelled");
+  CHECK(rig.get("/user/7/history").json().as_object().empty());
+  CHECK(rig.get("/user/7/history/" + uuid(1)).json().as_object().empty());
 }
 
 TEST_CASE("an interrupt without a body stops what of one's own runs or is granted, and nothing of others") {

@@ -9,20 +9,24 @@ namespace atelier::gateway::test {
 
 const std::string_view kObjectInfo = R"json({
 "SaveImage":{"input":{"required":{"images":["IMAGE"],"filename_prefix":["STRING",{"default":"ComfyUI"}]},
-  "hidden":{"prompt":"PROMPT","extra_pnginfo":"EXTRA_PNGINFO"}},"output":[],"name":"SaveImage","output_node":true},
+  "hidden":{"prompt":"PROMPT","extra_pnginfo":"EXTRA_PNGINFO"}},
+  "output":[],"name":"SaveImage","output_node":true},
 "EmptyImage":{"input":{"required":{"width":["INT",{"default":512,"min":1,"max":16384}],
   "height":["INT",{"default":512,"min":1,"max":16384}],"batch_size":["INT",{"default":1,"min":1,"max":4096}],
-  "color":["INT",{"default":0,"min":0,"max":16777215}]}},"output":["IMAGE"],"name":"EmptyImage","output_node":false},
-"LoadImage":{"input":{"required":{"image":[["worker.png"],{"image_upload":true}]}},"output":["IMAGE","MASK"],
-  "name":"LoadImage","output_node":false},
+  "color":["INT",{"default":0,"min":0,"max":16777215}]}},
+  "output":["IMAGE"],"name":"EmptyImage","output_node":false},
+"LoadImage":{"input":{"required":{"image":[["worker.png"],{"image_upload":true}]}},
+  "output":["IMAGE","MASK"],"name":"LoadImage","output_node":false},
 "LoadImageOutput":{"input":{"required":{"image":["COMBO",{"image_upload":true,"image_folder":"output",
-  "remote":{"route":"/internal/files/output"}}]}},"output":["IMAGE","MASK"],"name":"LoadImageOutput","output_node":false}
+  "remote":{"route":"/internal/files/output"}}]}},
+  "output":["IMAGE","MASK"],"name":"LoadImageOutput","output_node":false}
 })json";
 
 std::string prompt_body(std::string_view prompt_id, std::string_view client_id, std::string_view more,
                         int width) {
   return fmt::format(
-      R"({{"prompt":{{"1":{{"class_type":"EmptyImage","inputs":{{"width":{},"height":64,"batch_size":1,"color":0}}}},)"
+      R"({{"prompt":{{"1":{{"class_type":"EmptyImage",)"
+      R"("inputs":{{"width":{},"height":64,"batch_size":1,"color":0}}}},)"
       R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
       R"(,"prompt_id":"{}","client_id":"{}"{}}})",
       width, prompt_id, client_id, more);

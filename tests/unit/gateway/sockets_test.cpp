@@ -162,7 +162,7 @@ TEST_CASE("a socket whose browser reads nothing is closed with 1013 when too muc
   CHECK(rig.facts(job).state == core::JobState::running);
 }
 
-TEST_CASE("a request for the socket without a handshake is no upgrade of a page of another site") {
+TEST_CASE("a page of another site is refused a socket before any handshake") {
   Rig rig;
   const net::HeaderList handshake{{"Connection", "Upgrade"},
                                   {"Upgrade", "websocket"},
