@@ -193,7 +193,14 @@ void AgentMachine::handle(const RunAsked& input) {
   } else if (job->ghost) {
     if (job->phase != Phase::posting) run_is_gone(*job);
   } else if (input.place == RunPlace::done && input.history) {
-    run_is_done(*job, *input.history);
+    if (job->phase == Phase::asking && !job->stop_requested &&
+        input.history->outcome == link::Outcome::cancelled) {
+      // This agent interrupted it when it gave the job back, and that was never recorded: nobody has
+      // cancelled.
+      give_back(*job, link::ReturnReason::refused_by_engine, "the run had been interrupted");
+    } else {
+      run_is_done(*job, *input.history);
+    }
   } else if (job->phase == Phase::asking && !job->stop_requested) {
     job->phase = Phase::posting;
     out_.emplace_back(PostRun{job->key, job->lease.slot, job->lease.run_id});
@@ -220,7 +227,12 @@ void AgentMachine::stop(const link::Stop& message) {
     }
     return;
   }
-  if (job->ghost || job->computed()) return;
+  if (job->ghost) return;
+  if (job->computed()) {
+    // The workshop may have ended the job before `computed` came: its slot waits for this.
+    if (!busy(job->lease.slot)) send(link::SlotIdle{job->lease.slot});
+    return;
+  }
   log::info("stopping", {{"job", message.job}, {"epoch", message.epoch}, {"why", message.reason}});
   job->stop_requested = true;
   if (job->reason.empty()) job->reason = message.reason;

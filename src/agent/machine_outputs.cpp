@@ -197,6 +197,11 @@ void AgentMachine::compute_done(HeldJob& job) {
   job.ask_at.reset();
   job.waiting_preview.reset();
   send(link::Computed{job.key.job, job.key.epoch, job.gpu_ms});
+  // A stop that was obeyed late: the workshop has ended the job, and `computed` frees no slot any more.
+  if (job.stop_requested) {
+    slots_[job.lease.slot].owes_idle = true;
+    pay_idle(job.lease.slot);
+  }
   if (!job.report) ask(job);
   if (!job.rest_asked) {
     job.rest_asked = true;

@@ -209,6 +209,24 @@ awaitable<Result<void>> WorkerLink::Impl::declare_capability(Digest hash) {
   co_return Result<void>{};
 }
 
+void WorkerLink::Impl::expire_older_boot(const link::Hello& hello) {
+  const core::WorkerFacts* worker = workshop.core().worker(hello.name);
+  if (worker == nullptr || worker->boot == hello.boot) return;
+  workshop.core().each_job([&](const core::JobFacts& job) {
+    if (!job.lease || job.lease->slot.worker != worker->worker) return;
+    const bool listed = std::ranges::any_of(hello.jobs, [&](const link::HelloJob& line) {
+      return line.job == job.job && line.epoch == job.lease->epoch;
+    });
+    if (listed) return;
+    core::LeaseExpired expired;
+    expired.job = job.job;
+    expired.epoch = job.lease->epoch;
+    expired.link = job.lease->link;
+    expired.reason = core::LossReason::restarted;
+    workshop.post(core::Event{std::move(expired)});
+  });
+}
+
 awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::Hello& hello) {
   if (hello.name != session->name)
     co_return fail(Errc::protocol, "the hello's name differs from the handshake's");
@@ -232,6 +250,7 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
     rival->second->outgoing.close(net::CloseCode{kReplaced}, "replaced by a newer link of this worker");
   }
   joining[hello.name] = session;
+  expire_older_boot(hello);
   ATELIER_CO_TRY_VOID(co_await workshop.record(core::Event{std::move(joined)}));
   if (!session->link) co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
 
@@ -394,15 +413,18 @@ void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effe
                 self.forms.erase(ended.facts.job);
                 self.hints_changed();
               },
+              [&](const core::NodeCommitted& committed) {
+                // Not only by whoever brought it: after a slow commit nobody may be waiting any more.
+                self.tasks.spawn("link names", self.link_names(committed.job, committed.node));
+              },
               [&](const core::NodeLinked&) { self.linked.notify_all(); },
               [&](const core::JobQueued&) { self.hints_changed(); },
               [&](const core::JobMarked&) { self.hints_changed(); },
               [&](const core::JobComputed&) { self.hints_changed(); },
               [&](const core::WorkshopChanged&) { self.hints_changed(); },
               // Told to whoever posted them, or to participants.
-              [](const core::Refused&) {}, [](const core::JobStarted&) {}, [](const core::NodeCommitted&) {},
-              [](const core::CommitRepeated&) {}, [](const core::LeaseMoved&) {},
-              [](const core::HistoryDropped&) {}},
+              [](const core::Refused&) {}, [](const core::JobStarted&) {}, [](const core::CommitRepeated&) {},
+              [](const core::LeaseMoved&) {}, [](const core::HistoryDropped&) {}},
         effect);
   }
 }

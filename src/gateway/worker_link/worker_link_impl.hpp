@@ -36,6 +36,9 @@ struct WorkerLink::Impl {
   awaitable<net::Response> open_link(net::Request& request);
   awaitable<void> run_session(std::unique_ptr<net::WebSocket> socket, std::string name);
   awaitable<Result<void>> join(SessionPtr session, const link::Hello& hello);
+  /// What an earlier process of this worker held ends before the new link begins: a server that died between
+  /// the two would find the new boot recorded, take those leases for its own, and send them again.
+  void expire_older_boot(const link::Hello& hello);
   void on_joined(const core::WorkerJoined& event, const core::Accepted& accepted);
   void answer_hello(LinkSession& session);
   void send_lease(SessionPtr session, JobId job, Epoch epoch, std::uint32_t slot);
