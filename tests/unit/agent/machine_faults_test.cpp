@@ -387,4 +387,24 @@ TEST_CASE("drain and undrain of the gateway stop and allow leases without an end
   CHECK(rig.count<FetchJob>() == 1);
 }
 
+TEST_CASE("a stop that comes after computed is answered with slot_idle: the workshop ended the job before") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.engine_ends();
+  rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
+}
+
+TEST_CASE("a stop that is obeyed late still frees the slot") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
+  rig.engine("execution_interrupted", R"("node_id":"1","node_type":"A","executed":[],"timestamp":2)");
+  rig.engine_ends();
+  CHECK(rig.sent<link::Computed>().size() == 1);
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
+}
+
 }  // namespace atelier::agent
