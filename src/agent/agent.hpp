@@ -8,12 +8,14 @@
 
 #include "base/result.hpp"
 #include "net/http.hpp"
+#include "net/tls.hpp"
 #include "runtime/runtime.hpp"
 
 namespace atelier::agent {
 
 struct AgentOptions {
-  net::Url join;  // of the gateway: http://host:port, with a path if it is mounted below one
+  net::Url join;  // of the gateway: https://host, with a path if it is mounted below one
+  std::shared_ptr<const net::TlsContext> tls;  // whom its certificate must be from; nothing: the system's
   std::string token;
   net::Url comfy;         // of the ComfyUI process (slot 0)
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP

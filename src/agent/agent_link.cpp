@@ -33,7 +33,7 @@ awaitable<void> Agent::Impl::dial() {
   net::WebSocketLimits limits;
   limits.message_bytes_max = link::kTextBytesMax;
   auto connected = co_await net::connect_websocket(runtime, std::move(address), std::move(headers), limits,
-                                                   runtime.now() + kConnectLimit);
+                                                   runtime.now() + kConnectLimit, options.tls);
   if (!connected) {
     feed(LinkDown{connected.error().what, is_refusal(connected.error().code)});
     co_return;

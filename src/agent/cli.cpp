@@ -24,7 +24,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitConfig = 2;
 
 struct Given {
-  std::string join, token_file, comfy = "http://127.0.0.1:8188", comfy_dir, name;
+  std::string join, token_file, ca_file, comfy = "http://127.0.0.1:8188", comfy_dir, name;
   int slots = 1;
   int drain_s = 600;
 };
@@ -35,7 +35,8 @@ constexpr const char* kAbout =
     "ComfyUI at --comfy, and brings the pictures back. It opens no port and may be stopped and started at "
     "any time: a job\n"
     "in hand goes back to the head of its owner's queue.\n\n"
-    "  atelier-worker --join http://workshop.example --token-file worker.token --comfy http://127.0.0.1:8188 "
+    "  atelier-worker --join https://workshop.example --token-file worker.token --comfy "
+    "http://127.0.0.1:8188 "
     "\\\n"
     "                 --comfy-dir ~/ComfyUI\n\n"
     "The token lies on the server in DATA_DIR/worker.token. SIGTERM or Ctrl-C lets the running job finish "
@@ -76,10 +77,8 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     auto parsed = net::parse_url(text);
     if (!parsed) {
       mistakes.push_back(fmt::format("{}: \"{}\" is no address: {}", option, text, parsed.error().what));
-    } else if (parsed->scheme != "http") {
-      mistakes.push_back(
-          fmt::format("{}: \"{}\" must begin with http:// (https comes later; use a proxy on this machine)",
-                      option, text));
+    } else if (parsed->scheme != "http" && parsed->scheme != "https") {
+      mistakes.push_back(fmt::format("{}: \"{}\" must begin with https:// or http://", option, text));
     } else {
       into = std::move(*parsed);
     }
@@ -90,6 +89,11 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     options.token = std::move(*token);
   } else {
     mistakes.push_back(token.error().what);
+  }
+  if (auto tls = net::TlsContext::client(given.ca_file)) {
+    options.tls = std::move(*tls);
+  } else {
+    mistakes.push_back("--ca-file: " + tls.error().what);
   }
   options.name = given.name.empty() ? host_name() : given.name;
   if (!is_worker_name(options.name))
@@ -123,10 +127,12 @@ awaitable<void> run_agent(RealRuntime& runtime, Agent& agent, int& code) {
 int worker_main(int argc, char** argv) {
   Given given;
   CLI::App app(kAbout, "atelier-worker");
-  app.add_option("--join", given.join, "Address of the server: http://host:port")->required();
+  app.add_option("--join", given.join, "Address of the server: https://host")->required();
   app.add_option("--token-file", given.token_file,
                  "File with the token for workers (server: DATA_DIR/worker.token)")
       ->required();
+  app.add_option("--ca-file", given.ca_file,
+                 "PEM file with the authority of the server's certificate, instead of the system's");
   app.add_option("--comfy", given.comfy, "Address of the ComfyUI that does the work")->capture_default_str();
   app.add_option("--comfy-dir", given.comfy_dir,
                  "ComfyUI's folder (with input, output and temp). Files then go by disk instead of ComfyUI's "

@@ -48,6 +48,11 @@ int run(int argc, char** argv) {
       "own is in DATA_DIR/worker.token.",
       atelier::app::serve);
   add("check-config", "Checks the configuration and prints what would be used.", atelier::app::check_config);
+  add("tokens",
+      "Prints the token of each seat, one per line: for scripts (Authorization: Bearer TOKEN, or as "
+      "password), "
+      "and with ACCESS=token for people.",
+      atelier::app::tokens);
   program.add_subcommand(
       "worker",
       "Joins a server with a ComfyUI: --join URL --token-file F --comfy URL (see 'atelier worker --help').");

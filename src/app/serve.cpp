@@ -27,6 +27,7 @@ awaitable<int> serve_until_stopped(Server& server) {
     fmt::print(stderr, "{}\n", opened.error().what);
     co_return exit_code_of(opened.error());
   }
+  if (!server.https_url().empty()) fmt::print("https {}\n", server.https_url());
   fmt::print("ready {}\n", server.url());
   std::fflush(stdout);
   co_return co_await server.run();

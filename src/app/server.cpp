@@ -5,12 +5,14 @@
 
 #include <cstdio>
 
+#include "app/listeners.hpp"
 #include "app/options.hpp"
 #include "base/log.hpp"
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/live/live_bus.hpp"
+#include "gateway/seat_access.hpp"
 #include "gateway/worker_link/worker_link.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "net/http_server.hpp"
@@ -41,12 +43,16 @@ workshop::WorkshopOptions workshop_options(const Config& config) {
   return options;
 }
 
+std::string fresh_secret(Runtime& runtime) {
+  return sha256(runtime.random_key().hex() + runtime.random_key().hex()).hex();
+}
+
 }  // namespace
 
 struct Server::Impl {
   Impl(RealRuntime& r, const Config& c) : runtime(r), config(c), stop_signal(r) {}
 
-  void make_faces();
+  void make_faces(std::string seat_key);
   void report_workers();
 
   RealRuntime& runtime;
@@ -54,10 +60,10 @@ struct Server::Impl {
   Signal stop_signal;
   bool stopping = false;
   int exit_code = 0;
-  std::string url;
   bool worker_announced = false;
 
   // In the order in which they are made; destroyed the other way round.
+  std::unique_ptr<Listeners> listeners;
   std::unique_ptr<files::Files> files;
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<workshop::Workshop> workshop;
@@ -73,15 +79,15 @@ struct Server::Impl {
 Server::Server(RealRuntime& runtime, const Config& config) : impl_(std::make_unique<Impl>(runtime, config)) {}
 Server::~Server() = default;
 
-std::string Server::url() const { return impl_->url; }
+std::string Server::url() const { return impl_->listeners->http_url(); }
+std::string Server::https_url() const { return impl_->listeners->https_url(); }
 
 awaitable<Result<void>> Server::open() {
   Impl& self = *impl_;
   const Config& config = self.config;
   // What may be wrong with the machine is found before anything is written or can be connected to, and told
   // together.
-  const std::string address = config.text("LISTEN");
-  auto bound = net::bind_port(address, static_cast<std::uint16_t>(config.number("HTTP_PORT")));
+  auto bound = Listeners::bind(config);
   auto opened = files::DataFolder::open(folder_options(config));
   if (!opened) {
     Error error = opened.error();
@@ -89,9 +95,10 @@ awaitable<Result<void>> Server::open() {
     co_return std::unexpected(std::move(error));
   }
   if (!bound) co_return std::unexpected(bound.error());
+  self.listeners = std::make_unique<Listeners>(std::move(*bound));
   files::DataFolder data = std::move(*opened);
-  const std::string fresh = sha256(self.runtime.random_key().hex() + self.runtime.random_key().hex()).hex();
-  ATELIER_CO_TRY(const std::string token, data.worker_token(fresh));
+  ATELIER_CO_TRY(const std::string token, data.worker_token(fresh_secret(self.runtime)));
+  ATELIER_CO_TRY(std::string seat_key, data.seat_key(fresh_secret(self.runtime)));
   const std::string database = data.database_path();
   files::QuotaLimits quota;
   quota.bytes = config.bytes("USER_QUOTA");
@@ -120,7 +127,7 @@ awaitable<Result<void>> Server::open() {
   self.workers =
       std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog,
                                             self.live, std::move(link), std::move(expect));
-  self.make_faces();
+  self.make_faces(std::move(seat_key));
   self.workshop->add_sink(*self.workers);
   self.workshop->add_sink(*self.participants);
 
@@ -132,18 +139,16 @@ awaitable<Result<void>> Server::open() {
   }
   self.http = std::make_unique<net::HttpServer>(self.runtime, limits, std::move(handler));
   self.workshop->start();
-  ATELIER_CO_TRY(const std::uint16_t port, self.http->listen(std::move(*bound)));
-  const std::string shown = address == "0.0.0.0" || address == "::" ? "127.0.0.1" : address;
-  self.url = fmt::format("http://{}:{}/",
-                         shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown), port);
+  ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
   self.workers->start();
   co_return Result<void>{};
 }
 
-void Server::Impl::make_faces() {
+void Server::Impl::make_faces(std::string seat_key) {
   auto views = [this] { return workers->workers(); };
+  const auto num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
   gateway::ParticipantFaceOptions options;
-  options.num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
+  options.num_users = num_users;
   options.frontend_folder = frontend_folder(config);
   options.web_folder = web_folder(config);
   options.welcome_folder = welcome_folder(config);
@@ -151,12 +156,20 @@ void Server::Impl::make_faces() {
   participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live,
                                                             std::move(options));
   participants->set_workers(views);
+  using Rule = gateway::SeatAccess::Rule;
+  participants->set_access(
+      [access = gateway::SeatAccess(gateway::SeatTokens(std::move(seat_key), num_users),
+                                    config.text("ACCESS") == "token" ? Rule::token : Rule::open)](
+          const net::Request& request, ParticipantId participant) {
+        return access.refuse(request, participant);
+      });
   gateway::PublicFaceOptions public_options;
-  public_options.num_users = static_cast<std::uint64_t>(config.number("NUM_USERS"));
+  public_options.num_users = num_users;
   everybody = std::make_unique<gateway::PublicFace>(*workshop, *files, public_options);
   everybody->set_workers(views);
   gateway::GatewayOptions gateway_options;
   gateway_options.domain = config.text("DOMAIN");
+  gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
   gateway->set_worker_handler([this](net::Request& request) { return workers->handle(request); });
 }

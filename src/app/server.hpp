@@ -16,11 +16,13 @@ class Server {
   Server(RealRuntime& runtime, const Config& config);
   ~Server();
 
-  /// Opens the data folder and the journal, replays it, binds the port. Nothing is bound if anything before
-  /// fails. Errors: config (exit 2), newer_version (3), io and disk_full (74).
+  /// Opens the data folder and the journal, replays it, listens. Ports are bound first and listened on last.
+  /// Errors: config (exit 2), newer_version (3), io and disk_full (74).
   [[nodiscard]] awaitable<Result<void>> open();
   /// The address to show: "http://127.0.0.1:8080/".
   [[nodiscard]] std::string url() const;
+  /// "" without a certificate.
+  [[nodiscard]] std::string https_url() const;
   /// Runs until request_stop() or a failed journal; gives the exit code.
   [[nodiscard]] awaitable<int> run();
   void request_stop(int exit_code);

@@ -4,10 +4,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 
 #include "app/commands.hpp"
 #include "app/options.hpp"
+#include "base/hash.hpp"
+#include "gateway/seat_access.hpp"
 #include "journal/dump.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 
@@ -34,6 +37,23 @@ int check_config(const Options& options) {
     if (value.empty()) continue;
     fmt::print("{}={}\n", key.name, key.type == KeyType::secret ? "(set)" : value);
   }
+  return 0;
+}
+
+int tokens(const Options& options) {
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  const std::string path = config->text("DATA_DIR") + "/seat.key";
+  std::ifstream file{path};
+  std::string key;
+  if (!std::getline(file, key) || !Digest::parse(key)) {
+    fmt::print(stderr, "{} cannot be read: start the server once, and run this as the user it runs as.\n",
+               path);
+    return kExitFailed;
+  }
+  const auto num_users = static_cast<std::uint64_t>(config->number("NUM_USERS"));
+  const gateway::SeatTokens made(key, num_users);
+  for (std::uint64_t n = 1; n <= num_users; ++n) fmt::print("{}\n", made.token_of(ParticipantId{n}));
   return 0;
 }
 

@@ -50,7 +50,7 @@ class Supervisor {
   std::array<Child, roles> children_;
   std::array<Clock::time_point, roles> restart_at_{};
   std::array<std::chrono::milliseconds, roles> pause_{};
-  std::string server_url_, engine_url_;
+  std::string server_url_, https_url_, engine_url_;
   bool worker_ready_ = false, said_ready_ = false, stopping_ = false;
   Clock::time_point ready_deadline_{}, stop_deadline_{};
   int exit_code_ = 0;
@@ -80,6 +80,7 @@ void Supervisor::start(Role role) {
 
 void Supervisor::on_output(Role role, const std::string& line) {
   constexpr std::string_view kReady = "ready ";
+  constexpr std::string_view kHttps = "https ";
   constexpr std::string_view kWorkerReady = "worker_ready ";
   if (role == server && line.starts_with(kReady)) {
     const bool first = server_url_.empty();
@@ -94,6 +95,10 @@ void Supervisor::on_output(Role role, const std::string& line) {
       ready_deadline_ = Clock::now() + kReadyPatience;
     }
     start_worker_if_possible();
+    return;
+  }
+  if (role == server && line.starts_with(kHttps)) {
+    https_url_ = line.substr(kHttps.size());
     return;
   }
   if (role == server && line.starts_with(kWorkerReady)) {
@@ -160,7 +165,7 @@ void Supervisor::say_ready_if_so() {
   if (said_ready_ || stopping_ || server_url_.empty()) return;
   if (!worker_ready_ && Clock::now() < ready_deadline_) return;
   said_ready_ = true;
-  const std::string url = server_url_.ends_with('/') ? server_url_ : server_url_ + "/";
+  const std::string& url = https_url_.empty() ? server_url_ : https_url_;
   std::error_code ignored;
   const std::string data =
       std::filesystem::absolute(config_.text("DATA_DIR"), ignored).lexically_normal().string();
@@ -172,7 +177,7 @@ void Supervisor::say_ready_if_so() {
       "    stop      Ctrl-C\n\n"
       "ready {}\n",
       worker_ready_ ? "." : ", but the worker has not joined yet; jobs are kept.", url, url,
-      config_.number("NUM_USERS"), url, data, url);
+      config_.number("NUM_USERS"), url, data, server_url_);
   std::fflush(stdout);
 }
 

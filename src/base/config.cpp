@@ -188,10 +188,40 @@ void check_access(Config::Outcome& outcome) {
   const std::string access = outcome.config.text("ACCESS");
   const std::string listen = outcome.config.text("LISTEN");
   if (access == "code") {
-    outcome.mistakes.emplace_back("ACCESS: \"code\" is not available in this version; use open or auto");
+    outcome.mistakes.emplace_back(
+        "ACCESS: \"code\" is not available in this version; use token, open or auto");
   } else if (access == "auto" && listen != "localhost" && listen != "::1" && !listen.starts_with("127.")) {
     outcome.mistakes.push_back(fmt::format(
-        "LISTEN: whoever reaches {} could use any seat; set ACCESS=open if that is meant", listen));
+        "LISTEN: whoever reaches {} could use any seat; set ACCESS=token, or ACCESS=open if that is meant",
+        listen));
+  }
+}
+
+/// A certificate needs its key; the ports of the seats must exist and be nobody else's.
+void check_ports(Config::Outcome& outcome) {
+  const Config& config = outcome.config;
+  const bool certificate = !config.text("SSL_CERT_PATH").empty(), key = !config.text("SSL_KEY_PATH").empty();
+  if (certificate != key) {
+    outcome.mistakes.push_back(fmt::format("{}: needs {}, too",
+                                           certificate ? "SSL_CERT_PATH" : "SSL_KEY_PATH",
+                                           certificate ? "SSL_KEY_PATH" : "SSL_CERT_PATH"));
+  } else if (!certificate && config.is_set("HTTPS_PORT") && config.number("HTTPS_PORT") != 0) {
+    outcome.mistakes.emplace_back("HTTPS_PORT: needs SSL_CERT_PATH and SSL_KEY_PATH");
+  }
+  const std::int64_t http = config.number("HTTP_PORT"), https = certificate ? config.number("HTTPS_PORT") : 0;
+  if (http != 0 && http == https)
+    outcome.mistakes.push_back(fmt::format("HTTPS_PORT: {} is HTTP_PORT already", https));
+  const std::int64_t first = config.number("SEAT_PORTS"), last = first + config.number("NUM_USERS") - 1;
+  if (first == 0) return;
+  if (last > 65'535) {
+    outcome.mistakes.push_back(
+        fmt::format("SEAT_PORTS: {} seats from {} on would need ports up to {}, the highest is 65535",
+                    config.number("NUM_USERS"), first, last));
+  }
+  for (const auto& [port, name] : {std::pair(http, "HTTP_PORT"), std::pair(https, "HTTPS_PORT")}) {
+    if (port >= first && port <= last && port != 0)
+      outcome.mistakes.push_back(fmt::format("SEAT_PORTS: the seats take the ports {} to {}, and {} is {}",
+                                             first, last, name, port));
   }
 }
 
@@ -278,6 +308,7 @@ Config::Outcome Config::read(const Sources& sources) {
     }
   }
   check_access(outcome);
+  check_ports(outcome);
   return outcome;
 }
 

@@ -22,13 +22,14 @@ constexpr std::array kKeys{
             "Address to listen on: an IP address or localhost."},
     KeySpec{"HTTP_PORT", number, "8080", 0, 65'535, "", "", "port",
             "Port for plain HTTP; 0 takes any free one."},
-    KeySpec{"HTTPS_PORT", number, "0", 0, 65'535, "", "", "", "Port for HTTPS; 0 is off."},
+    KeySpec{"HTTPS_PORT", number, "443", 0, 65'535, "", "", "",
+            "Port for HTTPS, used when SSL_CERT_PATH is set; 0 is off."},
     KeySpec{"DOMAIN", text, "", 0, 0, "", "", "",
             "Host name of the workshop; it and names below it are accepted as Host."},
     KeySpec{"SSL_CERT_PATH", text, "", 0, 0, "", "", "", "PEM file with the certificate chain."},
     KeySpec{"SSL_KEY_PATH", text, "", 0, 0, "", "", "", "PEM file with the certificate's private key."},
-    KeySpec{"ACCESS", choice, "auto", 0, 0, "", "auto|open|code", "",
-            "Who comes in: auto is open on loopback only."},
+    KeySpec{"ACCESS", choice, "auto", 0, 0, "", "auto|open|token|code", "",
+            "Who comes in: token asks for the seat's token (atelier tokens), auto is open on loopback only."},
     KeySpec{"NUM_USERS", number, "20", 1, 10'000, "", "", "", "Participants: /user/1/ to /user/NUM_USERS/."},
     KeySpec{"NUM_WORKERS", number, "1", 1, 3, "", "", "",
             "ComfyUI processes per GPU, told to workers at enrolment."},
@@ -52,7 +53,9 @@ constexpr std::array kKeys{
     KeySpec{"TRUSTED_PROXIES", text, "", 0, 0, "", "", "",
             "Addresses of reverse proxies, separated by commas."},
     KeySpec{"SEAT_PORTS", number, "0", 0, 65'535, "", "", "",
-            "First of one port per participant for clients without path prefix; 0 is off."},
+            "First of one port per participant, for clients that take no path prefix: seat 7 is at "
+            "SEAT_PORTS + 6. "
+            "With a certificate they speak HTTPS and plain HTTP. 0 is off."},
     KeySpec{"JOURNAL", choice, "sqlite", 0, 0, "", "sqlite|redis", "", "Where the journal is kept."},
     KeySpec{"REDIS_HOST", text, "127.0.0.1", 0, 0, "", "", "", "Redis for JOURNAL=redis."},
     KeySpec{"REDIS_PORT", number, "6379", 1, 65'535, "", "", "", "Its port."},
@@ -82,11 +85,11 @@ constexpr std::array kKeys{
 };
 
 // In the order of the table. A key leaves this list with the change that reads it.
-constexpr std::array<std::string_view, 20> kWithoutEffect = {
-    "HTTPS_PORT",      "SSL_CERT_PATH",   "SSL_KEY_PATH",         "NUM_WORKERS",        "QUEUE_MODE",
-    "ENABLE_PRIORITY", "TRUSTED_PROXIES", "MAX_RUNNING_PER_USER", "SEAT_PORTS",         "JOURNAL",
-    "REDIS_HOST",      "REDIS_PORT",      "REDIS_PASSWORD",       "INFERENCE_PROVIDER", "VERDA_API_KEY",
-    "RUNPOD_API_KEY",  "MODAL_API_KEY",   "BUDGET_PER_DAY",       "ADMIN_USERNAME",     "ADMIN_PASSWORD"};
+constexpr std::array<std::string_view, 16> kWithoutEffect = {
+    "NUM_WORKERS",   "QUEUE_MODE",     "ENABLE_PRIORITY", "TRUSTED_PROXIES", "MAX_RUNNING_PER_USER",
+    "JOURNAL",       "REDIS_HOST",     "REDIS_PORT",      "REDIS_PASSWORD",  "INFERENCE_PROVIDER",
+    "VERDA_API_KEY", "RUNPOD_API_KEY", "MODAL_API_KEY",   "BUDGET_PER_DAY",  "ADMIN_USERNAME",
+    "ADMIN_PASSWORD"};
 
 }  // namespace
 

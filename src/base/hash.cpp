@@ -2,7 +2,9 @@
 #include "base/hash.hpp"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <new>
 
@@ -94,6 +96,20 @@ Result<Key128> Key128::parse(std::string_view hex) {
   }
   if (digits != 32) return fail(Errc::bad_request, "an id of 128 bits has 32 hex digits");
   return key;
+}
+
+Digest hmac_sha256(std::string_view key, std::string_view bytes) {
+  Digest digest;
+  unsigned int length = 0;
+  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.bytes.data(),
+           &length) == nullptr)
+    throw std::bad_alloc{};
+  return digest;
+}
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace atelier

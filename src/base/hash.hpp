@@ -43,6 +43,10 @@ class Hasher {
 };
 
 [[nodiscard]] Digest sha256(std::string_view bytes);
+/// RFC 2104 with SHA-256.
+[[nodiscard]] Digest hmac_sha256(std::string_view key, std::string_view bytes);
+/// Takes the same time whatever the difference; different lengths differ at once.
+[[nodiscard]] bool equal_in_constant_time(std::string_view a, std::string_view b);
 
 /// Lowercase hex of any bytes.
 [[nodiscard]] std::string to_hex(std::span<const std::uint8_t> bytes);

@@ -23,7 +23,6 @@ namespace atelier::files {
 namespace {
 
 constexpr const char* kLockName = "atelier.lock";
-constexpr const char* kTokenName = "worker.token";
 constexpr const char* kProbeName = ".atelier-probe";
 
 /// Makes a folder that the operator named and opens it; links are the operator's own business.
@@ -177,12 +176,12 @@ Result<FreeSpace> DataFolder::free_space() const {
   return space;
 }
 
-Result<std::string> DataFolder::worker_token(const std::string& fresh_token) const {
-  auto file = root_.open_file(kTokenName);
+Result<std::string> DataFolder::secret(const std::string& name, const std::string& fresh) const {
+  auto file = root_.open_file(name);
   if (file) {
     if ((file->stat().mode & 0077) != 0 && ::fchmod(file->fd(), 0600) != 0) {
       return fail(Errc::config, fmt::format("{}/{} can be read by others and its mode cannot be changed: {}",
-                                            path_, kTokenName, std::strerror(errno)));
+                                            path_, name, std::strerror(errno)));
     }
     ATELIER_TRY(std::string token, file->read_all(4096));
     while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' '))
@@ -190,17 +189,16 @@ Result<std::string> DataFolder::worker_token(const std::string& fresh_token) con
     if (!is_token(token)) {
       return fail(Errc::config,
                   fmt::format("{}/{} does not hold 64 lowercase hex digits; remove it to get a new one",
-                              path_, kTokenName));
+                              path_, name));
     }
     return token;
   }
   if (file.error().code != Errc::not_found) {
-    return fail(Errc::config, fmt::format("{}/{} cannot be read: {}", path_, kTokenName, file.error().what));
+    return fail(Errc::config, fmt::format("{}/{} cannot be read: {}", path_, name, file.error().what));
   }
-  if (!is_token(fresh_token)) return fail(Errc::internal, "a worker token has 64 lowercase hex digits");
-  ATELIER_TRY_VOID(
-      write_atomically(temp_, root_, kTokenName, fresh_token + "\n", FileMode::secret, Replace::no));
-  return fresh_token;
+  if (!is_token(fresh)) return fail(Errc::internal, "a secret has 64 lowercase hex digits");
+  ATELIER_TRY_VOID(write_atomically(temp_, root_, name, fresh + "\n", FileMode::secret, Replace::no));
+  return fresh;
 }
 
 }  // namespace atelier::files

@@ -53,11 +53,18 @@ class DataFolder {
   /// The token of DATA_DIR/worker.token; if there is none, `fresh_token` (64 hex digits, random) is written
   /// with mode 0600. A file that others could read gets mode 0600. Error config if what stands there is not
   /// 64 hex digits.
-  [[nodiscard]] Result<std::string> worker_token(const std::string& fresh_token) const;
+  [[nodiscard]] Result<std::string> worker_token(const std::string& fresh_token) const {
+    return secret("worker.token", fresh_token);
+  }
+  /// The key of the participants' tokens, DATA_DIR/seat.key, in the same way.
+  [[nodiscard]] Result<std::string> seat_key(const std::string& fresh_key) const {
+    return secret("seat.key", fresh_key);
+  }
 
  private:
   DataFolder() = default;
   Result<void> open_trees(const DataFolderOptions& options);
+  Result<std::string> secret(const std::string& name, const std::string& fresh) const;
 
   std::string path_;
   Directory root_, blobs_, library_, staging_, temp_, catalog_, participants_, inputs_, outputs_, workflows_;

@@ -39,16 +39,21 @@ bool is_ip_literal(std::string_view host) {
   return false;
 }
 
+/// "a.example" is below "example".
+bool is_below(std::string_view name, std::string_view domain) {
+  return name.size() > domain.size() + 1 && name[name.size() - domain.size() - 1] == '.' &&
+         net::equal_without_case(name.substr(name.size() - domain.size()), domain);
+}
+
 }  // namespace
 
 bool host_accepted(std::string_view host, std::string_view domain) {
   const std::string_view name = without_port(host);
   if (name.empty()) return false;
   if (net::equal_without_case(name, "localhost") || is_ip_literal(name)) return true;
+  if (is_below(name, "localhost")) return true;  // RFC 6761 6.3: always this machine
   if (domain.empty()) return false;
-  if (net::equal_without_case(name, domain)) return true;
-  return name.size() > domain.size() + 1 && name[name.size() - domain.size() - 1] == '.' &&
-         net::equal_without_case(name.substr(name.size() - domain.size()), domain);
+  return net::equal_without_case(name, domain) || is_below(name, domain);
 }
 
 bool origin_accepted(const net::Request& request) {

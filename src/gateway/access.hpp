@@ -10,7 +10,8 @@
 
 namespace atelier::gateway {
 
-/// Host equals `domain`, ends in ".domain", or is an IP literal or localhost; the port does not matter.
+/// Host equals `domain`, ends in ".domain", or is an IP literal, localhost or a name below it; the port does
+/// not matter.
 [[nodiscard]] bool host_accepted(std::string_view host, std::string_view domain);
 
 /// False for a request that a page of another site makes a browser send: Sec-Fetch-Site cross-site (same-site

@@ -13,6 +13,7 @@ namespace atelier::gateway {
 
 struct GatewayOptions {
   std::string domain;  // DOMAIN; "" = none: IP literals and localhost only
+  std::uint64_t num_users = 20;
 };
 
 class Gateway {
@@ -26,9 +27,13 @@ class Gateway {
     worker_ = std::move(handler);
   }
 
+  /// A request that came through a listener marked with a participant's number (SEAT_PORTS), or to a host
+  /// name of its own (7.DOMAIN), is that participant's whatever its path.
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
 
  private:
+  awaitable<net::Response> handle_seat(net::Request& request, ParticipantId seat);
+
   ParticipantFace& participant_;
   PublicFace& public_;
   GatewayOptions options_;

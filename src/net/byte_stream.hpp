@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// ByteStream: two-way bytes in the readiness model (net.md 2.1). Plain TCP and the in-memory pair of the
-// tests are two implementations; TLS will be a third. Nothing here blocks; everything runs on the one thread
-// of the executor.
+// ByteStream: two-way bytes in the readiness model (net.md 2.1). Plain TCP, TLS over
+// another stream (tls.hpp) and the in-memory pair of the tests implement it. Nothing here blocks; everything
+// runs on the one thread of the executor.
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/async_result.hpp>
@@ -67,6 +67,8 @@ class ByteStream {
   /// At once, both directions; waits under way end. Idempotent; also done by the destructor.
   virtual void close() = 0;
   [[nodiscard]] virtual bool is_open() const = 0;
+  /// The peer speaks TLS.
+  [[nodiscard]] virtual bool is_secure() const { return false; }
   [[nodiscard]] virtual Executor executor() = 0;
 
   /// async_wait as a coroutine: false when interrupted, closed or cancelled.

@@ -66,7 +66,8 @@ struct Request {
   std::string host;
   HeaderList headers;
   Peer peer;
-  bool secure = false;  // came over TLS
+  bool secure = false;              // came over TLS
+  std::uint64_t listener_mark = 0;  // of the listener that it came through (ListenOptions)
   /// Without a body 0; nothing if the body is chunked.
   std::optional<std::uint64_t> content_length = 0;
   BodyReader* body = nullptr;  // never null inside a handler called by HttpServer

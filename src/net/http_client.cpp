@@ -28,7 +28,7 @@ struct Connection {
   bool reused = false;
 };
 
-/// Idle connections by "host:port". Outlives the client while answers are being read.
+/// Idle connections by "scheme://host:port". Outlives the client while answers are being read.
 struct Pool {
   explicit Pool(ClientLimits l) : limits(l) {}
   [[nodiscard]] std::unique_ptr<Connection> take(const std::string& origin, Instant now) {
@@ -151,8 +151,8 @@ awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connecti
 }  // namespace
 
 struct HttpClient::Impl {
-  Impl(Runtime& r, ClientLimits limits)
-      : runtime(r), pool(std::make_shared<Pool>(limits)), sweep(DeadlineSweep::make(r)) {}
+  Impl(Runtime& r, ClientLimits limits, std::shared_ptr<const TlsContext> t)
+      : runtime(r), pool(std::make_shared<Pool>(limits)), sweep(DeadlineSweep::make(r)), tls(std::move(t)) {}
   awaitable<Result<std::unique_ptr<Connection>>> open(const Url& url, std::string origin, Instant deadline);
   awaitable<Attempt> attempt(std::unique_ptr<Connection> connection, ClientRequest& request,
                              Instant deadline);
@@ -160,10 +160,11 @@ struct HttpClient::Impl {
   Runtime& runtime;
   std::shared_ptr<Pool> pool;
   std::shared_ptr<DeadlineSweep> sweep;
+  std::shared_ptr<const TlsContext> tls;
 };
 
-HttpClient::HttpClient(Runtime& runtime, ClientLimits limits)
-    : impl_(std::make_shared<Impl>(runtime, limits)) {}
+HttpClient::HttpClient(Runtime& runtime, ClientLimits limits, std::shared_ptr<const TlsContext> tls)
+    : impl_(std::make_shared<Impl>(runtime, limits, std::move(tls))) {}
 
 HttpClient::~HttpClient() {
   impl_->pool->closed = true;
@@ -173,7 +174,7 @@ HttpClient::~HttpClient() {
 awaitable<Result<std::unique_ptr<Connection>>> HttpClient::Impl::open(const Url& url, std::string origin,
                                                                       Instant deadline) {
   const Instant limit = std::min(deadline, runtime.now() + pool->limits.connect_time);
-  ATELIER_CO_TRY(auto stream, co_await connect_tcp(runtime, url.host, url.port, limit));
+  ATELIER_CO_TRY(auto stream, co_await connect_url(runtime, url, tls, limit));
   auto connection = std::make_unique<Connection>(std::move(stream), sweep);
   connection->origin = std::move(origin);
   co_return connection;
@@ -207,11 +208,7 @@ awaitable<Attempt> HttpClient::Impl::attempt(std::unique_ptr<Connection> connect
 
 awaitable<Result<ClientResponse>> HttpClient::request(ClientRequest request, Instant deadline) {
   auto impl = impl_;  // the client may go away meanwhile
-  if (request.url.scheme != "http") {
-    co_return fail(Errc::unsupported,
-                   fmt::format("{}:// is not supported yet, only http://", request.url.scheme));
-  }
-  const std::string origin = request.url.authority();
+  const std::string origin = request.url.scheme + "://" + request.url.authority();
   auto connection = impl->pool->take(origin, impl->runtime.now());
   if (!connection) {
     ATELIER_CO_TRY(connection, co_await impl->open(request.url, origin, deadline));

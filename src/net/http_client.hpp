@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// HTTP/1.1 client with a small keep-alive pool per origin. Plain http for now. One thread.
+// HTTP/1.1 client with a small keep-alive pool per origin, http and https. One thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "net/http.hpp"
+#include "net/tls.hpp"
 #include "runtime/runtime.hpp"
 
 namespace atelier::net {
@@ -57,15 +58,17 @@ class ClientResponse {
 
 class HttpClient {
  public:
-  explicit HttpClient(Runtime& runtime, ClientLimits limits = {});
+  /// `tls`: whom https servers are believed by; nothing: the system's authorities.
+  explicit HttpClient(Runtime& runtime, ClientLimits limits = {},
+                      std::shared_ptr<const TlsContext> tls = nullptr);
   /// Requests under way go on with what they hold.
   ~HttpClient();
 
   /// Gives the answer's head; `deadline` covers everything up to it (connect, request body, head). No
   /// redirects, no cookies, no decompression. A pooled connection that turns out dead before any byte of the
   /// answer came is replaced once, if the method is idempotent (all but POST and PATCH) and the body is no
-  /// stream. Errors: unsupported (https), not_found (name), unavailable (refused), timeout, closed, protocol,
-  /// cancelled.
+  /// stream. Errors: not_found (name), unavailable (refused), unauthorized (its certificate), timeout,
+  /// closed, protocol, cancelled.
   [[nodiscard]] awaitable<Result<ClientResponse>> request(ClientRequest request, Instant deadline);
 
  private:

@@ -29,8 +29,21 @@ constexpr milliseconds kAcceptPause{100};  // without free descriptors
 using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 
 struct Listener {
-  Listener(Executor executor, OwnedFd socket) : descriptor(executor, socket.release()) {}
+  Listener(Executor executor, OwnedFd socket, ListenOptions o)
+      : descriptor(executor, socket.release()), options(std::move(o)) {}
+  [[nodiscard]] std::unique_ptr<ByteStream> secured(std::unique_ptr<ByteStream> stream) const {
+    switch (options.security) {
+      case ListenOptions::Security::plain:
+        return stream;
+      case ListenOptions::Security::tls:
+        return make_tls_server_stream(std::move(stream), *options.tls);
+      case ListenOptions::Security::either:
+        return make_tls_or_plain_server_stream(std::move(stream), options.tls);
+    }
+    return stream;
+  }
   Descriptor descriptor;
+  ListenOptions options;
 };
 
 struct SocketAddress {
@@ -96,7 +109,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
         connections_group(runtime),
         listeners_group(runtime) {}
 
-  void serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure);
+  void serve(std::unique_ptr<ByteStream> stream, Peer peer, std::uint64_t mark);
   bool admits(const Peer& peer) const;
   void accept_some(Listener& listener, bool& pause);
   static awaitable<void> accept_loop(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
@@ -120,7 +133,7 @@ bool HttpServer::Impl::admits(const Peer& peer) const {
   return found == per_address.end() || found->second < shared.limits.connections_per_address_max;
 }
 
-void HttpServer::Impl::serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure) {
+void HttpServer::Impl::serve(std::unique_ptr<ByteStream> stream, Peer peer, std::uint64_t mark) {
   ++shared.counters.connections;
   if (!admits(peer)) {
     ++shared.counters.connections_refused;
@@ -129,7 +142,7 @@ void HttpServer::Impl::serve(std::unique_ptr<ByteStream> stream, Peer peer, bool
   }
   std::string address = peer.address;
   ++per_address[address];
-  auto connection = std::make_unique<ServerConnection>(shared, std::move(stream), std::move(peer), secure);
+  auto connection = std::make_unique<ServerConnection>(shared, std::move(stream), std::move(peer), mark);
   connections_group.spawn("http connection",
                           run_connection(shared_from_this(), std::move(connection), std::move(address)));
 }
@@ -161,7 +174,8 @@ void HttpServer::Impl::accept_some(Listener& listener, bool& pause) {
     OwnedFd socket(::accept4(listener.descriptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &length,
                              SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket) {
-      serve(make_tcp_stream(shared.runtime.executor(), std::move(socket)), to_peer(from), false);
+      serve(listener.secured(make_tcp_stream(shared.runtime.executor(), std::move(socket))), to_peer(from),
+            listener.options.mark);
       continue;
     }
     pause = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -217,14 +231,15 @@ Result<OwnedFd> bind_port(std::string_view address, std::uint16_t port) {
   return socket;
 }
 
-Result<std::uint16_t> HttpServer::listen(OwnedFd bound) {
+Result<std::uint16_t> HttpServer::listen(OwnedFd bound, ListenOptions options) {
   SocketAddress where;
   where.length = sizeof where.storage;
   ::getsockname(bound.get(), reinterpret_cast<sockaddr*>(&where.storage), &where.length);
   const Peer self = to_peer(where.storage);
   if (::listen(bound.get(), kBacklog) != 0)
     return std::unexpected(listen_error(errno, self.address, self.port));
-  auto listener = std::make_shared<Listener>(impl_->shared.runtime.executor(), std::move(bound));
+  auto listener =
+      std::make_shared<Listener>(impl_->shared.runtime.executor(), std::move(bound), std::move(options));
   impl_->listeners.push_back(listener);
   impl_->listeners_group.spawn("http listener", Impl::accept_loop(impl_, std::move(listener)));
   return self.port;
@@ -235,8 +250,8 @@ Result<std::uint16_t> HttpServer::listen(std::string_view address, std::uint16_t
   return listen(std::move(bound));
 }
 
-void HttpServer::serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure) {
-  impl_->serve(std::move(stream), std::move(peer), secure);
+void HttpServer::serve(std::unique_ptr<ByteStream> stream, Peer peer, std::uint64_t mark) {
+  impl_->serve(std::move(stream), std::move(peer), mark);
 }
 
 awaitable<bool> HttpServer::stop(Instant deadline) {

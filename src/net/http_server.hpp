@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "net/http.hpp"
+#include "net/tls.hpp"
 #include "runtime/runtime.hpp"
 
 namespace atelier::net {
@@ -52,6 +53,13 @@ using Handler = std::function<awaitable<Response>(Request& request)>;
 /// Errors: config (port in use, not permitted, address not of this machine or not an address).
 [[nodiscard]] Result<OwnedFd> bind_port(std::string_view address, std::uint16_t port);
 
+struct ListenOptions {
+  enum class Security { plain, tls, either };  // either: the peer's first byte decides
+  Security security = Security::plain;
+  std::shared_ptr<const TlsContext> tls;  // with `tls` and `either`
+  std::uint64_t mark = 0;                 // handed to every request as Request::listener_mark
+};
+
 class HttpServer {
  public:
   HttpServer(Runtime& runtime, ServerLimits limits, Handler handler);
@@ -62,11 +70,11 @@ class HttpServer {
 
   /// Listens on a bound socket and gives its port. Several may be added. Errors: config (another program was
   /// faster).
-  [[nodiscard]] Result<std::uint16_t> listen(OwnedFd bound);
+  [[nodiscard]] Result<std::uint16_t> listen(OwnedFd bound, ListenOptions options = {});
   /// bind_port and listen in one.
   [[nodiscard]] Result<std::uint16_t> listen(std::string_view address, std::uint16_t port);
-  /// Serves a connected stream: TLS, tests.
-  void serve(std::unique_ptr<ByteStream> stream, Peer peer, bool secure = false);
+  /// Serves a connected stream; `mark` as in ListenOptions.
+  void serve(std::unique_ptr<ByteStream> stream, Peer peer, std::uint64_t mark = 0);
 
   /// Stops listening, ends idle connections, lets requests in flight finish with `Connection: close`, and
   /// cancels what is left at `deadline`. Whoever holds WebSockets closes them (1001) meanwhile. True if

@@ -46,12 +46,12 @@ ServerShared::ServerShared(Runtime& r, ServerLimits l, Handler h)
     : runtime(r), limits(l), handler(std::move(h)), sweep(DeadlineSweep::make(r)) {}
 
 ServerConnection::ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer,
-                                   bool secure)
+                                   std::uint64_t mark)
     : shared_(shared),
       stream_(std::move(stream), shared.sweep),
       input_(stream_),
       peer_(std::move(peer)),
-      secure_(secure),
+      mark_(mark),
       opened_(shared.runtime.now()) {}
 
 HeadLimits ServerConnection::head_limits() const {
@@ -101,7 +101,8 @@ awaitable<ServerConnection::Next> ServerConnection::serve_one() {
   ++shared_.counters.requests;
   ++served_;
   request.peer = peer_;
-  request.secure = secure_;
+  request.secure = stream_->is_secure();
+  request.listener_mark = mark_;
   const BodyPace pace{shared_.limits.body_idle, shared_.limits.body_grace,
                       shared_.limits.body_bytes_per_second_min};
   MessageBody body(stream_, input_, head.framing, pace, MessageBody::Side::server);

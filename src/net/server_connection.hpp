@@ -23,7 +23,7 @@ struct ServerShared {
 
 class ServerConnection {
  public:
-  ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer, bool secure);
+  ServerConnection(ServerShared& shared, std::unique_ptr<ByteStream> stream, Peer peer, std::uint64_t mark);
 
   /// Serves until the connection ends.
   [[nodiscard]] awaitable<void> run();
@@ -52,7 +52,7 @@ class ServerConnection {
   TimedStream stream_;
   MessageInput input_;
   Peer peer_;
-  bool secure_;
+  std::uint64_t mark_;
   bool idle_ = true;  // no byte of a request has come
   bool released_ = false;
   Instant opened_;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "net/beast_stream.hpp"
+#include "net/tls.hpp"
 #include "net/websocket_internal.hpp"
 
 namespace atelier::net {
@@ -408,12 +409,10 @@ awaitable<Result<std::unique_ptr<WebSocket>>> dial_websocket(std::unique_ptr<Byt
 
 awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(Runtime& runtime, std::string url,
                                                                 HeaderList headers, WebSocketLimits limits,
-                                                                Instant deadline) {
+                                                                Instant deadline,
+                                                                std::shared_ptr<const TlsContext> tls) {
   ATELIER_CO_TRY(const Url address, parse_url(url));
-  if (address.scheme != "ws" && address.scheme != "http") {
-    co_return fail(Errc::unsupported, fmt::format("{}:// is not supported yet, only ws://", address.scheme));
-  }
-  ATELIER_CO_TRY(auto stream, co_await connect_tcp(runtime, address.host, address.port, deadline));
+  ATELIER_CO_TRY(auto stream, co_await connect_url(runtime, address, std::move(tls), deadline));
   co_return co_await dial_websocket(std::move(stream), DeadlineSweep::make(runtime), address.authority(),
                                     address.target, std::move(headers), limits, deadline);
 }

@@ -19,6 +19,8 @@
 
 namespace atelier::net {
 
+class TlsContext;
+
 /// For "no limit but those of the connection itself".
 inline constexpr Instant kNoDeadline{INT64_MAX / 4};
 
@@ -102,10 +104,12 @@ class WebSocket {
 };
 
 /// Dials `url` ("ws://host:port/target?query"). `headers` are added to the handshake (Authorization, ...).
-/// Errors: unsupported (wss), unauthorized (401), forbidden (403), not_found (404), unavailable (refused,
-/// 5xx), protocol (another answer than 101), timeout. The text holds the first bytes of the peer's answer.
+/// `tls` as in HttpClient. Errors: unauthorized (401, or the certificate), forbidden (403), not_found (404),
+/// unavailable (refused, 5xx), protocol (another answer than 101), timeout. The text holds the first bytes of
+/// the peer's answer.
 [[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(
-    Runtime& runtime, std::string url, HeaderList headers, WebSocketLimits limits, Instant deadline);
+    Runtime& runtime, std::string url, HeaderList headers, WebSocketLimits limits, Instant deadline,
+    std::shared_ptr<const TlsContext> tls = nullptr);
 
 struct OutgoingLimits {
   std::size_t bytes_max = 8 << 20;           // above: everything is dropped and the socket closed with 1013

@@ -180,7 +180,7 @@ struct ParticipantFace::Impl {
   LiveBus& live;
   ParticipantFaceOptions options;
   std::function<std::vector<WorkerView>()> workers;
-  AccessHook access;
+  AccessCheck access;
 
   Router router;
   StaticFiles frontend, own_files;

@@ -145,8 +145,8 @@ void ParticipantFace::Impl::add_routes() {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::serve(Call& call) {
-  if (access && !access(call.request, call.participant)) {
-    co_return net::Response::text(403, "This seat is not yours.");
+  if (access) {
+    if (auto refusal = access(call.request, call.participant)) co_return std::move(*refusal);
   }
   if (call.request.method == net::Method::options) co_return empty_response();
   Router::Match match = router.find(call.request.method, call.path);
@@ -171,7 +171,7 @@ ParticipantFace::~ParticipantFace() = default;
 void ParticipantFace::set_workers(std::function<std::vector<WorkerView>()> workers) {
   impl_->workers = std::move(workers);
 }
-void ParticipantFace::set_access(AccessHook access) { impl_->access = std::move(access); }
+void ParticipantFace::set_access(AccessCheck access) { impl_->access = std::move(access); }
 
 awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
   std::string_view path = request.path();
@@ -187,6 +187,11 @@ awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
         301, fmt::format("{}{}/{}{}", kUserRoot, *number, query.empty() ? "" : "?", query));
   }
   Call call{request, ParticipantId{*number}, path, {}};
+  co_return co_await impl_->serve(call);
+}
+
+awaitable<net::Response> ParticipantFace::handle_seat(net::Request& request, ParticipantId participant) {
+  Call call{request, participant, request.path(), {}};
   co_return co_await impl_->serve(call);
 }
 

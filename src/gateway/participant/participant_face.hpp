@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,8 @@ struct ParticipantFaceOptions {
   std::size_t object_info_cache_bytes_max = 16u << 20;
 };
 
-/// May this request act as this participant? The default says yes to all (loopback, design.md 13).
-using AccessHook = std::function<bool(const net::Request&, ParticipantId)>;
+/// The refusal of a request that may not act as this participant (SeatAccess::refuse); nothing: it may.
+using AccessCheck = std::function<std::optional<net::Response>(const net::Request&, ParticipantId)>;
 
 class ParticipantFace final : public workshop::EffectSink {
  public:
@@ -46,10 +47,13 @@ class ParticipantFace final : public workshop::EffectSink {
 
   /// Who is connected, for /system_stats; nobody by default. Set before the first request.
   void set_workers(std::function<std::vector<WorkerView>()> workers);
-  void set_access(AccessHook access);
+  /// Everybody may act as everybody until it is set.
+  void set_access(AccessCheck access);
 
   /// Everything under /user/.
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
+  /// Everything at an address of its own of a participant: the same routes without the prefix.
+  [[nodiscard]] awaitable<net::Response> handle_seat(net::Request& request, ParticipantId participant);
   /// What leaves the prefix (CI F1): static files at the root, and /api/view resolved by the Referer. 404 for
   /// the rest.
   [[nodiscard]] awaitable<net::Response> handle_escaped(net::Request& request);

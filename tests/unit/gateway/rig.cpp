@@ -65,7 +65,8 @@ Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   public_options.num_users = options.face.num_users;
   face = std::make_unique<ParticipantFace>(runtime, *workshop, *files, *catalog, live, options.face);
   everybody = std::make_unique<PublicFace>(*workshop, *files, public_options);
-  gateway = std::make_unique<Gateway>(*face, *everybody, GatewayOptions{options.domain});
+  gateway =
+      std::make_unique<Gateway>(*face, *everybody, GatewayOptions{options.domain, options.face.num_users});
   workshop->add_sink(*face);
   workshop->start();
   runtime.run_ready();
@@ -88,6 +89,7 @@ Reply Rig::send(net::Method method, std::string target, std::string body, net::H
   request.target = std::move(target);
   request.host = std::move(host);
   request.headers = std::move(headers);
+  request.listener_mark = listener_mark;
   request.content_length = body.size();
   request.body = &reader;
   net::Response response = run(gateway->handle(request));

@@ -61,6 +61,7 @@ class Rig {
   }
 
   // -- the browser
+  std::uint64_t listener_mark = 0;  // of the port that requests come through
   Reply send(net::Method method, std::string target, std::string body = {}, net::HeaderList headers = {},
              std::string host = "localhost:8188");
   Reply get(std::string target, net::HeaderList headers = {});

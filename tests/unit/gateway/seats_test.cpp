@@ -93,7 +93,9 @@ TEST_CASE("HEAD is served as GET") {
 
 TEST_CASE("who may not sit on a seat gets none of its answers") {
   Rig rig;
-  rig.face->set_access([](const net::Request&, ParticipantId n) { return n == ParticipantId{7}; });
+  rig.face->set_access([](const net::Request&, ParticipantId n) {
+    return n == ParticipantId{7} ? std::nullopt : std::optional(net::Response(403));
+  });
   CHECK(rig.get("/user/7/queue").status == 200);
   CHECK(rig.get("/user/8/queue").status == 403);
   CHECK(rig.send(Method::options, "/user/8/queue").status == 403);
