@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "image/decode.hpp"
 #include "image/encode.hpp"
+#include "image/mask.hpp"
 
 namespace atelier::image {
 namespace {
@@ -40,10 +43,13 @@ Picture8 alpha_only(const Picture8& picture) {
   return out;
 }
 
-/// One request with its two descriptors; false at the end of the stream.
-bool receive(int socket, std::string& message, std::array<int, 2>& fds) {
+constexpr std::size_t kDescriptorsMax = 3;
+using Descriptors = std::array<int, kDescriptorsMax>;  // picture, answer, second picture; -1 = not sent
+
+/// One request with its descriptors; false at the end of the stream.
+bool receive(int socket, std::string& message, Descriptors& fds) {
   std::array<char, 64> bytes{};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kDescriptorsMax * sizeof(int))> control{};
   iovec part{bytes.data(), bytes.size()};
   msghdr header{};
   header.msg_iov = &part;
@@ -54,26 +60,51 @@ bool receive(int socket, std::string& message, std::array<int, 2>& fds) {
   if (got <= 0) return false;
   message.assign(bytes.data(), static_cast<std::size_t>(got));
   const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-    std::memcpy(fds.data(), CMSG_DATA(rights), 2 * sizeof(int));
+  if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS)
+    std::memcpy(fds.data(), CMSG_DATA(rights), std::min(rights->cmsg_len - CMSG_LEN(0), sizeof fds));
   return true;
 }
 
-Result<void> answer(const std::string& message, const std::array<int, 2>& fds) {
+/// A picture's file in memory, for as long as it is looked at.
+class Mapped {
+ public:
+  [[nodiscard]] static Result<Mapped> open(int fd) {
+    struct stat status{};
+    if (fd < 0) return fail(Errc::internal, "not a request");
+    if (::fstat(fd, &status) != 0) return fail(Errc::io, "the picture cannot be read");
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size == 0) return fail(Errc::bad_request, "the picture is empty");
+    if (size > kInputBytesMax) return fail(Errc::too_large, "the picture is larger than 256 MB");
+    void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory == MAP_FAILED) return fail(Errc::io, "the picture cannot be read");
+    return Mapped(memory, size);
+  }
+  Mapped(Mapped&& other) noexcept : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
+  Mapped& operator=(Mapped&&) = delete;
+  ~Mapped() {
+    if (memory_ != nullptr) ::munmap(memory_, size_);
+  }
+  [[nodiscard]] std::string_view bytes() const { return {static_cast<const char*>(memory_), size_}; }
+
+ private:
+  Mapped(void* memory, std::size_t size) : memory_(memory), size_(size) {}
+  void* memory_;
+  std::size_t size_;
+};
+
+Result<std::string> make(const RenderRequest& request, const Descriptors& fds) {
+  ATELIER_TRY(const Mapped picture, Mapped::open(fds[0]));
+  if (request.form != RenderForm::masked) return render(picture.bytes(), request);
+  ATELIER_TRY(const Mapped mask, Mapped::open(fds[2]));
+  return with_alpha_of(picture.bytes(), mask.bytes());
+}
+
+Result<void> answer(const std::string& message, const Descriptors& fds) {
   const auto request = decode_request(message);
-  if (!request || fds[0] < 0 || fds[1] < 0) return fail(Errc::internal, "not a request");
-  struct stat status{};
-  if (::fstat(fds[0], &status) != 0) return fail(Errc::io, "the picture cannot be read");
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (size == 0) return fail(Errc::bad_request, "the picture is empty");
-  if (size > kInputBytesMax) return fail(Errc::too_large, "the picture is larger than 256 MB");
-  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fds[0], 0);
-  if (memory == MAP_FAILED) return fail(Errc::io, "the picture cannot be read");
-  auto rendered = render(std::string_view(static_cast<const char*>(memory), size), *request);
-  ::munmap(memory, size);
-  if (!rendered) return std::unexpected(rendered.error());
-  for (std::size_t done = 0; done < rendered->size();) {
-    const ssize_t written = ::write(fds[1], rendered->data() + done, rendered->size() - done);
+  if (!request || fds[1] < 0) return fail(Errc::internal, "not a request");
+  ATELIER_TRY(const std::string made, make(*request, fds));
+  for (std::size_t done = 0; done < made.size();) {
+    const ssize_t written = ::write(fds[1], made.data() + done, made.size() - done);
     if (written <= 0) return fail(Errc::io, "the answer cannot be written");
     done += static_cast<std::size_t>(written);
   }
@@ -107,6 +138,8 @@ Result<std::string> render(std::string_view bytes, const RenderRequest& request)
       return encode_png(view(without_alpha(picture)));
     case RenderForm::png_alpha:
       return encode_png(view(alpha_only(picture)));
+    case RenderForm::masked:
+      break;  // needs two pictures
   }
   return fail(Errc::internal, "an unknown form");
 }
@@ -115,7 +148,7 @@ int serve_render_requests(int socket) {
   give_up_rights();
   std::string message;
   while (true) {
-    std::array<int, 2> fds{-1, -1};
+    Descriptors fds{-1, -1, -1};
     if (!receive(socket, message, fds)) return 0;
     Result<void> result;
     try {

@@ -10,7 +10,8 @@
 
 namespace atelier::image {
 
-/// Bytes of a picture file into those of the form that is asked for. Errors as decode_first.
+/// Bytes of a picture file into those of the form that is asked for. Errors as decode_first; internal for
+/// `masked`, which takes two.
 [[nodiscard]] Result<std::string> render(std::string_view bytes, const RenderRequest& request);
 
 /// The loop of the image process: answers requests that come on the SOCK_SEQPACKET socket `socket` until its

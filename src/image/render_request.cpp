@@ -23,6 +23,7 @@ std::string_view content_type_of(RenderForm form) {
       return "image/jpeg";
     case RenderForm::png_rgb:
     case RenderForm::png_alpha:
+    case RenderForm::masked:
       return "image/png";
   }
   return "application/octet-stream";
@@ -40,7 +41,7 @@ std::string encode(const RenderRequest& request) {
 std::optional<RenderRequest> decode_request(std::string_view bytes) {
   if (bytes.size() != 8 || !bytes.starts_with(kMagic)) return std::nullopt;
   const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(bytes[at]); };
-  if (byte(4) > static_cast<std::uint8_t>(RenderForm::png_alpha) || byte(5) < 1 || byte(5) > 100)
+  if (byte(4) > static_cast<std::uint8_t>(RenderForm::masked) || byte(5) < 1 || byte(5) > 100)
     return std::nullopt;
   return RenderRequest{static_cast<RenderForm>(byte(4)), byte(5), byte(6) != 0};
 }

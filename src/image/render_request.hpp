@@ -12,12 +12,13 @@
 
 namespace atelier::image {
 
-/// The forms in which ComfyUI's GET /view gives a picture (CI D3).
+/// The forms in which ComfyUI's GET /view gives a picture (CI D3), and what POST /upload/mask makes (CI D2).
 enum class RenderForm : std::uint8_t {
   webp,       // the first frame
   jpeg,       // the same, without alpha
   png_rgb,    // without alpha
   png_alpha,  // black, with the picture's alpha (opaque if it has none)
+  masked,     // the picture with the alpha of a second one, as PNG with the first one's texts
 };
 [[nodiscard]] std::string_view content_type_of(RenderForm form);
 
@@ -27,7 +28,8 @@ struct RenderRequest {
   bool drop_alpha = false;    // of webp: `channel=rgb` beside `preview`
 };
 
-/// 8 bytes. A request travels with two descriptors: the picture's file and an empty one for the answer.
+/// 8 bytes. A request travels with two descriptors, the picture's file and an empty one for the answer, and
+/// with `masked` a third one: the second picture's file.
 [[nodiscard]] std::string encode(const RenderRequest& request);
 [[nodiscard]] std::optional<RenderRequest> decode_request(std::string_view bytes);
 

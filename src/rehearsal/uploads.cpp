@@ -7,9 +7,7 @@
 
 #include "comfy/json.hpp"
 #include "comfy/output_name.hpp"
-#include "image/decode.hpp"
-#include "image/encode.hpp"
-#include "image/png_text.hpp"
+#include "image/mask.hpp"
 
 namespace atelier::rehearsal {
 namespace json = boost::json;
@@ -85,22 +83,6 @@ Result<std::optional<std::string>> read_original(const Folders& folders, const U
   return std::optional(std::move(bytes));
 }
 
-Result<std::string> with_alpha_of(const std::string& original, const std::string& mask) {
-  ATELIER_TRY(image::Picture8 picture, image::decode_first(original));
-  ATELIER_TRY(image::Picture8 alpha, image::decode_first(mask));
-  if (alpha.width != picture.width || alpha.height != picture.height) {
-    return fail(Errc::bad_request, "the mask has another size than the picture");
-  }
-  image::Picture8 joined{picture.width, picture.height, 1, 4, {}};
-  joined.samples.resize(joined.frame_length());
-  for (std::size_t i = 0, pixels = joined.samples.size() / 4; i < pixels; ++i) {
-    std::copy_n(picture.samples.data() + i * picture.channels, 3, joined.samples.data() + i * 4);
-    joined.samples[i * 4 + 3] = alpha.channels == 4 ? alpha.samples[i * 4 + 3] : std::uint8_t{255};
-  }
-  const auto texts = image::read_png_texts(original);
-  return image::encode_png(image::view(joined), texts, 4);
-}
-
 }  // namespace
 
 std::string UploadForm::field(std::string_view name, std::string_view fallback) const {
@@ -124,7 +106,7 @@ Result<StoredUpload> store_mask(const Folders& folders, const UploadForm& form) 
   if (!overwrites(form) && get_out_of_the_way(place, form.bytes)) return place.told;
   ATELIER_TRY(std::optional<std::string> original, read_original(folders, form));
   if (!original) return place.told;
-  ATELIER_TRY(std::string bytes, with_alpha_of(*original, form.bytes));
+  ATELIER_TRY(std::string bytes, image::with_alpha_of(*original, form.bytes));
   ATELIER_TRY_VOID(write_file(path_of(place), bytes));
   return place.told;
 }

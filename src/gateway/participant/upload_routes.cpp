@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// POST /upload/image (CI D1): the general upload of the stock front end, whatever kind of file it is.
+// POST /upload/image (CI D1), the general upload of the stock front end, whatever kind of file it is, and
+// /upload/mask (CI D2).
 #include <fmt/format.h>
+
+#include <boost/json.hpp>
 
 #include <optional>
 
@@ -33,6 +36,8 @@ class UploadForm final : public net::MultipartSink {
       field_ = &subfolder;
     } else if (head.name == "overwrite") {
       field_ = &overwrite;
+    } else if (head.name == "original_ref") {
+      field_ = &original_ref;
     }
     if (field_ != nullptr) field_->clear();
     co_return Result<void>{};
@@ -47,7 +52,7 @@ class UploadForm final : public net::MultipartSink {
 
   awaitable<Result<void>> end() override { co_return Result<void>{}; }
 
-  std::string type = "input", subfolder, overwrite, filename;
+  std::string type = "input", subfolder, overwrite, filename, original_ref;
   std::optional<files::TempFile> file;
 
  private:
@@ -57,9 +62,44 @@ class UploadForm final : public net::MultipartSink {
   bool writing_ = false;
 };
 
+/// Whatever is wrong with a name or folder is 400 without a word, as ComfyUI says it.
+net::Response upload_refusal(const Error& error) {
+  const bool wrong = error.code == Errc::bad_request || error.code == Errc::forbidden;
+  return wrong ? empty_response(400) : error_response(error);
+}
+
+std::string told(std::string_view name, std::string_view subfolder, files::FolderType type) {
+  return fmt::format(R"({{"name":{},"subfolder":{},"type":"{}"}})", comfy::quote_json(name),
+                     comfy::quote_json(subfolder), files::to_string(type));
+}
+
+/// The picture that a mask is for: {"filename", "subfolder"?, "type"?}. Error bad_request.
+Result<files::ViewRequest> original_of(std::string_view original_ref) {
+  const auto parsed = comfy::Json::parse(original_ref, {.bytes_max = 64 << 10, .depth_max = 8});
+  if (!parsed || !parsed->is_object()) return fail(Errc::bad_request, "original_ref is not a JSON object.");
+  files::ViewRequest original;
+  const auto take = [&parsed](std::string_view key, std::optional<std::string>& into) {
+    const auto* value = parsed->object().if_contains(key);
+    if (value != nullptr && value->is_string()) into = std::string(std::string_view(value->get_string()));
+  };
+  take("filename", original.filename);
+  take("subfolder", original.subfolder);
+  take("type", original.type);
+  if (!original.filename) return fail(Errc::bad_request, "original_ref has no filename.");
+  return original;
+}
+
 }  // namespace
 
 awaitable<net::Response> ParticipantFace::Impl::post_upload_image(Call& call) {
+  co_return co_await take_upload(call, UploadKind::image);
+}
+
+awaitable<net::Response> ParticipantFace::Impl::post_upload_mask(Call& call) {
+  co_return co_await take_upload(call, UploadKind::mask);
+}
+
+awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKind kind) {
   const std::uint64_t expected = call.request.content_length.value_or(options.upload_bytes_max);
   if (expected > options.upload_bytes_max + (64u << 10)) {
     co_return net::Response::text(
@@ -82,23 +122,54 @@ awaitable<net::Response> ParticipantFace::Impl::post_upload_image(Call& call) {
   request.name = std::move(form.filename);
   const bool replace = form.overwrite == "true" || form.overwrite == "1";
   request.overwrite = replace ? files::Replace::yes : files::Replace::no;
-  auto store = [this, &form, participant = call.participant,
-                request = std::move(request)]() -> Result<files::StoredFile> {
-    ATELIER_TRY_VOID(form.file->finish(files::FileMode::read_only));
+  auto finish = [&form] { return form.file->finish(files::FileMode::read_only); };
+  if (auto finished = co_await files.run(std::move(finish)); !finished)
+    co_return error_response(finished.error());
+  if (kind == UploadKind::mask) {
+    auto masked = co_await apply_mask(call.participant, form.original_ref, *form.file);
+    if (!masked) co_return upload_refusal(masked.error());
+    // ComfyUI says the name also where there is no such picture and nothing is written (CI G32).
+    if (!*masked) co_return json_response(told(request.name, request.subfolder, request.type));
+    form.file = std::move(**masked);
+    reserved = co_await files.reserve(call.participant, form.file->size(), 1);
+    if (!reserved) co_return error_response(reserved.error());
+  }
+  auto store = [this, &form, participant = call.participant, request = std::move(request)] {
     return files.participants().store_upload(participant, request, std::move(*form.file));
   };
   const auto stored = co_await files.run(std::move(store));
-  if (!stored) {
-    // Whatever is wrong with a name or folder is 400 without a word, as ComfyUI says it.
-    const Errc code = stored.error().code;
-    if (code == Errc::bad_request || code == Errc::forbidden) co_return empty_response(400);
-    co_return error_response(stored.error());
-  }
+  if (!stored) co_return upload_refusal(stored.error());
   if (stored->written) reserved->settle(stored->content.size, 1);
   if (stored->replaced_bytes) files.quota().give_back(call.participant, *stored->replaced_bytes, 1);
-  co_return json_response(fmt::format(R"({{"name":{},"subfolder":{},"type":"{}"}})",
-                                      comfy::quote_json(stored->name), comfy::quote_json(stored->subfolder),
-                                      files::to_string(stored->type)));
+  co_return json_response(told(stored->name, stored->subfolder, stored->type));
+}
+
+awaitable<Result<std::optional<files::TempFile>>> ParticipantFace::Impl::apply_mask(
+    ParticipantId participant, std::string original_ref, const files::TempFile& mask) {
+  ATELIER_CO_TRY(const files::ViewRequest wanted, original_of(original_ref));
+  auto open = [this, participant, &wanted] {
+    return files.participants().open_for_view(participant, wanted);
+  };
+  auto original = co_await files.run(std::move(open));
+  if (!original) {
+    if (original.error().code == Errc::not_found) co_return std::optional<files::TempFile>();
+    co_return std::unexpected(original.error());
+  }
+  ATELIER_CO_TRY(auto opened, mask.open());
+  auto picture = co_await pictures.masked(std::move(original->opened.file), std::move(opened));
+  if (!picture) {
+    const Errc code = picture.error().code;
+    const bool broken = code == Errc::unsupported || code == Errc::too_large;
+    co_return fail(broken ? Errc::bad_request : code, picture.error().what);
+  }
+  auto write = [this, &picture]() -> Result<files::TempFile> {
+    ATELIER_TRY(auto file, files.participants().create_upload(picture->size()));
+    ATELIER_TRY_VOID(file.write(*picture));
+    ATELIER_TRY_VOID(file.finish(files::FileMode::read_only));
+    return file;
+  };
+  ATELIER_CO_TRY(auto file, co_await files.run(std::move(write)));
+  co_return std::optional(std::move(file));
 }
 
 }  // namespace atelier::gateway

@@ -26,6 +26,19 @@ Result<std::string> read_whole(int fd) {
 }  // namespace
 
 awaitable<Result<std::string>> PictureRenderer::render(files::File picture, image::RenderRequest request) {
+  std::vector<int> pictures{picture.fd()};
+  co_return co_await in_turn(std::move(pictures), request);
+}
+
+awaitable<Result<std::string>> PictureRenderer::masked(files::File picture, files::File mask) {
+  std::vector<int> pictures{picture.fd(), mask.fd()};
+  image::RenderRequest request;
+  request.form = image::RenderForm::masked;
+  co_return co_await in_turn(std::move(pictures), request);
+}
+
+awaitable<Result<std::string>> PictureRenderer::in_turn(std::vector<int> pictures,
+                                                        image::RenderRequest request) {
   if (!available()) co_return fail(Errc::unsupported, "this server cannot render pictures");
   if (waiting_ >= kWaitingMax) co_return fail(Errc::unavailable, "too many pictures are being rendered");
   ++waiting_;
@@ -46,15 +59,15 @@ awaitable<Result<std::string>> PictureRenderer::render(files::File picture, imag
   }
   busy_ = leave.holds = true;
   const bool used = process_ != nullptr;
-  auto rendered = co_await render_now(picture, request);
+  auto rendered = co_await render_now(pictures, request);
   // One that died before this request, or of what an earlier one left behind: another one gets a try.
   if (!rendered && rendered.error().code == Errc::closed && used) {
-    rendered = co_await render_now(picture, request);
+    rendered = co_await render_now(pictures, request);
   }
   co_return rendered;
 }
 
-awaitable<Result<std::string>> PictureRenderer::render_now(const files::File& picture,
+awaitable<Result<std::string>> PictureRenderer::render_now(std::vector<int> pictures,
                                                            image::RenderRequest request) {
   if (!process_) {
     ATELIER_CO_TRY(process_, HelperProcess::start(runtime_, program_, {"--socket=3"}));
@@ -63,7 +76,8 @@ awaitable<Result<std::string>> PictureRenderer::render_now(const files::File& pi
   if (!out) co_return fail(Errc::io, "there is no memory for a picture");
   overdue_ = false;
   tasks_.spawn("picture limit", watch(++serial_));
-  std::vector<int> descriptors{picture.fd(), out.get()};
+  std::vector<int> descriptors{pictures.front(), out.get()};
+  descriptors.insert(descriptors.end(), pictures.begin() + 1, pictures.end());
   auto answered = co_await process_->exchange(image::encode(request), std::move(descriptors));
   ++serial_;  // the watch has nothing to do any more
   if (!answered) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "files/file_descriptor.hpp"
 #include "image/render_request.hpp"
@@ -27,10 +28,14 @@ class PictureRenderer {
   /// Errors: unsupported, bad_request, too_large (the picture), unavailable (too many wait), timeout, closed
   /// (the process died of it), io.
   [[nodiscard]] awaitable<Result<std::string>> render(files::File picture, image::RenderRequest request);
+  /// The picture with the alpha of `mask`, as PNG. Errors: as render().
+  [[nodiscard]] awaitable<Result<std::string>> masked(files::File picture, files::File mask);
   [[nodiscard]] awaitable<void> stop(Instant deadline);
 
  private:
-  awaitable<Result<std::string>> render_now(const files::File& picture, image::RenderRequest request);
+  /// `pictures`: descriptors of the picture and, with RenderForm::masked, of the second one.
+  awaitable<Result<std::string>> in_turn(std::vector<int> pictures, image::RenderRequest request);
+  awaitable<Result<std::string>> render_now(std::vector<int> pictures, image::RenderRequest request);
   awaitable<void> watch(std::uint64_t serial);
 
   Runtime& runtime_;
