@@ -105,6 +105,13 @@ std::string program_folder() {
 std::string frontend_folder(const Config& config) {
   return first_folder(config, "FRONTEND_DIR", {"../../vendor/frontend", "../share/atelier/frontend"});
 }
+std::string vendored_folder(const Config& config, const std::string& name) {
+  const std::string frontend = frontend_folder(config);
+  if (frontend.empty()) return {};
+  const std::filesystem::path folder = std::filesystem::path(frontend).parent_path() / name;
+  std::error_code ignored;
+  return std::filesystem::is_directory(folder, ignored) ? folder.string() : std::string();
+}
 std::string web_folder(const Config& config) {
   return first_folder(config, "WEB_DIR", {"../web/editor", "../share/atelier/web"});
 }

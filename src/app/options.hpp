@@ -36,6 +36,8 @@ void add_config_options(CLI::App& command, std::map<std::string, std::string>& v
 /// Folders of the front end and of our own web files: the configured one, else beside the program
 /// (build/<preset>/atelier -> vendor/frontend, build/web/editor). Empty if there is none.
 [[nodiscard]] std::string frontend_folder(const Config& config);
+/// What else came with the front end and lies beside its folder ("templates", "docs"); "" if it is not there.
+[[nodiscard]] std::string vendored_folder(const Config& config, const std::string& name);
 [[nodiscard]] std::string web_folder(const Config& config);
 /// atelier-image beside this program; "" if it is not there.
 [[nodiscard]] std::string image_program();

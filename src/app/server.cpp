@@ -152,6 +152,8 @@ void Server::Impl::make_faces(std::string seat_key) {
   options.frontend_folder = frontend_folder(config);
   options.web_folder = web_folder(config);
   options.welcome_folder = welcome_folder(config);
+  options.templates_folder = vendored_folder(config, "templates");
+  options.docs_folder = vendored_folder(config, "docs");
   options.image_program = image_program();
   participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live,
                                                             std::move(options));

