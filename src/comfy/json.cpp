@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <cmath>
@@ -42,62 +41,30 @@ constexpr std::array<bool, 256> plain_bytes(bool ascii) {
 }
 constexpr std::array<bool, 256> kPlainUtf8 = plain_bytes(false), kPlainAscii = plain_bytes(true);
 
-/// Numbers beyond a double's range would become infinities, which no JSON text can hold.
-bool all_finite(const json::value& value) {
-  switch (value.kind()) {
-    case json::kind::double_:
-      return std::isfinite(value.get_double());
-    case json::kind::array:
-      for (const auto& item : value.get_array())
-        if (!all_finite(item)) return false;
-      return true;
-    case json::kind::object:
-      for (const auto& member : value.get_object())
-        if (!all_finite(member.value())) return false;
-      return true;
-    default:
-      return true;
-  }
-}
-
 }  // namespace
 
 Json::Json() = default;
 Json::Json(json::value value) : value_(std::make_unique<json::value>(std::move(value))) {}
 Json::Json(json::object object) : value_(std::make_unique<json::value>(std::move(object))) {}
 Json::Json(json::array array) : value_(std::make_unique<json::value>(std::move(array))) {}
-Json::Json(const Json& other)
-    : value_(other.value_ ? std::make_unique<json::value>(*other.value_) : nullptr) {}
+Json::Json(const Json& other)  // never into the other's arena, where a plain copy would go
+    : value_(other.value_ ? std::make_unique<json::value>(*other.value_, json::storage_ptr()) : nullptr) {}
 Json::Json(Json&& other) noexcept = default;
 Json& Json::operator=(const Json& other) {
-  if (this != &other) value_ = other.value_ ? std::make_unique<json::value>(*other.value_) : nullptr;
+  if (this != &other) *this = Json(other);
   return *this;
 }
-Json& Json::operator=(Json&& other) noexcept = default;
+Json& Json::operator=(Json&& other) noexcept {
+  value_ = std::move(other.value_);  // before its arena
+  arena_ = std::move(other.arena_);
+  return *this;
+}
 Json::~Json() = default;
 
-Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
-  if (text.size() > limits.bytes_max)
-    return fail(Errc::too_large,
-                fmt::format("JSON of {} bytes, the limit is {}", text.size(), limits.bytes_max));
-  json::parse_options options;
-  options.max_depth = limits.depth_max;
-  try {
-    boost::system::error_code error;
-    json::storage_ptr storage;
-    if (limits.arena) {
-      const std::size_t first_block = std::clamp<std::size_t>(2 * text.size(), 1u << 10, 1u << 20);
-      storage = json::make_shared_resource<json::monotonic_resource>(first_block);
-    }
-    json::value value = json::parse(json::string_view(text.data(), text.size()), error, storage, options);
-    if (error == json::error::too_deep)
-      return fail(Errc::too_large, fmt::format("JSON nested deeper than {} levels", limits.depth_max));
-    if (error) return fail(Errc::bad_request, fmt::format("not valid JSON: {}", error.message()));
-    if (!all_finite(value)) return fail(Errc::bad_request, "not valid JSON: a number is out of range");
-    return Json(std::move(value));
-  } catch (const std::exception& exception) {  // out of memory, a string beyond the library's own limit
-    return fail(Errc::too_large, fmt::format("JSON cannot be read: {}", exception.what()));
-  }
+Json Json::part(json::value&& inside) const {
+  Json out(std::move(inside));
+  out.arena_ = arena_;
+  return out;
 }
 
 json::value& Json::value() {
@@ -127,6 +94,7 @@ bool Json::is_null() const { return value().is_null(); }
 bool Json::is_object() const { return value().is_object(); }
 
 std::string Json::print() const { return print_json(value()); }
+void Json::print_to(std::string& out) const { print_json_to(value(), {}, out); }
 
 bool operator==(const Json& a, const Json& b) { return a.value() == b.value(); }
 

@@ -88,6 +88,12 @@ struct ObjectInfoView {
   std::function<std::vector<std::string>(const FileListKey&)> files;
 };
 
+/// A stretch of the whole answer: text that is the same for everybody, or a class's description that is not.
+struct ObjectInfoPart {
+  std::string text;        // with an empty class_name
+  std::string class_name;  // its own text is print_description()
+};
+
 class ObjectInfo {
  public:
   /// No classes.
@@ -108,6 +114,10 @@ class ObjectInfo {
   /// The whole answer of /object_info, classes by name. Static text is joined from prepared pieces; only the
   /// file lists are made anew.
   [[nodiscard]] std::string print_all(const ObjectInfoView& view) const;
+  /// The parts whose texts, joined in order, are print_all().
+  [[nodiscard]] std::vector<ObjectInfoPart> parts() const;
+  /// A class's description alone; "null" for an unknown class.
+  [[nodiscard]] std::string print_description(std::string_view class_name, const ObjectInfoView& view) const;
   /// The answer of /object_info/{class}: `{"X":{...}}`, or `{}` for an unknown class.
   [[nodiscard]] std::string print_class(std::string_view class_name, const ObjectInfoView& view) const;
 

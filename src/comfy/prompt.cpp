@@ -74,14 +74,14 @@ Outcome read_prompt_id(const json::object& body, const PromptLimits& limits, Pro
   return {};
 }
 
-Outcome read_extra_data(json::object& body, PromptRequest& request) {
+Outcome read_extra_data(const Json& parsed, json::object& body, PromptRequest& request) {
   request.extra_data = Json(json::object());
   request.secrets = Json(json::object());
   if (auto* extra = body.if_contains("extra_data"); extra != nullptr && !extra->is_null()) {
     if (!extra->is_object())
       return refuse("invalid_extra_data", "extra_data is not an object",
                     fmt::format("got {}", python_type_name(*extra)));
-    request.extra_data = Json(std::move(extra->get_object()));
+    request.extra_data = parsed.part(std::move(*extra));
   }
   auto& data = request.extra_data.object();
   if (auto* client = body.if_contains("client_id")) data["client_id"] = *client;
@@ -160,10 +160,10 @@ std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view 
   Outcome outcome = read_number(*object, request);
   if (outcome) outcome = check_graph(*object, limits);
   if (outcome) outcome = read_prompt_id(*object, limits, request);
-  if (outcome) outcome = read_extra_data(*object, request);
+  if (outcome) outcome = read_extra_data(*parsed, *object, request);
   if (outcome) outcome = read_targets(*object, request);
   if (!outcome) return std::unexpected(std::move(outcome.error()));
-  request.prompt = Json(std::move((*object)["prompt"]));
+  request.prompt = parsed->part(std::move((*object)["prompt"]));
   return request;
 }
 

@@ -256,12 +256,12 @@ class Walk {
   std::vector<std::string_view> met_;
 };
 
-/// `_meta.title`, or null.
-json::value title_of(const json::object& node) {
+/// `_meta.title`, if there is one (it may be null).
+std::optional<json::value> title_of(const json::object& node) {
   const auto* meta = node.if_contains("_meta");
   const auto* title =
       meta != nullptr && meta->is_object() ? meta->get_object().if_contains("title") : nullptr;
-  return title != nullptr ? *title : json::value();
+  return title != nullptr ? std::optional(*title) : std::nullopt;
 }
 
 std::optional<json::object> check_class(std::string_view id, const json::object& node,
@@ -271,7 +271,8 @@ std::optional<json::object> check_class(std::string_view id, const json::object&
       info.find(text_view(class_type->get_string())) != nullptr) {
     return std::nullopt;
   }
-  json::value title = title_of(node);
+  const std::optional<json::value> own_title = title_of(node);
+  json::value title = own_title.value_or(json::value());
   json::object extra{
       {"node_id", json::string_view(id.data(), id.size())}, {"class_type", nullptr}, {"node_title", title}};
   const std::string details = fmt::format("Node ID '#{}'", id);
@@ -283,7 +284,7 @@ std::optional<json::object> check_class(std::string_view id, const json::object&
                     name),
         details, std::move(extra));
   }
-  if (title.is_null()) title = *class_type;
+  if (!own_title) title = *class_type;
   extra["class_type"] = *class_type;
   extra["node_title"] = title;
   return make_error(

@@ -209,10 +209,10 @@ void Workshop::Impl::enqueue(core::Event event, std::vector<journal::NewAttachme
   if (inbox.size() == 1) arrived.notify_all();
 }
 
-journal::NewAttachment Workshop::attach(std::shared_ptr<const std::string> bytes) {
+journal::NewAttachment Workshop::attach(std::shared_ptr<const std::string> bytes, Digest digest) {
   journal::NewAttachment attachment;
   attachment.ref.id = impl_->runtime.random_key();
-  attachment.ref.digest = sha256(*bytes);
+  attachment.ref.digest = digest ? digest : sha256(*bytes);
   attachment.ref.bytes = bytes->size();
   attachment.bytes = std::move(bytes);
   return attachment;
@@ -281,7 +281,7 @@ awaitable<Result<Submission>> Workshop::submit(core::Submitted event,
       in_flight.of_participant = own->second;
     if (self.inbox.size() >= self.options.inbox_max)
       co_return fail(Errc::unavailable, "the server is overloaded");
-    journal::NewAttachment attachment = attach(std::move(prompt));
+    journal::NewAttachment attachment = attach(std::move(prompt), event.prompt.digest);
     event.prompt = attachment.ref;
     core::Event any{std::move(event)};
     if (auto admitted = self.core.admit(any, self.options.admission, in_flight); !admitted) {

@@ -80,8 +80,9 @@ class Workshop {
   // ----------------------------------------------------------------------------------------------------
   /// Admits and records a prompt; returns when it is durable and applied (P1). The same prompt_id while that
   /// job waits or runs: byte-equal body -> the same answer, another -> conflict. After it ended: byte-equal
-  /// within 10 min -> the same answer, else a new job. `event.prompt` may be left empty: it is filled in from
-  /// `prompt`. Errors: queue_full (429), conflict (409), disk_full (507), unavailable (503), bad_request.
+  /// within 10 min -> the same answer, else a new job. `event.prompt` is filled in from `prompt`; a
+  /// digest that stands in it already is taken for that of `prompt`. Errors: queue_full (429), conflict
+  /// (409), disk_full (507), unavailable (503), bad_request.
   [[nodiscard]] awaitable<Result<Submission>> submit(core::Submitted event,
                                                      std::shared_ptr<const std::string> prompt);
   /// Records an event and waits until it is applied. Errors: stale_epoch, conflict, not_found, ... as core
@@ -90,8 +91,8 @@ class Workshop {
                                                  std::vector<journal::NewAttachment> attachments = {});
   /// Records an event without waiting; kept and tried again while the disk is full.
   void post(core::Event event, std::vector<journal::NewAttachment> attachments = {});
-  /// Makes an attachment of `bytes` with a fresh id.
-  [[nodiscard]] journal::NewAttachment attach(std::shared_ptr<const std::string> bytes);
+  /// Makes an attachment of `bytes` with a fresh id. `digest`: that of `bytes`, where it is known already.
+  [[nodiscard]] journal::NewAttachment attach(std::shared_ptr<const std::string> bytes, Digest digest = {});
   /// Bytes of an attachment. Errors: not_found, io.
   [[nodiscard]] awaitable<Result<std::shared_ptr<const std::string>>> attachment(Key128 id);
 

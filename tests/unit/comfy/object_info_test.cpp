@@ -89,6 +89,21 @@ TEST_CASE("models and classes of a prompt are listed once and sorted") {
   CHECK(models_of(object, fixtures::catalog()).size() == 3);
 }
 
+TEST_CASE("a file name that is not UTF-8 in an engine's folder does not shut the engine out") {
+  const auto info =
+      ObjectInfo::parse(R"({"A":{"input":{"required":{"x":[["a\udcff.png","\ud83d\ude00","\\ud800",")"
+                        R"(\ud800\u0041"],{}]}}}})");
+  REQUIRE(info.has_value());
+  const auto* choices = info->find("A")->find_input("x")->choices;
+  REQUIRE(choices->size() == 4);
+  CHECK((*choices)[0].get_string() == "a\xef\xbf\xbd.png");
+  CHECK((*choices)[1].get_string() == "\xf0\x9f\x98\x80");
+  CHECK((*choices)[2].get_string() == "\\ud800");
+  CHECK((*choices)[3].get_string() ==
+        "\xef\xbf\xbd"
+        "A");
+}
+
 TEST_CASE("an object_info above its limits is refused") {
   CHECK(ObjectInfo::parse("[]").error().code == atelier::Errc::bad_request);
   CHECK(ObjectInfo::parse(fixtures::kObjectInfo, {.bytes_max = 10}).error().code == atelier::Errc::too_large);

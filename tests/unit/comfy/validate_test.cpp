@@ -99,7 +99,7 @@ TEST_CASE("numbers outside their range are told with the bound as Python prints 
   CHECK(huge.error("1").at("message") == "Value 18446744073709551615 bigger than max of 16384");
 }
 
-TEST_CASE("a choice outside a long list is told without the list") {
+TEST_CASE("G20: a choice outside a long list is told without the list") {
   const auto checked = check(R"({"1":{"class_type":"Many","inputs":{"choice":"x"}}})");
   CHECK(checked.error("1").at("details") == "choice: 'x' not in (list of length 21)");
   CHECK(checked.error("1").at("extra_info").at("input_config").is_null());
