@@ -51,7 +51,8 @@ struct FileStat {
 
 /// statx of an open descriptor. Error io.
 [[nodiscard]] Result<FileStat> stat_of(int fd);
-/// statx of a name in a folder, links not followed. Only for one checked component. Errors not_found,
+/// statx of a name in a folder, links not followed. Only for one checked component, or a
+/// path that was listed before and is only compared. Errors not_found,
 /// forbidden, io.
 [[nodiscard]] Result<FileStat> stat_at(int folder_fd, const char* name);
 

@@ -2,6 +2,7 @@
 #include "files/participant_folder.hpp"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <tuple>
@@ -13,6 +14,14 @@ namespace {
 
 constexpr int kCopiesMax = 10'000;
 constexpr std::size_t kMeasuredEntriesMax = 200'000;
+// The kernel's clock for files moves in ticks of up to 10 ms; two changes within one look like one.
+constexpr std::int64_t kStampGranularityNs = 50'000'000;
+
+std::int64_t wall_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
 
 /// For routes where stock knows only one refusal: whatever is wrong with the name is a bad request.
 Error as_bad_request(Error error) {
@@ -187,6 +196,36 @@ Result<std::vector<ListedFile>> ParticipantFolders::list(ParticipantId participa
     files.push_back(listed(entry));
   }
   return files;
+}
+
+Result<StampedList> ParticipantFolders::list_stamped(ParticipantId participant, FolderType type,
+                                                     std::size_t depth_max) const {
+  ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(type)));
+  const std::int64_t now = wall_ns();
+  StampedList list;
+  ATELIER_TRY(const FileStat self, stat_of(root.fd()));  // before its names are read
+  list.stamps.push_back({"", self.key});
+  ATELIER_TRY(Listing listing, root.list("", ListLimits{.depth_max = depth_max}));
+  for (Entry& entry : listing.entries) {
+    if (entry.kind == EntryKind::folder) list.stamps.push_back({entry.path, entry.stat.key});
+    if (entry.kind == EntryKind::file) list.files.push_back(listed(entry));
+  }
+  const bool recent = std::ranges::any_of(list.stamps, [now](const FolderStamp& stamp) {
+    return stamp.key.modified_ns > now - kStampGranularityNs;
+  });
+  if (recent || list.stamps.size() > kStampsMax) list.stamps.clear();
+  return list;
+}
+
+bool ParticipantFolders::same_as(ParticipantId participant, FolderType type,
+                                 const std::vector<FolderStamp>& stamps) const {
+  if (stamps.empty()) return false;
+  const auto root = data_.tree(participant, tree_of(type));
+  return root && std::ranges::all_of(stamps, [&root](const FolderStamp& stamp) {
+           const auto stat =
+               stamp.path.empty() ? stat_of(root->fd()) : stat_at(root->fd(), stamp.path.c_str());
+           return stat && stat->key == stamp.key;
+         });
 }
 
 Result<std::vector<ListedFile>> ParticipantFolders::list_newest_first(ParticipantId participant,

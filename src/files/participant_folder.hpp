@@ -62,6 +62,19 @@ struct ListedFile {
   std::int64_t modified_ms = 0;
 };
 
+/// What a listing saw of its folders. Unchanged folders have unchanged names in them.
+struct FolderStamp {
+  std::string path;  // relative to the type's folder; "" = itself
+  FileKey key;
+  auto operator<=>(const FolderStamp&) const = default;
+};
+struct StampedList {
+  std::vector<ListedFile> files;
+  /// Empty: too many folders, or one that changed just now (its time would not tell the next change); then
+  /// nothing can be said later.
+  std::vector<FolderStamp> stamps;
+};
+
 struct FolderUsage {
   std::uint64_t bytes = 0, files = 0;
 };
@@ -94,6 +107,14 @@ class ParticipantFolders {
   [[nodiscard]] Result<std::vector<ListedFile>> list(ParticipantId participant, FolderType type,
                                                      std::optional<ContentKind> kind,
                                                      std::size_t depth_max = 1) const;
+  /// The files of all kinds down to `depth_max`, as list() gives them, with what same_as() needs.
+  [[nodiscard]] Result<StampedList> list_stamped(ParticipantId participant, FolderType type,
+                                                 std::size_t depth_max) const;
+  /// The folder's names are still those that the stamps were taken of. A statx per folder (at most
+  /// kStampsMax): on a local disk cheap enough for the loop's thread.
+  [[nodiscard]] bool same_as(ParticipantId participant, FolderType type,
+                             const std::vector<FolderStamp>& stamps) const;
+  static constexpr std::size_t kStampsMax = 64;
   /// Top-level, no dotfiles, newest first (GET /internal/files; the caller adds the annotation).
   [[nodiscard]] Result<std::vector<ListedFile>> list_newest_first(ParticipantId participant,
                                                                   FolderType type) const;

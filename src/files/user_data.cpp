@@ -21,6 +21,15 @@ Error listing_error(Error error) {
   return error;
 }
 
+/// The same for the second listing (ComfyUI 0.21.0, user_manager.py, list_userdata_v2).
+Error v2_error(Error error, bool is_file) {
+  if (is_file) return {Errc::bad_request, "Requested path is not a directory"};
+  if (error.code == Errc::forbidden || error.code == Errc::bad_request || error.code == Errc::too_large)
+    return {Errc::bad_request, "Invalid path requested"};
+  if (error.code == Errc::not_found) error.what = "Requested path not found";
+  return error;
+}
+
 Error file_error(Error error) {
   if (error.code == Errc::too_large) error.code = Errc::bad_request;  // of the path, not of the content
   if (error.code == Errc::unsupported) error.code = Errc::not_found;
@@ -33,12 +42,30 @@ UserFile user_file(std::string path, const FileStat& stat) {
   return {std::move(path), stat.size(), stat.key.modified_ns / kNsPerMs, stat.created_ns / kNsPerMs};
 }
 
+/// "." and "a/./b" name what they name everywhere.
+std::string without_dots(std::string_view path) {
+  std::string out;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (part != ".") out.append(out.empty() && begin == 0 ? "" : "/").append(part);
+    begin = end + 1;
+  }
+  if (!path.starts_with('/') && out.starts_with('/')) out.erase(0, 1);
+  return out;
+}
+
 Result<Listing> list_tree(const DataFolder& data, ParticipantId participant, std::string_view path,
-                          std::size_t depth) {
+                          ListLimits limits) {
   ATELIER_TRY(const Directory root, data.tree(participant, Tree::userdata));
-  auto listing = root.list(path, ListLimits{.entries_max = kUserEntriesMax, .depth_max = depth});
-  if (!listing) return std::unexpected(listing_error(std::move(listing).error()));
-  return listing;
+  limits.entries_max = kUserEntriesMax;
+  return root.list(path, limits);
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
 }
 
 /// Where a file is to be written: its folder, made if needed.
@@ -54,31 +81,37 @@ Result<Directory> parent_of(const DataFolder& data, ParticipantId participant, s
 Result<std::vector<UserFile>> UserData::list(ParticipantId participant, std::string_view dir,
                                              bool recurse) const {
   if (dir.empty()) return fail(Errc::bad_request, "Directory not provided");
-  ATELIER_TRY(Listing listing, list_tree(data_, participant, dir, recurse ? kPathDepthMax : 1));
+  auto listing = list_tree(data_, participant, without_dots(dir), {.depth_max = recurse ? kPathDepthMax : 1});
+  if (!listing) return std::unexpected(listing_error(std::move(listing).error()));
   std::vector<UserFile> files;
-  for (Entry& entry : listing.entries) {
+  for (Entry& entry : listing->entries) {
     if (entry.kind == EntryKind::file) files.push_back(user_file(std::move(entry.path), entry.stat));
   }
   return files;
 }
 
 Result<std::vector<UserEntry>> UserData::list_v2(ParticipantId participant, std::string_view path) const {
-  ATELIER_TRY(const Listing listing, list_tree(data_, participant, path, kPathDepthMax));
-  auto folder = check_folder(path);
-  if (!folder) return std::unexpected(listing_error(std::move(folder).error()));
+  const std::string plain = without_dots(path);
+  const auto listing =
+      list_tree(data_, participant, plain, {.depth_max = kPathDepthMax, .with_dotfiles = true});
+  if (!listing) {
+    ATELIER_TRY(const Directory root, data_.tree(participant, Tree::userdata));
+    return std::unexpected(v2_error(listing.error(), root.open_file(plain).has_value()));
+  }
+  ATELIER_TRY(const std::string folder, check_folder(plain));
   std::vector<UserEntry> entries;
-  for (const Entry& entry : listing.entries) {
+  for (const Entry& entry : listing->entries) {
     if (entry.kind == EntryKind::unsupported) continue;
     UserEntry listed;
     listed.name = split_path(entry.path).name;
-    listed.path = join_path(*folder, entry.path);
+    listed.path = join_path(folder, entry.path);
     listed.is_folder = entry.kind == EntryKind::folder;
     listed.size = listed.is_folder ? 0 : entry.stat.size();
     listed.modified_seconds = static_cast<double>(entry.stat.key.modified_ns) / 1e9;
     entries.push_back(std::move(listed));
   }
   std::ranges::sort(entries, {}, [](const UserEntry& entry) {
-    return std::tuple(!entry.is_folder, std::string_view(entry.name), std::string_view(entry.path));
+    return std::tuple(!entry.is_folder, lower(entry.name), entry.path);
   });
   return entries;
 }

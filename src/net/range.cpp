@@ -87,6 +87,15 @@ bool etag_in_list(std::string_view list, std::string_view etag) {
   }
 }
 
+bool precondition_fails(const HeaderList& request, std::string_view etag,
+                        std::optional<std::int64_t> modified) {
+  if (const auto list = request.find("If-Match")) return etag.empty() || !etag_in_list(*list, etag);
+  const auto since = request.find("If-Unmodified-Since");
+  if (!since || !modified) return false;
+  const auto date = parse_http_date(*since);
+  return date && *modified > *date;
+}
+
 bool is_not_modified(const HeaderList& request, std::string_view etag, std::optional<std::int64_t> modified) {
   if (const auto list = request.find("If-None-Match")) return !etag.empty() && etag_in_list(*list, etag);
   const auto since = request.find("If-Modified-Since");

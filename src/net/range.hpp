@@ -34,6 +34,10 @@ struct RangeDecision {
 
 /// True if a list of entity tags (If-None-Match) holds `etag` by weak comparison, or is "*".
 [[nodiscard]] bool etag_in_list(std::string_view list, std::string_view etag);
+/// True if the request wants the answer only of another state of the file than this one: 412 (If-Match, or
+/// without it If-Unmodified-Since).
+[[nodiscard]] bool precondition_fails(const HeaderList& request, std::string_view etag,
+                                      std::optional<std::int64_t> modified = std::nullopt);
 /// True if the request may be answered with 304: If-None-Match, or without it If-Modified-Since.
 [[nodiscard]] bool is_not_modified(const HeaderList& request, std::string_view etag,
                                    std::optional<std::int64_t> modified = std::nullopt);

@@ -10,6 +10,20 @@ using Kind = RangeDecision::Kind;
 RangeDecision decide(std::string_view value, std::uint64_t size) {
   return decide_range(HeaderList{{"Range", value}}, size, "\"e\"");
 }
+TEST_CASE("a precondition that does not hold is told by tag, and without a tag by time") {
+  const auto fails = [](const HeaderList& headers) {
+    return precondition_fails(headers, "\"a\"", 784111777);
+  };
+  CHECK_FALSE(fails({}));
+  CHECK_FALSE(fails({{"If-Match", "\"b\", \"a\""}}));
+  CHECK_FALSE(fails({{"If-Match", "*"}}));
+  CHECK(fails({{"If-Match", "\"b\""}}));
+  CHECK(fails({{"If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:36 GMT"}}));
+  CHECK_FALSE(fails({{"If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"}}));
+  CHECK_FALSE(fails({{"If-Unmodified-Since", "nonsense"}}));
+  CHECK_FALSE(fails({{"If-Match", "\"a\""}, {"If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:36 GMT"}}));
+}
+
 }  // namespace
 
 TEST_CASE("one byte range is served, everything else as a whole") {
