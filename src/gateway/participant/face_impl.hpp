@@ -21,6 +21,7 @@
 #include "gateway/participant/router.hpp"
 #include "gateway/participant/sockets.hpp"
 #include "gateway/pictures/picture_renderer.hpp"
+#include "gateway/static/folder_files.hpp"
 #include "gateway/static/static_files.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -31,6 +32,8 @@ namespace atelier::gateway {
 [[nodiscard]] std::string feature_flags_json(std::uint64_t upload_bytes_max);
 /// The front end's index.html with our script before everything else; "" if it cannot be read.
 [[nodiscard]] std::string read_index_page(const std::string& frontend_folder);
+/// The same in gzip; null for an empty page.
+[[nodiscard]] std::shared_ptr<const std::string> gzip_page(std::string_view page);
 /// Answers of every participant's route that is not a static file.
 [[nodiscard]] net::Response json_response(std::string text);
 [[nodiscard]] net::Response empty_response(unsigned status = 200);
@@ -106,6 +109,13 @@ struct ParticipantFace::Impl {
   awaitable<net::Response> rendered_view(Call& call, files::ViewedFile viewed, image::RenderRequest form);
   awaitable<net::Response> get_internal_files(Call& call);
   awaitable<net::Response> post_upload_image(Call& call);
+  awaitable<net::Response> post_upload_mask(Call& call);
+  enum class UploadKind { image, mask };
+  awaitable<net::Response> take_upload(Call& call, UploadKind kind);
+  /// The original with the mask's alpha; nothing if there is no such picture.
+  awaitable<Result<std::optional<files::TempFile>>> apply_mask(ParticipantId participant,
+                                                               std::string original_ref,
+                                                               const files::TempFile& mask);
 
   // userdata_routes.cpp
   awaitable<net::Response> get_userdata(Call& call);
@@ -137,6 +147,8 @@ struct ParticipantFace::Impl {
   awaitable<net::Response> get_index(Call& call);
   awaitable<net::Response> get_user_css(Call& call);
   awaitable<net::Response> get_own_extension(Call& call);
+  awaitable<net::Response> get_template(Call& call);
+  awaitable<net::Response> get_docs(Call& call);
   awaitable<net::Response> get_static(Call& call);
   /// On the first visit the sample picture and workflow are put into the participant's folders.
   awaitable<void> welcome(ParticipantId participant);
@@ -184,7 +196,9 @@ struct ParticipantFace::Impl {
 
   Router router;
   StaticFiles frontend, own_files;
-  std::shared_ptr<const std::string> index_page;  // with our script; "" if there is no front end
+  FolderFiles templates, docs;
+  std::shared_ptr<const std::string> index_page;       // with our script; "" if there is no front end
+  std::shared_ptr<const std::string> index_page_gzip;  // null if there is none
   std::string flags_json;
   Attachments attachments;
   ObjectInfoCache object_infos;

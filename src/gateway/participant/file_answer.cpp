@@ -43,6 +43,10 @@ net::Response file_answer(const net::Request& request, files::File file, std::st
   response.headers.add("Last-Modified", net::http_date(modified));
   response.headers.add("Cache-Control", active ? "no-store" : "no-cache");
   response.headers.add("X-Content-Type-Options", "nosniff");
+  if (net::precondition_fails(request.headers, etag, modified)) {
+    response.status = 412;
+    return response;
+  }
   if (net::is_not_modified(request.headers, etag, modified)) {
     response.status = 304;
     return response;

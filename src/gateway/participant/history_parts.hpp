@@ -12,6 +12,11 @@ struct ParticipantFace::Impl::HistoryParts {
   std::string error;                              // data of execution_error; "" if it did not fail
 };
 
+/// Taken out of the queue before it ran: ComfyUI's history and job lists have no trace of it (CI C4).
+[[nodiscard]] inline bool never_ran(const core::Summary& summary) {
+  return summary.reason == core::EndReason::cancelled_waiting;
+}
+
 /// The ending event of a job that no engine ended, in stock's shape; "" for one that was cancelled while it
 /// waited.
 [[nodiscard]] std::string ending_event_of(const core::Summary& summary);

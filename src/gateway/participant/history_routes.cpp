@@ -112,13 +112,6 @@ awaitable<Result<std::string>> ParticipantFace::Impl::next_history_piece(
   co_return piece;
 }
 
-namespace {
-
-/// Taken out of the queue before it ran: ComfyUI's history has no trace of it (CI C4); /api/jobs shows it.
-bool never_ran(const core::Summary& summary) { return summary.reason == core::EndReason::cancelled_waiting; }
-
-}  // namespace
-
 awaitable<net::Response> ParticipantFace::Impl::get_history(Call& call) {
   const auto max_items = number_of(call.request, "max_items");
   const auto offset = number_of(call.request, "offset");

@@ -12,6 +12,7 @@ namespace {
 
 // The version of ComfyUI whose interface this is, told while no worker has told one.
 constexpr std::string_view kInterfaceVersion = "0.21.0";
+constexpr std::string_view kTemplatesVersion = "0.11.97";  // tools/vendor/requirements.txt
 constexpr std::size_t kModelDepthMax = 16;
 
 std::vector<files::Entry> models_of(const files::Files& files, const std::string& folder) {
@@ -59,11 +60,12 @@ awaitable<net::Response> ParticipantFace::Impl::get_system_stats(Call&) {
   // The engines are elsewhere: this machine's memory and Python would mislead. Of the arguments the front end
   // takes that it shall not ask api.comfy.org for anything (CI F6).
   co_return json_response(fmt::format(
-      R"({{"system":{{"os":"linux","ram_total":0,"ram_free":0,"comfyui_version":{},)"
-      R"("required_frontend_version":{},"installed_templates_version":null,"required_templates_version":null,)"
+      R"({{"system":{{"os":"linux","ram_total":0,"ram_free":0,"comfyui_version":{0},)"
+      R"("required_frontend_version":{1},"installed_templates_version":{2},"required_templates_version":{2},)"
       R"("python_version":"","pytorch_version":"","embedded_python":false,)"
-      R"("argv":["main.py","--disable-api-nodes"]}},"devices":[{}]}})",
-      comfy::quote_json(version), comfy::quote_json(options.frontend_version), devices));
+      R"("argv":["main.py","--disable-api-nodes"]}},"devices":[{3}]}})",
+      comfy::quote_json(version), comfy::quote_json(options.frontend_version),
+      templates.empty() ? "null" : comfy::quote_json(kTemplatesVersion), devices));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_extensions(Call&) {
@@ -116,7 +118,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_experiment_folder(Call& call) {
   const std::string folder = call.captures.front();
-  if (!comfy::is_library_folder(folder)) co_return empty_response(404);
+  if (!comfy::is_model_folder(folder)) co_return empty_response(404);
   auto look = [this, folder] { return models_of(files, folder); };
   const std::vector<files::Entry> entries = co_await files.run(std::move(look));
   std::string text = "[";

@@ -77,7 +77,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_jobs(Call& call) {
   const std::vector<LiveJob> live_now = live_jobs(call.participant);
   std::vector<core::Summary> ended;
   for (const core::Summary* summary : workshop.history().of(call.participant)) {
-    if (query->wants(status_of(summary->outcome))) ended.push_back(*summary);
+    if (!never_ran(*summary) && query->wants(status_of(summary->outcome))) ended.push_back(*summary);
   }
   std::vector<comfy::JobEntry> entries;
   for (const bool running : {true, false}) {
@@ -99,7 +99,8 @@ awaitable<net::Response> ParticipantFace::Impl::get_job(Call& call) {
         comfy::print_job_detail(entry_of(job), "", "", (*accepted)->prompt, (*accepted)->extra_data));
   }
   const core::Summary* found = workshop.history().find(call.participant, id);
-  if (found == nullptr) co_return net::Response::json(404, comfy::jobs_error("Job not found"));
+  if (found == nullptr || never_ran(*found))
+    co_return net::Response::json(404, comfy::jobs_error("Job not found"));
   const core::Summary summary = *found;
   const HistoryParts parts = co_await history_parts(summary);
   const comfy::JobEntry entry = co_await job_entry(summary);

@@ -2,23 +2,15 @@
 #include "gateway/participant/object_info_cache.hpp"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
+
+#include "net/websocket.hpp"
 
 namespace atelier::gateway {
 namespace {
 
 constexpr std::size_t kListDepthMax = 16;
-
-std::vector<std::string> names_of(const files::ParticipantFolders& folders, ParticipantId participant,
-                                  files::FolderType type, std::size_t depth) {
-  std::vector<std::string> names;
-  auto listed = folders.list(participant, type, std::nullopt, depth);
-  if (!listed) return names;
-  for (files::ListedFile& file : *listed) names.push_back(std::move(file.path));
-  return names;
-}
 
 /// ComfyUI's audio lists hold videos, too: their sound can be loaded (CI E).
 bool fits(comfy::ContentKind wanted, std::string_view name) {
@@ -53,63 +45,116 @@ Digest FileLists::digest() const {
   return hasher.finish();
 }
 
-FileLists list_files(const files::ParticipantFolders& folders, ParticipantId participant) {
-  FileLists lists;
-  lists.input = names_of(folders, participant, files::FolderType::input, kListDepthMax);
-  lists.output = names_of(folders, participant, files::FolderType::output, 1);
-  return lists;
-}
-
-Result<std::string> gzip(std::string_view bytes) {
-  z_stream stream{};
-  constexpr int kGzip = 15 + 16;
-  if (deflateInit2(&stream, 6, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-    return fail(Errc::internal, "zlib does not start");
-  std::string out(deflateBound(&stream, static_cast<uLong>(bytes.size())), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int done = deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (done != Z_STREAM_END) return fail(Errc::internal, "zlib does not end");
-  return out;
+ObjectInfoCache::Known ObjectInfoCache::list(const files::ParticipantFolders& folders,
+                                             ParticipantId participant) {
+  auto lists = std::make_shared<FileLists>();
+  const auto look = [&](files::FolderType type, std::size_t depth, std::vector<std::string>& names) {
+    auto listed = folders.list_stamped(participant, type, depth);
+    if (!listed) return std::vector<files::FolderStamp>{};  // a folder that cannot be read has an empty list
+    for (files::ListedFile& file : listed->files) names.push_back(std::move(file.path));
+    return std::move(listed->stamps);
+  };
+  Known known;
+  known.input = look(files::FolderType::input, kListDepthMax, lists->input);
+  known.output = look(files::FolderType::output, 1, lists->output);
+  known.digest = lists->digest();
+  known.lists = std::move(lists);
+  return known;
 }
 
 awaitable<ObjectInfoCache::State> ObjectInfoCache::state(ParticipantId participant) {
+  const files::ParticipantFolders& folders = files_.participants();
   State state;
   state.info = catalog_.object_info();
   const std::uint64_t generation = catalog_.generation();
-  auto look = [this, participant] {
-    auto lists = std::make_shared<FileLists>(list_files(files_.participants(), participant));
-    return std::pair{std::shared_ptr<const FileLists>(lists), lists->digest()};
-  };
-  auto looked = co_await files_.run(std::move(look));
-  state.lists = std::move(looked.first);
-  state.etag = fmt::format("\"{}-{}-{}\"", participant, generation, looked.second.hex().substr(0, 32));
+  Digest digest;
+  const auto found = known_.find(participant);
+  if (found != known_.end() && folders.same_as(participant, files::FolderType::input, found->second.input) &&
+      folders.same_as(participant, files::FolderType::output, found->second.output)) {
+    state.lists = found->second.lists;
+    digest = found->second.digest;
+  } else {
+    ++counters_.listings;
+    auto look = [&folders, participant] { return list(folders, participant); };
+    Known known = co_await files_.run(std::move(look));
+    state.lists = known.lists;
+    digest = known.digest;
+    known_.insert_or_assign(participant, std::move(known));
+  }
+  state.etag = fmt::format("\"{}-{}-{}\"", participant, generation, digest.hex().substr(0, 32));
   co_return state;
+}
+
+comfy::ObjectInfoView ObjectInfoCache::view_of(ParticipantId participant, const State& state) {
+  comfy::ObjectInfoView view;
+  view.route_prefix = fmt::format("/user/{}", participant);
+  view.files = [lists = state.lists](const comfy::FileListKey& key) { return lists->pick(key); };
+  return view;
 }
 
 awaitable<std::string> ObjectInfoCache::plain(ParticipantId participant, State state) {
   auto print = [participant, state = std::move(state)] {
-    comfy::ObjectInfoView view;
-    view.route_prefix = fmt::format("/user/{}", participant);
-    view.files = [lists = state.lists](const comfy::FileListKey& key) { return lists->pick(key); };
-    return state.info->print_all(view);
+    return state.info->print_all(view_of(participant, state));
   };
   co_return co_await run_blocking(runtime_.compute_pool(), std::move(print));
+}
+
+awaitable<Result<std::shared_ptr<const ObjectInfoCache::PackedParts>>> ObjectInfoCache::packed(
+    std::shared_ptr<const comfy::ObjectInfo> info) {
+  while (packing_ && packed_info_ != info) {  // a class that boots together asks for it together
+    if (!co_await packed_now_.wait(net::kNoDeadline)) co_return fail(Errc::cancelled, "the server stops");
+  }
+  if (packed_info_ == info && packed_) co_return packed_;
+  struct Packing {
+    explicit Packing(ObjectInfoCache& c) : cache(c) { cache.packing_ = true; }
+    ~Packing() {
+      cache.packing_ = false;
+      cache.packed_now_.notify_all();
+    }
+    ObjectInfoCache& cache;
+  } packing(*this);
+  ++counters_.packings;
+  auto pack = [info]() -> Result<std::shared_ptr<const PackedParts>> {
+    auto parts = std::make_shared<PackedParts>();
+    for (comfy::ObjectInfoPart& part : info->parts()) {
+      PackedPart& out = parts->emplace_back();
+      out.class_name = std::move(part.class_name);
+      if (out.class_name.empty()) {
+        ATELIER_TRY(out.packed, deflate_part(part.text));
+      }
+    }
+    return parts;
+  };
+  auto parts = co_await run_blocking(runtime_.compute_pool(), std::move(pack));
+  if (parts) {
+    packed_ = *parts;
+    packed_info_ = std::move(info);
+  }
+  co_return parts;
 }
 
 awaitable<Result<std::shared_ptr<const std::string>>> ObjectInfoCache::compressed(ParticipantId participant,
                                                                                   State state) {
   const std::string key = fmt::format("{}/{}", participant, state.etag);
   if (auto known = bodies_.find(key)) co_return known;
-  const std::string text = co_await plain(participant, std::move(state));
-  auto work = [&text] { return gzip(text); };
-  ATELIER_CO_TRY(auto packed, co_await run_blocking(runtime_.compute_pool(), std::move(work)));
-  packed.shrink_to_fit();
-  auto shared = std::make_shared<const std::string>(std::move(packed));
+  ATELIER_CO_TRY(auto parts, co_await packed(state.info));
+  ++counters_.joinings;
+  auto join = [participant, state = std::move(state), parts]() -> Result<std::string> {
+    const comfy::ObjectInfoView view = view_of(participant, state);
+    GzipStream stream;
+    for (const PackedPart& part : *parts) {
+      if (part.class_name.empty()) {
+        stream.add(part.packed);
+      } else {
+        ATELIER_TRY(const auto own, deflate_part(state.info->print_description(part.class_name, view)));
+        stream.add(own);
+      }
+    }
+    return std::move(stream).finish();
+  };
+  ATELIER_CO_TRY(auto body, co_await run_blocking(runtime_.compute_pool(), std::move(join)));
+  body.shrink_to_fit();
+  auto shared = std::make_shared<const std::string>(std::move(body));
   bodies_.put(key, shared, shared->size() + 256);
   co_return shared;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // /object_info as each participant gets it: made once per change of the catalog or of the file lists, kept
-// compressed (it is megabytes, and asked for at every boot). One thread; printing and gzip on the compute
-// pool.
+// compressed (it is megabytes, and asked for at every boot). One thread; printing and compressing on the
+// compute pool.
 
 #include <map>
 #include <memory>
@@ -13,7 +13,9 @@
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/participant/byte_lru.hpp"
+#include "gateway/participant/gzip_parts.hpp"
 #include "runtime/runtime.hpp"
+#include "runtime/signal.hpp"
 
 namespace atelier::gateway {
 
@@ -24,34 +26,57 @@ struct FileLists {
   /// Of all names.
   [[nodiscard]] Digest digest() const;
 };
-/// Blocks. Folders that cannot be read give empty lists.
-[[nodiscard]] FileLists list_files(const files::ParticipantFolders& folders, ParticipantId participant);
-
-/// Errors: internal.
-[[nodiscard]] Result<std::string> gzip(std::string_view bytes);
 
 class ObjectInfoCache {
  public:
   ObjectInfoCache(Runtime& runtime, files::Files& files, Catalog& catalog, std::size_t bytes_max)
-      : runtime_(runtime), files_(files), catalog_(catalog), bodies_(bytes_max) {}
+      : runtime_(runtime), files_(files), catalog_(catalog), bodies_(bytes_max), packed_now_(runtime) {}
 
   struct State {
     std::string etag;  // with quotes
     std::shared_ptr<const comfy::ObjectInfo> info;
     std::shared_ptr<const FileLists> lists;
   };
-  /// What it would print now.
+  /// What it would print now. Goes to disk only if a folder of the participant has changed.
   [[nodiscard]] awaitable<State> state(ParticipantId participant);
-  /// gzip of the whole answer.
+  /// gzip of the whole answer. What is the same for everybody is compressed once per catalog.
   [[nodiscard]] awaitable<Result<std::shared_ptr<const std::string>>> compressed(ParticipantId participant,
                                                                                  State state);
   [[nodiscard]] awaitable<std::string> plain(ParticipantId participant, State state);
+  [[nodiscard]] static comfy::ObjectInfoView view_of(ParticipantId participant, const State& state);
+
+  struct Counters {
+    std::uint64_t listings = 0;  // of a participant's folders
+    std::uint64_t packings = 0;  // of the shared parts
+    std::uint64_t joinings = 0;  // of one participant's answer
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
+  struct Known {
+    std::shared_ptr<const FileLists> lists;
+    Digest digest;
+    std::vector<files::FolderStamp> input, output;
+  };
+  struct PackedPart {
+    DeflatedPart packed;     // with an empty class_name
+    std::string class_name;  // compressed for each participant
+  };
+  using PackedParts = std::vector<PackedPart>;
+
+  [[nodiscard]] static Known list(const files::ParticipantFolders& folders, ParticipantId participant);
+  awaitable<Result<std::shared_ptr<const PackedParts>>> packed(std::shared_ptr<const comfy::ObjectInfo> info);
+
   Runtime& runtime_;
   files::Files& files_;
   Catalog& catalog_;
+  std::map<ParticipantId, Known> known_;
   ByteLru<std::string, std::string> bodies_;  // by participant and etag
+  std::shared_ptr<const comfy::ObjectInfo> packed_info_;
+  std::shared_ptr<const PackedParts> packed_;  // of packed_info_
+  bool packing_ = false;
+  Signal packed_now_;
+  Counters counters_;
 };
 
 }  // namespace atelier::gateway

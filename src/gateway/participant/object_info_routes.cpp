@@ -36,9 +36,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_object_info(Call& call) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_object_info_class(Call& call) {
   const ObjectInfoCache::State state = co_await object_infos.state(call.participant);
-  comfy::ObjectInfoView view;
-  view.route_prefix = fmt::format("/user/{}", call.participant);
-  view.files = [lists = state.lists](const comfy::FileListKey& key) { return lists->pick(key); };
+  const comfy::ObjectInfoView view = ObjectInfoCache::view_of(call.participant, state);
   co_return json_response(state.info->print_class(call.captures.front(), view));
 }
 

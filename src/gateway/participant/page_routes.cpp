@@ -45,12 +45,24 @@ std::string read_index_page(const std::string& frontend_folder) {
   return page;
 }
 
+std::shared_ptr<const std::string> gzip_page(std::string_view page) {
+  auto part = deflate_part(page);
+  if (page.empty() || !part) return nullptr;
+  GzipStream stream;
+  stream.add(*part);
+  return std::make_shared<const std::string>(std::move(stream).finish());
+}
+
 awaitable<net::Response> ParticipantFace::Impl::get_index(Call& call) {
   if (index_page->empty()) {
     co_return net::Response::text(404, "The editor is not installed here. Its folder is FRONTEND_DIR.");
   }
   co_await welcome(call.participant);
-  net::Response response(200, "text/html; charset=utf-8", net::SharedBody(index_page));
+  const bool gzip = index_page_gzip && accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip");
+  net::Response response(200, "text/html; charset=utf-8",
+                         net::SharedBody(gzip ? index_page_gzip : index_page));
+  if (gzip) response.headers.add("Content-Encoding", "gzip");
+  response.headers.add("Vary", "Accept-Encoding");
   response.headers.add("Cache-Control", "no-store, must-revalidate");
   response.headers.add("Content-Security-Policy", kContentSecurityPolicy);
   response.headers.add("Referrer-Policy", "same-origin");
@@ -67,6 +79,16 @@ awaitable<net::Response> ParticipantFace::Impl::get_user_css(Call&) {
 awaitable<net::Response> ParticipantFace::Impl::get_own_extension(Call& call) {
   if (auto found = co_await own_files.serve(call.request, call.captures.front())) co_return std::move(*found);
   co_return net::Response::text(404, "404: Not Found");
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_template(Call& call) {
+  co_return co_await templates.serve(call.request, call.captures.front());
+}
+
+awaitable<net::Response> ParticipantFace::Impl::get_docs(Call& call) {
+  auto path = net::percent_decode(call.captures.front());
+  if (!path) co_return net::Response::text(404, "404: Not Found");
+  co_return co_await docs.serve(call.request, std::move(*path));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_static(Call& call) {

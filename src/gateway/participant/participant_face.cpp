@@ -54,7 +54,10 @@ ParticipantFace::Impl::Impl(Runtime& r, workshop::Workshop& w, files::Files& f, 
       options(std::move(o)),
       frontend(r, options.frontend_folder),
       own_files(r, options.web_folder),
+      templates(r, options.templates_folder),
+      docs(r, options.docs_folder),
       index_page(std::make_shared<const std::string>(read_index_page(options.frontend_folder))),
+      index_page_gzip(gzip_page(*index_page)),
       flags_json(feature_flags_json(options.upload_bytes_max)),
       attachments(r, w, options.attachment_cache_bytes_max),
       object_infos(r, f, c, options.object_info_cache_bytes_max),
@@ -84,6 +87,8 @@ void ParticipantFace::Impl::add_routes() {
   on(get, "/", &Impl::get_index, Forms::bare_only);
   on(get, "/user.css", &Impl::get_user_css, Forms::bare_only);
   on(get, "/extensions/atelier/{}", &Impl::get_own_extension, Forms::bare_only);
+  on(get, "/templates/{}", &Impl::get_template, Forms::bare_only);
+  on(get, "/docs/{*}", &Impl::get_docs, Forms::bare_only);
   on(get, "/ws", &Impl::get_ws);
 
   on(post, "/prompt", &Impl::post_prompt);
@@ -102,6 +107,7 @@ void ParticipantFace::Impl::add_routes() {
 
   on(get, "/view", &Impl::get_view);
   on(post, "/upload/image", &Impl::post_upload_image);
+  on(post, "/upload/mask", &Impl::post_upload_mask);
   on(get, "/internal/files/{}", &Impl::get_internal_files, Forms::bare_only);
 
   on(get, "/userdata", &Impl::get_userdata);

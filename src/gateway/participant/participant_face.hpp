@@ -22,10 +22,12 @@ namespace atelier::gateway {
 
 struct ParticipantFaceOptions {
   std::uint64_t num_users = 20;
-  std::string frontend_folder;  // the stock front end, with .gz files beside its texts; "" = none (404)
-  std::string web_folder;       // our own files: boot.js, atelier.js; "" = none
-  std::string welcome_folder;   // welcome.png and Welcome.json for the first visit; "" = none
-  std::string image_program;    // atelier-image; "" = previews and channels are not made
+  std::string frontend_folder;   // the stock front end, with .gz files beside its texts; "" = none (404)
+  std::string web_folder;        // our own files: boot.js, atelier.js; "" = none
+  std::string welcome_folder;    // welcome.png and Welcome.json for the first visit; "" = none
+  std::string templates_folder;  // workflow templates of the front end; "" = none
+  std::string docs_folder;       // its pages about nodes; "" = none
+  std::string image_program;     // atelier-image; "" = previews and channels are not made
   std::string frontend_version = "1.58.1";
   std::uint64_t prompt_bytes_max = 8u << 20;
   std::uint64_t upload_bytes_max = 200'000'000;

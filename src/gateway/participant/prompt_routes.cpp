@@ -18,9 +18,10 @@ namespace atelier::gateway {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kOnThreadMax =
-    256 << 10;  // core.md 9: work that grows with bytes leaves the thread above this
-constexpr std::size_t kFilesMax = 1'000;  // that one prompt may name
+// Work that grows with bytes leaves the thread above this (core.md 9): a hop costs as much as 4 KB do.
+constexpr std::size_t kOnThreadMax = 16 << 10;
+constexpr std::size_t kFormBytesMax = 32 << 20;  // of the accepted form, as the agent takes it
+constexpr std::size_t kFilesMax = 1'000;         // that one prompt may name
 
 using FileKey = std::pair<comfy::FileType, std::string>;
 
@@ -67,7 +68,8 @@ std::uint64_t signature_of(const core::Submitted& event, const json::object& pro
 }
 
 std::string accepted_form(const comfy::PromptRequest& request, const comfy::Validation& validation,
-                          const std::vector<Pin>& pins, std::int64_t create_time) {
+                          const std::vector<Pin>& pins, std::int64_t create_time,
+                          std::size_t expected_bytes) {
   json::array pin_list;
   for (const Pin& pin : pins) {
     json::object entry;
@@ -77,12 +79,18 @@ std::string accepted_form(const comfy::PromptRequest& request, const comfy::Vali
     entry["size"] = pin.blob.size;
     pin_list.push_back(std::move(entry));
   }
-  return fmt::format(
-      R"({{"prompt":{},"extra_data":{},"outputs":{},"node_errors":{},"create_time":{},"client_number":{},"pins":{}}})",
-      request.prompt.print(), request.extra_data.print(),
-      comfy::quote_json_list(validation.outputs_to_execute),
-      validation.node_errors.is_null() ? "{}" : validation.node_errors.print(), create_time,
-      request.number.has_value(), comfy::print_json(json::value(std::move(pin_list))));
+  std::string form;
+  form.reserve(expected_bytes);
+  form += R"({"prompt":)";
+  request.prompt.print_to(form);
+  form += R"(,"extra_data":)";
+  request.extra_data.print_to(form);
+  fmt::format_to(std::back_inserter(form),
+                 R"(,"outputs":{},"node_errors":{},"create_time":{},"client_number":{},"pins":{}}})",
+                 comfy::quote_json_list(validation.outputs_to_execute),
+                 validation.node_errors.is_null() ? "{}" : validation.node_errors.print(), create_time,
+                 request.number.has_value(), comfy::print_json(json::value(std::move(pin_list))));
+  return form;
 }
 
 }  // namespace
@@ -118,6 +126,14 @@ struct ParticipantFace::Impl::PromptWork {
     }
   }
 
+  /// Everything at once, for a prompt that names no files: nothing of this needs the thread.
+  void prepare(std::size_t bytes_max, WallTime now, const std::string& fresh_prompt_id) {
+    parse(bytes_max);
+    if (!*parsed || !named.empty() || info->size() == 0) return;
+    validate();
+    if (validation.accepted) make_form(now, request().prompt_id.value_or(fresh_prompt_id));
+  }
+
   void validate() {
     const auto exists = [this](comfy::FileType type, std::string_view name) {
       return existing.contains(FileKey{type, std::string(name)});
@@ -131,10 +147,12 @@ struct ParticipantFace::Impl::PromptWork {
       accepted.extra_data.object()["comfy_usage_source"] = usage_source;
     }
     accepted.set_create_time(now.ms);
-    form = std::make_shared<const std::string>(accepted_form(accepted, validation, pins, now.ms));
+    form = std::make_shared<const std::string>(
+        accepted_form(accepted, validation, pins, now.ms, body->size() + body->size() / 8 + 512));
 
     event.participant = participant;
     event.prompt_id = std::move(prompt_id);
+    event.prompt.digest = sha256(*form);
     event.client_id = accepted.client_id.value_or("");
     event.numbered = accepted.number.has_value();
     event.number = accepted.number.value_or(0);
@@ -190,8 +208,11 @@ awaitable<net::Response> ParticipantFace::Impl::post_prompt(Call& call) {
 
 awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::shared_ptr<PromptWork> work) {
   const std::size_t bytes = work->body->size();
-  auto parse = [work, limit = options.prompt_bytes_max] { work->parse(limit); };
-  co_await off_thread_if_big(runtime, bytes, std::move(parse));
+  const std::string fresh = fresh_prompt_id(runtime);
+  auto prepare = [work, limit = options.prompt_bytes_max, now = runtime.wall(), fresh] {
+    work->prepare(limit, now, fresh);
+  };
+  co_await off_thread_if_big(runtime, bytes, std::move(prepare));
   if (!*work->parsed) {
     const comfy::PromptError& error = work->parsed->error();
     co_return net::Response::json(http_status_of(error.code), error.body());
@@ -202,16 +223,27 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
                    "No GPU has been connected to this workshop yet, so its nodes are not known. Press Run "
                    "again when one is.");
   }
-  ATELIER_CO_TRY_VOID(co_await look_for_files(work));
-  auto validate = [work] { work->validate(); };
-  co_await off_thread_if_big(runtime, bytes, std::move(validate));
+  if (!work->named.empty()) {
+    ATELIER_CO_TRY_VOID(co_await look_for_files(work));
+    auto validate = [work] { work->validate(); };
+    co_await off_thread_if_big(runtime, bytes, std::move(validate));
+  }
   if (!work->validation.accepted) co_return net::Response::json(400, work->validation.error_body());
   ATELIER_CO_TRY_VOID(files.quota().check_free_space(2 * bytes));
-  ATELIER_CO_TRY_VOID(co_await pin_files(*work));
-
-  const std::string prompt_id = work->request().prompt_id.value_or(fresh_prompt_id(runtime));
-  auto make_form = [work, now = runtime.wall(), prompt_id] { work->make_form(now, prompt_id); };
-  co_await off_thread_if_big(runtime, bytes, std::move(make_form));
+  if (!work->form) {
+    ATELIER_CO_TRY_VOID(co_await pin_files(*work));
+    auto make_form = [work, now = runtime.wall(), fresh] {
+      work->make_form(now, work->request().prompt_id.value_or(fresh));
+    };
+    co_await off_thread_if_big(runtime, bytes, std::move(make_form));
+  }
+  // Errors of nodes repeat their values: what would not be read back later is not accepted.
+  if (work->form->size() > kFormBytesMax) {
+    co_return fail(
+        Errc::too_large,
+        fmt::format("With the errors of its nodes this prompt has more than {} MB.", kFormBytesMax >> 20));
+  }
+  const std::string prompt_id = work->request().prompt_id.value_or(fresh);
   ATELIER_CO_TRY(const auto submission, co_await workshop.submit(std::move(work->event), work->form));
   const comfy::QueueNumber number{submission.number, work->request().number.has_value()};
   co_return net::Response::json(
@@ -244,7 +276,6 @@ awaitable<std::optional<net::Response>> ParticipantFace::Impl::answer_repeat(con
 }
 
 awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<PromptWork> work) {
-  if (work->named.empty()) co_return Result<void>{};
   if (work->named.size() > kFilesMax) {
     co_return fail(Errc::too_large, fmt::format("This prompt names more than {} files.", kFilesMax));
   }

@@ -64,6 +64,7 @@ Router::Match Router::find(net::Method method, std::string_view raw_path) const 
     }
     if (!result.allow.empty()) result.allow += ", ";
     result.allow += net::to_string(route.method);
+    if (route.method == net::Method::get) result.allow += ", HEAD";
   }
   return result;
 }

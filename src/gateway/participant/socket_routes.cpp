@@ -35,6 +35,20 @@ std::vector<std::string> linked_nodes(const core::JobFacts& job) {
   return nodes;
 }
 
+/// Of a prompt without client_id ComfyUI sends these to everybody (here: to the participant's sockets), and
+/// nothing else (CI G6, G26).
+bool is_for_everybody(std::string_view text) {
+  return text.starts_with(R"({"type":"progress)") || text.starts_with(R"({"type":"execution_interrupted")");
+}
+
+/// Which of the progress messages that wait for a slow browser a newer one takes the place of. Previews have
+/// the job's own number as key.
+std::uint64_t progress_key(JobId job, const LiveFrame& frame) {
+  const std::string_view node = frame.type == "progress" ? std::string_view(frame.node) : "";
+  return std::uint64_t{1} << 63 |
+         (std::hash<std::string_view>{}(node) ^ job.value * 0x9E3779B97F4A7C15ULL) >> 1;
+}
+
 /// One preview for clients that take metadata and for those that do not; each form is made once.
 class PreviewForms {
  public:
@@ -87,6 +101,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_ws(Call& call) {
 
 void ParticipantFace::Impl::send_to(ParticipantId participant, std::string_view client_id,
                                     std::string text) const {
+  if (client_id.empty() && !is_for_everybody(text)) return;
   const auto shared = std::make_shared<const std::string>(std::move(text));
   for (Client* client : sockets.find(participant, client_id)) client->send(shared);
 }
@@ -100,7 +115,7 @@ void ParticipantFace::Impl::greet(Client& client) {
       comfy::status_message(remaining(client.participant), std::string_view(client.sid))));
   workshop.core().each_job_of(client.participant, [&](const core::JobFacts& job) {
     const std::string& owner = job.submitted.client_id;
-    if (owner.empty() || owner == client.sid) replay(client, job);
+    if (owner == client.sid) replay(client, job);
   });
   places_sent.erase(client.participant);
   places_changed();
@@ -183,7 +198,16 @@ void ParticipantFace::Impl::show(JobId job, std::vector<Shown> shown) {
       show_ending(job);
       return;
     }
-    send_to(owner->participant, owner->client_id, shown_text(each, *owner));
+    std::string text = shown_text(each, *owner);
+    const bool progress = each.frame.type == "progress" || each.frame.type == "progress_state";
+    if (!progress) {
+      send_to(owner->participant, owner->client_id, std::move(text));
+      continue;
+    }
+    const auto shared = std::make_shared<const std::string>(std::move(text));
+    const std::uint64_t key = progress_key(job, each.frame);
+    for (Client* client : sockets.find(owner->participant, owner->client_id))
+      client->send_progress(shared, key);
   }
 }
 

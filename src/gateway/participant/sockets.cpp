@@ -81,10 +81,8 @@ awaitable<void> Sockets::read_loop(Client& client) {
       client.outgoing.close(net::CloseCode::policy, "too many messages");
       co_return;
     }
-    if (message->kind != net::MessageKind::text || client.spoke)
-      continue;  // nothing else is listened to (CI B2)
-    client.spoke = true;
-    on_first_text(client, message->view());
+    // Only the first object that a client sends is listened to (CI B2).
+    if (message->kind == net::MessageKind::text && !client.spoke) on_text(client, message->view());
   }
 }
 
@@ -97,7 +95,10 @@ bool Sockets::within_budget(Client& client) const {
   return ++client.budget_used <= kMessagesPerSecondMax;
 }
 
-void Sockets::on_first_text(Client& client, std::string_view text) const {
+void Sockets::on_text(Client& client, std::string_view text) const {
+  const auto parsed = comfy::Json::parse(text, {.bytes_max = kFlagsBytesMax, .depth_max = 16});
+  if (!parsed || !parsed->is_object()) return;
+  client.spoke = true;
   const auto event = comfy::parse_event(text, {.bytes_max = kFlagsBytesMax, .depth_max = 16});
   if (!event || event->type != "feature_flags") return;
   if (event->data.is_object()) {

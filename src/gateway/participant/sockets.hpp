@@ -28,6 +28,18 @@ class Client {
     outgoing.push({net::MessageKind::text, std::move(text)});
   }
 
+  /// Progress is sent like everything else, but a browser that is behind gets only the newest of each `key`
+  /// (reliability.md 57).
+  void send_progress(std::shared_ptr<const std::string> text, std::uint64_t key) {
+    constexpr std::size_t kBehindBytes = 256 << 10;
+    net::Message message{net::MessageKind::text, std::move(text)};
+    if (outgoing.bytes_waiting() < kBehindBytes) {
+      outgoing.push(std::move(message));
+    } else {
+      outgoing.push_latest(std::move(message), key);
+    }
+  }
+
   std::unique_ptr<net::WebSocket> socket;
   net::OutgoingQueue outgoing;
   const ParticipantId participant;
@@ -70,7 +82,7 @@ class Sockets {
   awaitable<void> write_loop(std::shared_ptr<Client> client);
   awaitable<void> read_loop(Client& client);
   bool within_budget(Client& client) const;
-  void on_first_text(Client& client, std::string_view text) const;
+  void on_text(Client& client, std::string_view text) const;
 
   Runtime& runtime_;
   std::string flags_json_;

@@ -24,6 +24,13 @@ std::string file_json(const files::UserFile& file) {
                      file.size, file.modified_ms, file.created_ms);
 }
 
+/// What a listing is refused with: ComfyUI's words.
+net::Response listing_refusal(const Error& error) {
+  const bool told =
+      error.code == Errc::bad_request || error.code == Errc::forbidden || error.code == Errc::not_found;
+  return told ? net::Response::text(http_status_of(error.code), error.what) : error_response(error);
+}
+
 /// ComfyUI's words where it has some: the front end shows them.
 net::Response refusal(const Error& error) {
   switch (error.code) {
@@ -46,13 +53,13 @@ net::Response written(const net::Request& request, const files::UserFile& file) 
 }  // namespace
 
 awaitable<net::Response> ParticipantFace::Impl::get_userdata(Call& call) {
-  const std::string dir = call.request.parameter("dir").value_or("");
+  const std::string dir = twice_decoded(call.request.parameter("dir").value_or(""));
   const bool recurse = is_true(call.request.parameter("recurse"));
   auto look = [this, participant = call.participant, dir, recurse] {
     return files.user_data().list(participant, dir, recurse);
   };
   const auto listed = co_await files.run(std::move(look));
-  if (!listed) co_return refusal(listed.error());
+  if (!listed) co_return listing_refusal(listed.error());
   const bool full = is_true(call.request.parameter("full_info"));
   const bool split = is_true(call.request.parameter("split"));
   std::string text = "[";
@@ -70,12 +77,12 @@ awaitable<net::Response> ParticipantFace::Impl::get_userdata(Call& call) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_userdata_v2(Call& call) {
-  const std::string path = call.request.parameter("path").value_or("");
+  const std::string path = twice_decoded(call.request.parameter("path").value_or(""));
   auto look = [this, participant = call.participant, path] {
     return files.user_data().list_v2(participant, path);
   };
   const auto listed = co_await files.run(std::move(look));
-  if (!listed) co_return refusal(listed.error());
+  if (!listed) co_return listing_refusal(listed.error());
   std::string text = "[";
   for (const files::UserEntry& entry : *listed) {
     if (text.size() > 1) text += ',';

@@ -54,7 +54,7 @@ TEST_CASE("a job's events go only to the sockets of the client that posted it, w
   CHECK(run.theirs.take() == Texts{});
 }
 
-TEST_CASE("events of a prompt without a client id go to all sockets of its seat") {
+TEST_CASE("of a prompt without a client id all sockets of its seat get the progress and nothing else") {
   Rig rig;
   Tab one(rig, 7, "a"), two(rig, 7, "b"), theirs(rig, 8, "a");
   const JobId job = rig.submit(7, uuid(1));
@@ -63,8 +63,9 @@ TEST_CASE("events of a prompt without a client id go to all sockets of its seat"
   rig.runtime.advance(milliseconds{2'000});
   for (Tab* tab : {&one, &two, &theirs}) tab->take();
   rig.event(job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");
-  CHECK(one.take_types() == Texts{"executing 9"});
-  CHECK(two.take_types() == Texts{"executing 9"});
+  rig.event(job, "progress", "9", R"({"node":"9","value":1,"max":2,"prompt_id":"RUN"})");
+  CHECK(one.take_types() == Texts{"progress 9"});
+  CHECK(two.take_types() == Texts{"progress 9"});
   CHECK(theirs.take() == Texts{});
 }
 

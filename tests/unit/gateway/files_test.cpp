@@ -205,6 +205,9 @@ TEST_CASE("the editor's page has our script before all others, and may talk to n
   CHECK(page.headers.get("Cache-Control") == "no-store, must-revalidate");
   CHECK(page.headers.get("Content-Security-Policy").find("default-src 'self'") != std::string_view::npos);
   CHECK(page.headers.get("Referrer-Policy") == "same-origin");
+  const Reply packed = site.rig->get("/user/7/", {{"Accept-Encoding", "gzip, br"}});
+  CHECK(packed.headers.get("Content-Encoding") == "gzip");
+  CHECK(packed.body.starts_with("\x1f\x8b"));
   CHECK(site.rig->get("/user/7/extensions/atelier/boot.js").body == "boot");
   CHECK(site.rig->get("/user/7/extensions/atelier/none.js").status == 404);
   CHECK(site.rig->get("/user/7/user.css").body.find("login-button") != std::string::npos);

@@ -99,6 +99,32 @@ TEST_CASE("a browser that takes gzip gets the same content packed, with a tag of
       rig.get("/user/7/object_info", {{"Accept-Encoding", "gzip;q=0"}}).headers.contains("Content-Encoding"));
 }
 
+TEST_CASE("an upload makes anew what one participant sees and nothing else") {
+  Rig rig;
+  ObjectInfoCache cache(rig.runtime, *rig.files, *rig.catalog, 1 << 20);
+  const auto body = [&](std::uint64_t n) {
+    auto ask = [&cache, n]() -> awaitable<std::string> {
+      const auto state = co_await cache.state(ParticipantId{n});
+      const auto packed = co_await cache.compressed(ParticipantId{n}, state);
+      co_return packed ? **packed : std::string();
+    };
+    return gunzip(rig.run(ask()));
+  };
+  CHECK(body(7) == rig.get("/user/7/object_info").body);
+  CHECK(body(8) == rig.get("/user/8/object_info").body);
+  CHECK(cache.counters().packings == 1);
+  CHECK(cache.counters().joinings == 2);
+  rig.upload(7, "cat.png", "a picture");
+  CHECK(body(7).find("cat.png") != std::string::npos);
+  CHECK(body(8).find("cat.png") == std::string::npos);
+  CHECK(cache.counters().packings == 1);
+  CHECK(cache.counters().joinings == 3);
+  // An operator's file in a folder that is older than the clock's tick is seen, too.
+  files::write_text(rig.folder / "data/participants/8/input/sub/deep.png", "x");
+  files::write_text(rig.folder / "data/participants/8/input/dog.png", "x");
+  CHECK(body(8).find("dog.png") != std::string::npos);
+}
+
 TEST_CASE("file lists hold what fits the input, at the top or below its sub-folder") {
   FileLists lists;
   lists.input = {"3d/a/cup.glb", "3d/x.txt", "a.png", "song.mp3", "sub/b.png", "v.mp4"};
@@ -174,7 +200,7 @@ TEST_CASE("models are those of the library, by folder") {
   CHECK(listed.at(0).at("name") == "sd/a.safetensors");
   CHECK(listed.at(0).at("size") == 7);
   CHECK(listed.at(0).at("pathIndex") == 0);
-  CHECK(rig.get("/user/7/experiment/models/custom_nodes").status == 404);
+  CHECK(rig.get("/user/7/experiment/models/custom_nodes").status == 200);  // listed nowhere, as stock
   const Reply folders = rig.get("/user/7/api/experiment/models");
   CHECK(folders.body.find("\"loras\"") != std::string::npos);
   CHECK(folders.body.find("custom_nodes") == std::string::npos);

@@ -196,7 +196,7 @@ TEST_CASE("what stood before anybody listened makes no barrier") {
   CHECK(player.seen() == Texts{"executing 10"});
 }
 
-TEST_CASE("a cached node replayed with output null goes through as the engine sent it") {
+TEST_CASE("G22: a cached node replayed with output null goes through as the engine sent it") {
   Player player;
   player.engine("executed", "9", R"({"type":"executed","data":{"node":"9","output":null}})");
   player.engine("executing", "10");
@@ -204,7 +204,7 @@ TEST_CASE("a cached node replayed with output null goes through as the engine se
   CHECK_FALSE(player.events.deadline());
 }
 
-TEST_CASE("the engine's own endings and messages of no job are swallowed, a blocked node is not") {
+TEST_CASE("G27: the engine's own endings and messages of no job are swallowed, a blocked node is not") {
   Player player;
   player.engine("execution_success");
   player.engine("execution_interrupted");

@@ -23,7 +23,7 @@ std::string with_metadata(const std::string& prompt_id) {
   return comfy::encode_preview_with_metadata(comfy::preview_metadata_json(metadata), "jpeg").substr(4);
 }
 
-TEST_CASE("previews have metadata with the client's prompt_id, or the old form for clients of the old kind") {
+TEST_CASE("G24: previews have metadata and the client's prompt_id, or the old form for old clients") {
   Running run;
   Tab modern(run.rig, 7, "mine", true);
   run.quiet();

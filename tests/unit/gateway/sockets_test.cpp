@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 #include "unit/gateway/fake_socket.hpp"
 
 namespace atelier::gateway::test {
@@ -74,7 +76,8 @@ TEST_CASE("what else a client says is not listened to, and does not end its sock
   Tab tab(rig, 7, "abc");
   tab.take();
   tab.say("\1\2", net::MessageKind::binary);
-  tab.say(R"({"type":"feature_flags","data":{}})");  // still the first text
+  for (const char* rubbish : {"no JSON", "", "[1]", "7"}) tab.say(rubbish);
+  tab.say(R"({"type":"feature_flags","data":{}})");  // still the first object
   CHECK(tab.take_types() == Texts{"feature_flags"});
 }
 
@@ -149,8 +152,8 @@ TEST_CASE("stop waits no longer than its deadline for a socket that does not end
 
 TEST_CASE("a socket whose browser reads nothing is closed with 1013 when too much waits for it") {
   Rig rig;
-  Tab slow(rig, 7, "slow"), quick(rig, 7, "quick");
-  const JobId job = rig.submit(7, uuid(1));  // without a client id: for all of the seat's sockets
+  Tab slow(rig, 7, "same"), quick(rig, 7, "same");
+  const JobId job = rig.submit(7, uuid(1), "same");
   rig.join();
   rig.started(job);
   slow.stall(true);
@@ -160,6 +163,27 @@ TEST_CASE("a socket whose browser reads nothing is closed with 1013 when too muc
   CHECK(slow.closed() == net::CloseCode::try_again_later);
   CHECK(quick.closed() == net::CloseCode::none);
   CHECK(rig.facts(job).state == core::JobState::running);
+}
+
+TEST_CASE("a browser that is behind gets the newest progress only, however much there was") {
+  Rig rig;
+  Tab slow(rig, 7, "same");
+  const JobId job = rig.submit(7, uuid(1), "same");
+  rig.join();
+  rig.started(job);
+  slow.take();
+  slow.stall(true);
+  const std::string megabyte(1 << 20, 'x');
+  rig.event(job, "custom", "", "{\"a\":\"" + megabyte.substr(0, 400'000) + "\"}");
+  rig.event(job, "custom", "", "{\"a\":\"" + megabyte.substr(0, 400'000) + "\"}");
+  for (int i = 0; i < 100; ++i) {
+    rig.event(job, "progress_state", "", fmt::format(R"({{"nodes":{{"n":{}}},"a":"{}"}})", i, megabyte));
+  }
+  CHECK(slow.closed() == net::CloseCode::none);
+  slow.stall(false);
+  const auto types = slow.take_types();
+  CHECK(std::ranges::count(types, "custom") == 2);
+  CHECK(std::ranges::count(types, "progress_state") <= 1);
 }
 
 TEST_CASE("a page of another site is refused a socket before any handshake") {

@@ -91,8 +91,12 @@ TEST_CASE("a path that leaves the folder is 403, however it is encoded") {
   }
   rig.post("/user/7/userdata/a.json", "a");
   CHECK(rig.post("/user/7/userdata/a.json/move/..%2F..%2F8%2Fuserdata%2Fsecret.json").status == 403);
-  CHECK(rig.get("/user/7/userdata?dir=..%2F..%2F8").status == 403);
-  CHECK(rig.get("/user/7/v2/userdata?path=..").status == 403);
+  const Reply listing = rig.get("/user/7/userdata?dir=..%2F..%2F8");
+  CHECK(listing.status == 403);
+  CHECK(listing.body == "Invalid directory");
+  const Reply second = rig.get("/user/7/v2/userdata?path=..");
+  CHECK(second.status == 400);
+  CHECK(second.body == "Invalid path requested");
   CHECK(rig.get("/user/8/userdata/secret.json").body == "of 8");
 }
 
@@ -113,8 +117,12 @@ TEST_CASE("listing needs a folder, and dotfiles are readable but not listed") {
   CHECK(rig.get("/user/7/userdata?dir=").status == 400);
   rig.post("/user/7/userdata/workflows%2F.index.json", "{}");
   rig.post("/user/7/userdata/workflows%2Fa.json", "{}");
-  CHECK(rig.get("/user/7/userdata?dir=workflows").body == R"(["a.json"])");
+  for (const char* dir : {"workflows", "./workflows", "workflows/.", "%2577orkflows"}) {
+    CAPTURE(dir);
+    CHECK(rig.get(std::string("/user/7/userdata?dir=") + dir).body == R"(["a.json"])");
+  }
   CHECK(rig.get("/user/7/userdata/workflows%2F.index.json").body == "{}");
+  CHECK(rig.get("/user/7/userdata?dir=nowhere").body == "Directory not found");
 }
 
 TEST_CASE("the second listing has folders first and times in seconds") {
@@ -136,7 +144,14 @@ TEST_CASE("the second listing has folders first and times in seconds") {
     CHECK(entry.at("modified").is_double());
   }
   CHECK(found);
-  CHECK(rig.get("/user/7/v2/userdata?path=nowhere").status == 404);
+  CHECK(rig.get("/user/7/v2/userdata?path=nowhere").body == "Requested path not found");
+  CHECK(rig.get("/user/7/v2/userdata?path=a.json").body == "Requested path is not a directory");
+  rig.post("/user/7/userdata/z%2FZ.json", "");
+  rig.post("/user/7/userdata/z%2F.hidden", "");
+  std::string names;
+  for (const auto& entry : rig.get("/user/7/v2/userdata?path=z").json().as_array())
+    names += text(entry.at("name")) + ' ';
+  CHECK(names == ".hidden b.json Z.json ");
 }
 
 TEST_CASE("what a participant stored never runs as script, but their own style applies") {
