@@ -219,8 +219,12 @@ Result<bool> MultipartParser::read_delimiter_end(std::vector<MultipartEvent>&) {
 Result<bool> MultipartParser::read_headers(std::vector<MultipartEvent>& events) {
   const std::string_view rest = std::string_view(input_).substr(next_);
   if (rest.starts_with("\r\n")) return bad("a part has no headers");
-  const std::size_t end = rest.find("\r\n\r\n");
-  if (std::min(end, rest.size()) > limits_.header_bytes_max) {
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  const std::size_t end = rest.find(kEnd);
+  // Bytes that may be the begin of the end do not count yet: the verdict is the same for every split.
+  const std::size_t least =
+      end != std::string_view::npos ? end : rest.size() - std::min(rest.size(), kEnd.size() - 1);
+  if (least > limits_.header_bytes_max) {
     return fail(Errc::too_large,
                 fmt::format("the headers of a part have more than {} bytes", limits_.header_bytes_max));
   }

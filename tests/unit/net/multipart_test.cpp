@@ -82,6 +82,19 @@ TEST_CASE("bad forms are refused with the right error") {
   CHECK(parse("--B\r\nX: " + std::string(20'000, 'x'), 1000) == "error: too_large");
 }
 
+TEST_CASE("a part's headers may have exactly as many bytes as the limit, however they come") {
+  const std::string form = part("form-data; name=a", "1") + "--B--";
+  MultipartLimits limits;
+  limits.header_bytes_max = std::string_view("Content-Disposition: form-data; name=a").size();
+  MultipartLimits less = limits;
+  --less.header_bytes_max;
+  for (std::size_t step = 1; step <= form.size(); ++step) {
+    CAPTURE(step);
+    CHECK(parse(form, step, limits) == "a|-||1;");
+    CHECK(parse(form, step, less) == "error: too_large");
+  }
+}
+
 TEST_CASE("parts, fields and files are bounded") {
   std::string many;
   for (int i = 0; i < 65; ++i) many += part("form-data; name=\"a\"", "");
