@@ -255,6 +255,7 @@ Result<ResponseHead> parse_response_head(std::string_view bytes, const HeadLimit
   if (const auto error = run(parser, bytes))
     return fail(Errc::protocol, "the answer is no HTTP: " + error->text);
   head.status = parser.status;
+  if (head.status < 100) return fail(Errc::protocol, "the answer is no HTTP: its status is below 100");
   if (const auto error = take_framing(parser, head.framing))
     return fail(Errc::protocol, "the answer has " + error->text);
   const bool bodiless = head.status < 200 || head.status == 204 || head.status == 304;

@@ -183,6 +183,7 @@ TEST_CASE("a silent server is a timeout, garbage is a protocol error, a broken b
   std::map<std::string, std::pair<std::string, Errc>> cases{
       {"garbage", {"SSH-2.0-x\r\n\r\n", Errc::protocol}},
       {"two lengths", {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", Errc::protocol}},
+      {"status below 100", {"HTTP/1.1 020 OK\r\n\r\n", Errc::protocol}},
       {"early end", {"", Errc::closed}},
       {"short body", {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", Errc::closed}},
       {"bad chunk", {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Errc::protocol}}};
