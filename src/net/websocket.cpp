@@ -82,6 +82,7 @@ class BeastSocket : public std::enable_shared_from_this<BeastSocket> {
   void opened();
   void start_read();
   void on_read(error_code error);
+  void refuse_text();
   void pump();
   void on_write(error_code error);
   void on_tick();
@@ -221,15 +222,36 @@ void BeastSocket::start_read() {
                     [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
 }
 
+/// True if the last character of `text` has begun but not ended; all before it is UTF-8.
+bool ends_inside_character(std::string_view text) {
+  for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xc0) == 0x80) continue;
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back;
+  }
+  return false;
+}
+
 void BeastSocket::on_read(error_code error) {
   reading = false;
   if (error) return end_with(error);
   incoming.resize(buffer->size());
   buffer.reset();
+  if (stream.got_text() && ends_inside_character(incoming)) return refuse_text();
   ready.emplace(stream.got_text() ? MessageKind::text : MessageKind::binary,
                 std::make_shared<const std::string>(std::move(incoming)));
   incoming = std::string();
   if (reader != nullptr) reader->complete();
+}
+
+/// Beast 1.81 checks all of a text but its end when the last frame of the message is empty.
+void BeastSocket::refuse_text() {
+  if (ended || std::exchange(closing, true)) return;
+  state->ending_since = sweep->now();  // the peer has as long to answer as after a close of ours
+  stream.async_close(ws::close_reason(ws::close_code::bad_payload), [self = shared_from_this()](error_code) {
+    self->drop(Errc::protocol, "the peer broke the WebSocket protocol: a text that is not UTF-8");
+  });
 }
 
 awaitable<Result<void>> BeastSocket::write(Message message, Instant deadline) {

@@ -131,6 +131,7 @@ TEST_CASE("a broken protocol is answered with its close code") {
   const Row rows[] = {
       {text_frame("\xff\xfe"), 1007, Errc::protocol},
       {frame(0x01, "\xc3") + frame(0x80, "("), 1007, Errc::protocol},
+      {frame(0x01, "a\xc3") + frame(0x80, ""), 1007, Errc::protocol},
       {frame(0xc1, "x"), 1002, Errc::protocol},         // a reserved bit (no extension was negotiated)
       {frame(0x83, "x"), 1002, Errc::protocol},         // a reserved opcode
       {frame(0x81, "x", false), 1002, Errc::protocol},  // not masked
