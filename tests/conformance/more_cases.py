@@ -1978,4 +1978,54 @@ for name, headers in {
     CASES['guard/' + name] = steps
 CASES['guard/no-origin'] = [post('/queue', {'clear': False}, compare='status')]
 
+# --- the last ones ---
+
+
+def raw_part(disposition, body=b'abc', last=b'--b--\r\n', **kw):
+    """One part with this Content-Disposition, as it is."""
+    return {
+        'method': 'POST', 'path': '/upload/image', 'request_headers': {
+            'Content-Type': 'multipart/form-data; boundary=b'
+        }, 'raw': b'--b\r\nContent-Disposition: ' + disposition + b'\r\n\r\n' + body + b'\r\n' + last, **kw
+    }
+
+
+AGAIN = b'--b\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\n1\r\n--b--\r\n'
+CASES['upload/filename-extended'] = [
+    raw_part(b"form-data; name=\"image\"; filename*=UTF-8''more_st%C3%A9r.png", last=AGAIN),
+    raw_part(b"form-data; name=\"image\"; filename=\"more_p.png\"; filename*=UTF-8''more_s.png", last=AGAIN)
+]
+CASES['upload/head-forms'] = [
+    raw_part(b'form-data; name=image; filename=more_unquoted.png', last=AGAIN),
+    raw_part(b'form-data;name="image";filename="more_tight.png"', last=AGAIN),
+    raw_part(b'form-data; filename="more_turned.png"; name="image"', last=AGAIN),
+    raw_part(b'Form-Data; Name="image"; Filename="more_case.png"', last=AGAIN)
+]
+CASES['upload/no-last-boundary'] = [
+    raw_part(b'form-data; name="image"; filename="more_cut.png"', last=b'', **EMPTY400)
+]
+CASES['route/encoded-letters'] = [get('/%71ueue', 'status'), get('/api/%71ueue', 'status')]
+CASES['ws/twelve-sockets'] = [IDLE] + [
+    x for i in range(12) for x in ({
+        'do': 'ws_open', 'as': f's{i}', 'settle': 0.1
+    }, {
+        'do': 'ws_events', 'as': f's{i}', 'events': ['status'], 'types_only': True, 'compare': 'exact',
+        'seconds': 0.1
+    })
+]
+CASES['submit/surrogate'] = [
+    OPEN, {
+        'method': 'POST', 'path': '/prompt', 'raw': json.dumps({
+            'prompt': {**empty(340), '1': {**empty_image(340), '_meta': {'title': 'half \ud83d'}}}
+        }), **EMPTY400
+    }, IDLE
+]
+CASES['submit/nan'] = [
+    OPEN, {
+        'method': 'POST', 'path': '/prompt', 'raw': json.dumps({
+            'prompt': empty(341), 'extra_data': {'x': float('nan')}
+        }), **EMPTY400
+    }, IDLE
+]
+
 CASES = {k: v for k, v in CASES.items() if v}
