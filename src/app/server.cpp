@@ -138,6 +138,9 @@ awaitable<Result<void>> Server::open() {
     limits.connections_per_address_max = 16 + 16 * static_cast<std::size_t>(config.number("NUM_USERS"));
   }
   self.http = std::make_unique<net::HttpServer>(self.runtime, limits, std::move(handler));
+  self.http->set_quick_handler([&self](net::Request& request, net::Response& response) {
+    return self.gateway->answers_quickly(request, response);
+  });
   self.workshop->start();
   ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
   self.workers->start();

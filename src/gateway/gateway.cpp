@@ -35,6 +35,16 @@ awaitable<net::Response> Gateway::handle(net::Request& request) {
   co_return co_await participant_.handle_escaped(request);
 }
 
+bool Gateway::answers_quickly(net::Request& request, net::Response& response) {
+  if (request.method != net::Method::get || !host_accepted(request.host, options_.domain) ||
+      !origin_accepted(request))
+    return false;
+  const std::string_view path = request.path();
+  const auto seat = seat_of(request, options_);
+  if (path.starts_with(kUserRoot)) return !seat && participant_.answers_quickly(request, response);
+  return seat && path != "/health/ping" && participant_.seat_answers_quickly(request, *seat, path, response);
+}
+
 awaitable<net::Response> Gateway::handle_seat(net::Request& request, ParticipantId seat) {
   const std::string_view path = request.path();
   if (!path.starts_with(kUserRoot)) co_return co_await participant_.handle_seat(request, seat);

@@ -30,6 +30,8 @@ class Gateway {
   /// A request that came through a listener marked with a participant's number (SEAT_PORTS), or to a host
   /// name of its own (7.DOMAIN), is that participant's whatever its path.
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
+  /// A GET of a participant that needs no waiting (net::QuickHandler); what is refused is left to handle().
+  [[nodiscard]] bool answers_quickly(net::Request& request, net::Response& response);
 
  private:
   awaitable<net::Response> handle_seat(net::Request& request, ParticipantId seat);

@@ -219,6 +219,8 @@ HttpServer::~HttpServer() {
   impl_->connections_group.cancel_all();
 }
 
+void HttpServer::set_quick_handler(QuickHandler quick) { impl_->shared.quick = std::move(quick); }
+
 Result<OwnedFd> bind_port(std::string_view address, std::uint16_t port) {
   ATELIER_TRY(SocketAddress where, to_address(address, port));
   OwnedFd socket(::socket(where.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

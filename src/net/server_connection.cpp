@@ -8,6 +8,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "base/log.hpp"
@@ -36,6 +37,31 @@ void remove_framing(HeaderList& headers, bool keep_length) {
   if (!keep_length) headers.remove("Content-Length");
   headers.remove("Transfer-Encoding");
   headers.remove("Connection");
+}
+
+/// Head and body as two buffers, if the body lies in memory.
+bool lies_in_memory(std::string_view head, const Body& body, std::array<std::string_view, 2>& buffers) {
+  buffers[0] = head;
+  if (const auto* bytes = std::get_if<std::string>(&body)) {
+    buffers[1] = *bytes;
+  } else if (const auto* shared = std::get_if<SharedBody>(&body)) {
+    buffers[1] = shared->view();
+  } else {
+    return std::holds_alternative<std::monostate>(body);
+  }
+  return true;
+}
+
+/// Takes what was sent off `buffers`; true if nothing is left. A failure shows again at the next write.
+bool sends_at_once(ByteStream& stream, std::array<std::string_view, 2>& buffers) {
+  const Transfer transfer = stream.try_write(buffers);
+  std::size_t sent = transfer.state == Transfer::State::done ? transfer.bytes : 0;
+  for (std::string_view& buffer : buffers) {
+    const std::size_t taken = std::min(sent, buffer.size());
+    buffer.remove_prefix(taken);
+    sent -= taken;
+  }
+  return buffers[0].empty() && buffers[1].empty() && stream.buffered() == 0;
 }
 
 bool has_no_body(unsigned status) { return status < 200 || status == 204 || status == 304; }
@@ -127,7 +153,7 @@ awaitable<ServerConnection::Next> ServerConnection::answer(Request& request, con
   if (request.target == "*") {
     response.status = 204;
     response.headers.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-  } else {
+  } else if (!answers_quickly(request, response)) {
     response = co_await handle(request);
   }
   if (response.upgrade) {
@@ -151,10 +177,24 @@ awaitable<Response> ServerConnection::handle(Request& request) {
   } catch (const std::exception& error) {
     failure = error.what();
   }
+  co_return failed(request, failure);
+}
+
+bool ServerConnection::answers_quickly(Request& request, Response& response) {
+  if (!shared_.quick) return false;
+  try {
+    return shared_.quick(request, response);
+  } catch (const std::exception& error) {
+    response = failed(request, error.what());
+    return true;
+  }
+}
+
+Response ServerConnection::failed(const Request& request, const std::string& reason) {
   ++shared_.counters.handler_failures;
   log::error("handler_failed",
-             {{"method", to_string(request.method)}, {"path", request.path()}, {"reason", failure}});
-  co_return Response::text(500, "the server made a mistake; it is in its log\n");
+             {{"method", to_string(request.method)}, {"path", request.path()}, {"reason", reason}});
+  return Response::text(500, "the server made a mistake; it is in its log\n");
 }
 
 awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const RequestHead& head,
@@ -172,7 +212,13 @@ awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const
   if (own_length || has_no_body(response.status)) length = std::nullopt;
   write_head(response, length, chunked && !bodiless, keep, old_peer);
   if (bodiless) response.body = std::monostate{};
-  auto sent = co_await send_message(stream_, head_, response.body, chunked, send_limits());
+  Result<void> sent;
+  std::array<std::string_view, 2> buffers;
+  if (!lies_in_memory(head_, response.body, buffers)) {
+    sent = co_await send_message(stream_, head_, response.body, chunked, send_limits());
+  } else if (!sends_at_once(*stream_, buffers)) {  // most answers fit into the socket's buffer
+    sent = co_await write_all(stream_, buffers, More::no, send_limits());
+  }
   if (head_.capacity() > kHeadBytesKept) head_ = std::string();
   if (!sent) {
     if (sent.error().code == Errc::timeout) ++shared_.counters.timeouts;
@@ -182,6 +228,7 @@ awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const
     co_return Next::gone;
   }
   if (!keep) co_return Next::close;
+  if (body.done()) co_return Next::request;
   co_return co_await drain(body) ? Next::request : Next::close;
 }
 

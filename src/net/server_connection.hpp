@@ -16,6 +16,7 @@ struct ServerShared {
   Runtime& runtime;
   ServerLimits limits;
   Handler handler;
+  QuickHandler quick;  // may be empty
   std::shared_ptr<DeadlineSweep> sweep;
   ServerCounters counters;
   bool stopping = false;
@@ -39,6 +40,8 @@ class ServerConnection {
   awaitable<Next> refuse(HeadError error);
   awaitable<Next> answer(Request& request, const RequestHead& head, MessageBody& body);
   awaitable<Response> handle(Request& request);
+  bool answers_quickly(Request& request, Response& response);
+  Response failed(const Request& request, const std::string& reason);
   awaitable<Next> send(Request& request, const RequestHead& head, MessageBody& body, Response response);
   awaitable<Next> upgrade(Request& request, Response response);
   awaitable<bool> drain(MessageBody& body);

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: MIT
+# More than 600 lines: one table of cases, which is read by looking up a name in it.
 """More cases, in the form of cases.py: every route with good and bad input, and the answers that the
 interface has rather than those that one client needs. Recorded and checked like the others, with --cases.
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/participant/byte_lru.hpp"
+#include "gateway/byte_lru.hpp"
 #include "runtime/runtime.hpp"
 #include "workshop/workshop.hpp"
 

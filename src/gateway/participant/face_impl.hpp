@@ -67,10 +67,11 @@ struct ParticipantFace::Impl {
   // participant_face.cpp
   void add_routes();
   awaitable<net::Response> serve(Call& call);
+  bool serve_quickly(Call& call, net::Response& response);
 
   // prompt_routes.cpp
   awaitable<net::Response> post_prompt(Call& call);
-  awaitable<net::Response> get_prompt(Call& call);
+  net::Response get_prompt(const Call& call);
   struct PromptWork;
   awaitable<Result<net::Response>> accept_prompt(std::shared_ptr<PromptWork> work);
   awaitable<std::optional<net::Response>> answer_repeat(const PromptWork& work);
@@ -129,23 +130,25 @@ struct ParticipantFace::Impl {
   awaitable<net::Response> get_setting(Call& call);
   awaitable<net::Response> post_setting(Call& call);
 
-  // info_routes.cpp, object_info_routes.cpp
-  awaitable<net::Response> get_features(Call& call);
-  awaitable<net::Response> get_system_stats(Call& call);
-  awaitable<net::Response> get_users(Call& call);
-  awaitable<net::Response> get_models(Call& call);
+  // info_routes.cpp, model_routes.cpp, object_info_routes.cpp
+  net::Response get_features(const Call& call);
+  net::Response get_system_stats(const Call& call);
+  net::Response get_models(const Call& call);
   awaitable<net::Response> get_model_folder(Call& call);
-  awaitable<net::Response> get_experiment_models(Call& call);
+  net::Response get_experiment_models(const Call& call);
   awaitable<net::Response> get_experiment_folder(Call& call);
   awaitable<net::Response> get_embeddings(Call& call);
-  awaitable<net::Response> get_extensions(Call& call);
+  net::Response get_extensions(const Call& call);
+  awaitable<net::Response> get_view_metadata(Call& call);
+  awaitable<net::Response> get_model_preview(Call& call);
   awaitable<net::Response> get_assets(Call& call);
   awaitable<net::Response> get_object_info(Call& call);
+  bool quick_object_info(const Call& call, net::Response& response);
   awaitable<net::Response> get_object_info_class(Call& call);
 
   // page_routes.cpp
   awaitable<net::Response> get_index(Call& call);
-  awaitable<net::Response> get_user_css(Call& call);
+  net::Response get_user_css(const Call& call);
   awaitable<net::Response> get_own_extension(Call& call);
   awaitable<net::Response> get_template(Call& call);
   awaitable<net::Response> get_docs(Call& call);

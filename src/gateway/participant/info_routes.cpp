@@ -46,9 +46,9 @@ std::string feature_flags_json(std::uint64_t upload_bytes_max) {
       upload_bytes_max);
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_features(Call&) { co_return json_response(flags_json); }
+net::Response ParticipantFace::Impl::get_features(const Call&) { return json_response(flags_json); }
 
-awaitable<net::Response> ParticipantFace::Impl::get_system_stats(Call&) {
+net::Response ParticipantFace::Impl::get_system_stats(const Call&) {
   const std::vector<WorkerView> connected = workers ? workers() : std::vector<WorkerView>{};
   std::string version(kInterfaceVersion);
   std::string devices;
@@ -59,7 +59,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_system_stats(Call&) {
   }
   // The engines are elsewhere: this machine's memory and Python would mislead. Of the arguments the front end
   // takes that it shall not ask api.comfy.org for anything (CI F6).
-  co_return json_response(fmt::format(
+  return json_response(fmt::format(
       R"({{"system":{{"os":"linux","ram_total":0,"ram_free":0,"comfyui_version":{0},)"
       R"("required_frontend_version":{1},"installed_templates_version":{2},"required_templates_version":{2},)"
       R"("python_version":"","pytorch_version":"","embedded_python":false,)"
@@ -68,13 +68,13 @@ awaitable<net::Response> ParticipantFace::Impl::get_system_stats(Call&) {
       templates.empty() ? "null" : comfy::quote_json(kTemplatesVersion), devices));
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_extensions(Call&) {
+net::Response ParticipantFace::Impl::get_extensions(const Call&) {
   std::vector<std::string> paths;
   if (own_files.contains("atelier.js")) paths.emplace_back("/extensions/atelier/atelier.js");
   for (const std::string& path : frontend.names_below("extensions/")) {
     if (path.ends_with(".js")) paths.push_back("/" + path);
   }
-  co_return json_response(comfy::quote_json_list(paths));
+  return json_response(comfy::quote_json_list(paths));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_assets(Call&) {
@@ -90,9 +90,9 @@ awaitable<net::Response> ParticipantFace::Impl::get_embeddings(Call&) {
   co_return json_response(comfy::quote_json_list(names));
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_models(Call&) {
+net::Response ParticipantFace::Impl::get_models(const Call&) {
   const std::vector<std::string> names(comfy::kModelFolders.begin(), comfy::kModelFolders.end());
-  co_return json_response(comfy::quote_json_list(names));
+  return json_response(comfy::quote_json_list(names));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
@@ -105,7 +105,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
   co_return json_response(comfy::quote_json_list(names));
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
+net::Response ParticipantFace::Impl::get_experiment_models(const Call&) {
   std::string text = "[";
   for (const std::string_view folder : comfy::kModelFolders) {
     if (!comfy::is_library_folder(folder)) continue;
@@ -113,7 +113,7 @@ awaitable<net::Response> ParticipantFace::Impl::get_experiment_models(Call&) {
     text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"]}})", text.size() > 1 ? "," : "", folder,
                         folder);
   }
-  co_return json_response(text + "]");
+  return json_response(text + "]");
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_experiment_folder(Call& call) {

@@ -62,27 +62,44 @@ ObjectInfoCache::Known ObjectInfoCache::list(const files::ParticipantFolders& fo
   return known;
 }
 
-awaitable<ObjectInfoCache::State> ObjectInfoCache::state(ParticipantId participant) {
+const ObjectInfoCache::Known* ObjectInfoCache::unchanged(ParticipantId participant) const {
   const files::ParticipantFolders& folders = files_.participants();
-  State state;
-  state.info = catalog_.object_info();
-  const std::uint64_t generation = catalog_.generation();
-  Digest digest;
   const auto found = known_.find(participant);
-  if (found != known_.end() && folders.same_as(participant, files::FolderType::input, found->second.input) &&
-      folders.same_as(participant, files::FolderType::output, found->second.output)) {
-    state.lists = found->second.lists;
-    digest = found->second.digest;
+  const bool same = found != known_.end() &&
+                    folders.same_as(participant, files::FolderType::input, found->second.input) &&
+                    folders.same_as(participant, files::FolderType::output, found->second.output);
+  return same ? &found->second : nullptr;
+}
+
+std::string ObjectInfoCache::etag_of(ParticipantId participant, const Digest& files) const {
+  return fmt::format("\"{}-{}-{}\"", participant, catalog_.generation(), files.hex().substr(0, 32));
+}
+
+awaitable<ObjectInfoCache::State> ObjectInfoCache::state(ParticipantId participant) {
+  State state;
+  Digest digest;
+  if (const Known* known = unchanged(participant)) {
+    state.lists = known->lists;
+    digest = known->digest;
   } else {
     ++counters_.listings;
-    auto look = [&folders, participant] { return list(folders, participant); };
-    Known known = co_await files_.run(std::move(look));
-    state.lists = known.lists;
-    digest = known.digest;
-    known_.insert_or_assign(participant, std::move(known));
+    auto look = [&folders = files_.participants(), participant] { return list(folders, participant); };
+    Known listed = co_await files_.run(std::move(look));
+    state.lists = listed.lists;
+    digest = listed.digest;
+    known_.insert_or_assign(participant, std::move(listed));
   }
-  state.etag = fmt::format("\"{}-{}-{}\"", participant, generation, digest.hex().substr(0, 32));
+  state.info = catalog_.object_info();
+  state.etag = etag_of(participant, digest);
   co_return state;
+}
+
+std::optional<ObjectInfoCache::Made> ObjectInfoCache::made(ParticipantId participant) {
+  const Known* known = unchanged(participant);
+  if (known == nullptr) return std::nullopt;
+  Made made{etag_of(participant, known->digest), nullptr};
+  made.body = bodies_.find(made.etag);
+  return made.body ? std::optional(std::move(made)) : std::nullopt;
 }
 
 comfy::ObjectInfoView ObjectInfoCache::view_of(ParticipantId participant, const State& state) {
@@ -135,7 +152,7 @@ awaitable<Result<std::shared_ptr<const ObjectInfoCache::PackedParts>>> ObjectInf
 
 awaitable<Result<std::shared_ptr<const std::string>>> ObjectInfoCache::compressed(ParticipantId participant,
                                                                                   State state) {
-  const std::string key = fmt::format("{}/{}", participant, state.etag);
+  const std::string key = state.etag;  // the participant is in it
   if (auto known = bodies_.find(key)) co_return known;
   ATELIER_CO_TRY(auto parts, co_await packed(state.info));
   ++counters_.joinings;

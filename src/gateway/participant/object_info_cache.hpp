@@ -6,13 +6,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "comfy/object_info.hpp"
 #include "files/files.hpp"
+#include "gateway/byte_lru.hpp"
 #include "gateway/catalog/catalog.hpp"
-#include "gateway/participant/byte_lru.hpp"
 #include "gateway/participant/gzip_parts.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
@@ -37,6 +38,12 @@ class ObjectInfoCache {
     std::shared_ptr<const comfy::ObjectInfo> info;
     std::shared_ptr<const FileLists> lists;
   };
+  struct Made {
+    std::string etag;  // with quotes
+    std::shared_ptr<const std::string> body;
+  };
+  /// The compressed answer, if it is there already and still what it would print now.
+  [[nodiscard]] std::optional<Made> made(ParticipantId participant);
   /// What it would print now. Goes to disk only if a folder of the participant has changed.
   [[nodiscard]] awaitable<State> state(ParticipantId participant);
   /// gzip of the whole answer. What is the same for everybody is compressed once per catalog.
@@ -64,6 +71,9 @@ class ObjectInfoCache {
   };
   using PackedParts = std::vector<PackedPart>;
 
+  /// What was listed last of a participant whose folders have not changed since; null otherwise.
+  [[nodiscard]] const Known* unchanged(ParticipantId participant) const;
+  [[nodiscard]] std::string etag_of(ParticipantId participant, const Digest& files) const;
   [[nodiscard]] static Known list(const files::ParticipantFolders& folders, ParticipantId participant);
   awaitable<Result<std::shared_ptr<const PackedParts>>> packed(std::shared_ptr<const comfy::ObjectInfo> info);
 
@@ -71,7 +81,7 @@ class ObjectInfoCache {
   files::Files& files_;
   Catalog& catalog_;
   std::map<ParticipantId, Known> known_;
-  ByteLru<std::string, std::string> bodies_;  // by participant and etag
+  ByteLru<std::string, std::string> bodies_;  // by etag
   std::shared_ptr<const comfy::ObjectInfo> packed_info_;
   std::shared_ptr<const PackedParts> packed_;  // of packed_info_
   bool packing_ = false;

@@ -8,30 +8,51 @@
 
 namespace atelier::gateway {
 
-awaitable<net::Response> ParticipantFace::Impl::get_object_info(Call& call) {
-  const bool gzip = accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip");
-  ObjectInfoCache::State state = co_await object_infos.state(call.participant);
-  // Two bodies under one address need two tags (RFC 9110 8.8.3.3).
+namespace {
+
+/// Two bodies under one address need two tags (RFC 9110 8.8.3.3). True if the browser has this one already:
+/// then the answer is whole.
+bool begin_object_info(const net::Request& request, bool gzip, const std::string& state_etag,
+                       net::Response& response) {
   const std::string etag =
-      gzip ? fmt::format("{}-gz\"", state.etag.substr(0, state.etag.size() - 1)) : state.etag;
-  net::Response response;
+      gzip ? fmt::format("{}-gz\"", state_etag.substr(0, state_etag.size() - 1)) : state_etag;
+  response.status = 200;
   response.headers.add("ETag", etag);
   response.headers.add("Cache-Control", "no-cache");
   response.headers.add("Vary", "Accept-Encoding");
-  if (net::is_not_modified(call.request.headers, etag)) {
+  if (net::is_not_modified(request.headers, etag)) {
     response.status = 304;
-    co_return response;
+    return true;
   }
   response.headers.add("Content-Type", "application/json; charset=utf-8");
+  if (gzip) response.headers.add("Content-Encoding", "gzip");
+  return false;
+}
+
+}  // namespace
+
+awaitable<net::Response> ParticipantFace::Impl::get_object_info(Call& call) {
+  const bool gzip = accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip");
+  ObjectInfoCache::State state = co_await object_infos.state(call.participant);
+  net::Response response;
+  if (begin_object_info(call.request, gzip, state.etag, response)) co_return response;
   if (gzip) {
     auto body = co_await object_infos.compressed(call.participant, std::move(state));
     if (!body) co_return error_response(body.error());
-    response.headers.add("Content-Encoding", "gzip");
     response.body = net::SharedBody(std::move(*body));
   } else {
     response.body = co_await object_infos.plain(call.participant, std::move(state));
   }
   co_return response;
+}
+
+bool ParticipantFace::Impl::quick_object_info(const Call& call, net::Response& response) {
+  if (!accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip")) return false;
+  const auto made = object_infos.made(call.participant);
+  if (!made) return false;
+  if (!begin_object_info(call.request, true, made->etag, response))
+    response.body = net::SharedBody(made->body);
+  return true;
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_object_info_class(Call& call) {

@@ -70,10 +70,10 @@ awaitable<net::Response> ParticipantFace::Impl::get_index(Call& call) {
   co_return response;
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_user_css(Call&) {
+net::Response ParticipantFace::Impl::get_user_css(const Call&) {
   net::Response response(200, "text/css; charset=utf-8", std::string(kUserCss));
   response.headers.add("Cache-Control", "public, max-age=3600");
-  co_return response;
+  return response;
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_own_extension(Call& call) {

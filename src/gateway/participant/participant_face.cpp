@@ -79,20 +79,34 @@ void ParticipantFace::Impl::add_routes() {
     auto call = [this, handler](Call& c) { return (this->*handler)(c); };
     router.add(method, pattern, std::move(call), forms);
   };
+  // Answers that need no waiting: the same function serves both ways.
+  const auto on_quick = [this](std::string_view pattern, net::Response (Impl::*handler)(const Call&),
+                               Forms forms = Forms::both) {
+    auto call = [this, handler](Call& c) -> awaitable<net::Response> { co_return (this->*handler)(c); };
+    auto quick = [this, handler](Call& c, net::Response& response) {
+      response = (this->*handler)(c);
+      return true;
+    };
+    router.add(net::Method::get, pattern, std::move(call), forms, std::move(quick));
+  };
   const auto fixed = [this](std::string_view pattern, std::string_view text, Forms forms = Forms::both) {
     auto answer = [text](Call&) -> awaitable<net::Response> { co_return json_response(std::string(text)); };
-    router.add(net::Method::get, pattern, std::move(answer), forms);
+    auto quick = [text](Call&, net::Response& response) {
+      response = json_response(std::string(text));
+      return true;
+    };
+    router.add(net::Method::get, pattern, std::move(answer), forms, std::move(quick));
   };
   using enum net::Method;
   on(get, "/", &Impl::get_index, Forms::bare_only);
-  on(get, "/user.css", &Impl::get_user_css, Forms::bare_only);
+  on_quick("/user.css", &Impl::get_user_css, Forms::bare_only);
   on(get, "/extensions/atelier/{}", &Impl::get_own_extension, Forms::bare_only);
   on(get, "/templates/{}", &Impl::get_template, Forms::bare_only);
   on(get, "/docs/{*}", &Impl::get_docs, Forms::bare_only);
   on(get, "/ws", &Impl::get_ws);
 
   on(post, "/prompt", &Impl::post_prompt);
-  on(get, "/prompt", &Impl::get_prompt);
+  on_quick("/prompt", &Impl::get_prompt);
   on(get, "/queue", &Impl::get_queue);
   on(post, "/queue", &Impl::post_queue);
   on(post, "/interrupt", &Impl::post_interrupt);
@@ -121,16 +135,20 @@ void ParticipantFace::Impl::add_routes() {
   on(get, "/settings/{}", &Impl::get_setting);
   on(post, "/settings/{}", &Impl::post_setting);
 
-  on(get, "/features", &Impl::get_features);
-  on(get, "/system_stats", &Impl::get_system_stats);
-  on(get, "/object_info", &Impl::get_object_info);
+  on_quick("/features", &Impl::get_features);
+  on_quick("/system_stats", &Impl::get_system_stats);
+  router.add(
+      get, "/object_info", [this](Call& call) { return get_object_info(call); }, Forms::both,
+      [this](Call& call, net::Response& response) { return quick_object_info(call, response); });
   on(get, "/object_info/{}", &Impl::get_object_info_class);
   on(get, "/embeddings", &Impl::get_embeddings);
-  on(get, "/models", &Impl::get_models);
+  on_quick("/models", &Impl::get_models);
   on(get, "/models/{}", &Impl::get_model_folder);
-  on(get, "/experiment/models", &Impl::get_experiment_models);
+  on_quick("/experiment/models", &Impl::get_experiment_models);
   on(get, "/experiment/models/{}", &Impl::get_experiment_folder);
-  on(get, "/extensions", &Impl::get_extensions);
+  on(get, "/experiment/models/preview/{}/{}/{*}", &Impl::get_model_preview);
+  on(get, "/view_metadata/{}", &Impl::get_view_metadata);
+  on_quick("/extensions", &Impl::get_extensions);
   on(get, "/assets", &Impl::get_assets, Forms::api_only);
   on(get, "/assets/{*}", &Impl::get_assets, Forms::api_only);
 
@@ -148,6 +166,23 @@ void ParticipantFace::Impl::add_routes() {
   fixed("/internal/logs/raw", R"({"entries":[],"size":{"cols":80,"rows":24}})", Forms::bare_only);
   auto nothing = [](Call&) -> awaitable<net::Response> { co_return empty_response(); };
   router.add(patch, "/internal/logs/subscribe", std::move(nothing), Forms::bare_only);
+}
+
+bool ParticipantFace::Impl::serve_quickly(Call& call, net::Response& response) {
+  if (access) {
+    if (auto refusal = access(call.request, call.participant)) {
+      response = std::move(*refusal);
+      return true;
+    }
+  }
+  Router::Match match = router.find(net::Method::get, call.path);
+  if (match.quick != nullptr) {
+    call.captures = std::move(match.captures);
+    return (*match.quick)(call, response);
+  }
+  if (match.handler != nullptr || !match.allow.empty()) return false;
+  const std::string_view path = call.path.substr(1);
+  return path.find('%') == std::string_view::npos && frontend.serve_from_memory(call.request, path, response);
 }
 
 awaitable<net::Response> ParticipantFace::Impl::serve(Call& call) {
@@ -196,6 +231,18 @@ awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
   co_return co_await impl_->serve(call);
 }
 
+bool ParticipantFace::answers_quickly(net::Request& request, net::Response& response) {
+  std::string_view path = request.path();
+  const auto number = parse_canonical(take_participant(path), impl_->options.num_users);
+  return number && !path.empty() && seat_answers_quickly(request, ParticipantId{*number}, path, response);
+}
+
+bool ParticipantFace::seat_answers_quickly(net::Request& request, ParticipantId participant,
+                                           std::string_view path, net::Response& response) {
+  Call call{request, participant, path, {}};
+  return impl_->serve_quickly(call, response);
+}
+
 awaitable<net::Response> ParticipantFace::handle_seat(net::Request& request, ParticipantId participant) {
   Call call{request, participant, request.path(), {}};
   co_return co_await impl_->serve(call);
@@ -204,7 +251,7 @@ awaitable<net::Response> ParticipantFace::handle_seat(net::Request& request, Par
 awaitable<net::Response> ParticipantFace::handle_escaped(net::Request& request) {
   const std::string_view path = request.path();
   if (request.method != net::Method::get) co_return not_found();
-  if (path == "/api/view") {
+  if (path == "/api/view" || path.starts_with("/api/experiment/models/preview/")) {
     // Whose it is says the page that asked; it is served as that participant's own request would be.
     const auto referer = net::parse_url(request.headers.get("Referer"));
     if (!referer || !net::equal_without_case(referer->authority(), request.host)) co_return not_found();

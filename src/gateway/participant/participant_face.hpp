@@ -52,6 +52,11 @@ class ParticipantFace final : public workshop::EffectSink {
   /// Everybody may act as everybody until it is set.
   void set_access(AccessCheck access);
 
+  /// A GET under /user/ that needs no waiting (net::QuickHandler).
+  [[nodiscard]] bool answers_quickly(net::Request& request, net::Response& response);
+  /// The same for `path`, which stands below the participant's prefix.
+  [[nodiscard]] bool seat_answers_quickly(net::Request& request, ParticipantId participant,
+                                          std::string_view path, net::Response& response);
   /// Everything under /user/.
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
   /// Everything at an address of its own of a participant: the same routes without the prefix.

@@ -303,8 +303,8 @@ std::uint64_t ParticipantFace::Impl::remaining(ParticipantId participant) const 
   return std::uint64_t{counts.waiting} + counts.leased + counts.running;
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_prompt(Call& call) {
-  co_return json_response(comfy::prompt_info(remaining(call.participant)));
+net::Response ParticipantFace::Impl::get_prompt(const Call& call) {
+  return json_response(comfy::prompt_info(remaining(call.participant)));
 }
 
 }  // namespace atelier::gateway

@@ -39,8 +39,9 @@ std::optional<std::vector<std::string>> match(const std::vector<std::string>& pa
 
 }  // namespace
 
-void Router::add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms) {
-  Route route{method, {}, std::move(handler), forms};
+void Router::add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms,
+                 QuickRoute quick) {
+  Route route{method, {}, std::move(handler), std::move(quick), forms};
   for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
   routes_[route.segments.front()].push_back(std::move(route));
 }
@@ -58,6 +59,7 @@ Router::Match Router::find(net::Method method, std::string_view raw_path) const 
     if (!captures) continue;
     if (route.method == method) {
       result.handler = &route.handler;
+      result.quick = route.quick ? &route.quick : nullptr;
       result.captures = std::move(*captures);
       result.allow.clear();
       return result;

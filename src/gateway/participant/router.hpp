@@ -22,6 +22,8 @@ struct Call {
   std::vector<std::string> captures;  // of the pattern's {}, decoded once
 };
 using RouteHandler = std::function<awaitable<net::Response>(Call&)>;
+/// The same where it needs no waiting: false leaves the call to the RouteHandler.
+using QuickRoute = std::function<bool(Call&, net::Response&)>;
 
 class Router {
  public:
@@ -30,10 +32,12 @@ class Router {
 
   /// `pattern`: "/api/jobs/{}/cancel" is written "/jobs/{}/cancel" with Forms::api_only. A last segment "{*}"
   /// takes the whole raw rest.
-  void add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms = Forms::both);
+  void add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms = Forms::both,
+           QuickRoute quick = {});
 
   struct Match {
     const RouteHandler* handler = nullptr;
+    const QuickRoute* quick = nullptr;  // null if it has none
     std::vector<std::string> captures;
     std::string allow;  // with no handler: the methods that the path has; empty = no such path
   };
@@ -44,6 +48,7 @@ class Router {
     net::Method method;
     std::vector<std::string> segments;
     RouteHandler handler;
+    QuickRoute quick;
     Forms forms;
   };
   std::map<std::string, std::vector<Route>, std::less<>> routes_;  // by first segment

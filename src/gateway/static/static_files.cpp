@@ -10,7 +10,6 @@
 #include <filesystem>
 
 #include "base/log.hpp"
-#include "net/range.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -22,6 +21,20 @@ std::string_view cache_control(std::string_view path) {
   const std::string_view type = net::content_type_of(path);
   if (type.starts_with("image/") || type.starts_with("font/")) return "public, max-age=86400";
   return "no-cache";
+}
+
+int open_file(const std::string& name) { return ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW); }
+
+Result<std::string> read_file(const std::string& name, std::size_t size) {
+  const net::OwnedFd fd(open_file(name));
+  if (!fd) return std::unexpected(errno_error(errno, "open " + name));
+  std::string bytes(size, '\0');
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t got = ::pread(fd.get(), bytes.data() + done, size - done, static_cast<off_t>(done));
+    if (got <= 0) return fail(Errc::io, name + " is shorter than it was");
+    done += static_cast<std::size_t>(got);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -119,33 +132,70 @@ const StaticFiles::Form& StaticFiles::choose(const Entry& entry, const net::Head
   return entry.plain;
 }
 
-awaitable<std::optional<net::Response>> StaticFiles::serve(const net::Request& request,
-                                                           std::string path) const {
+awaitable<Result<std::shared_ptr<const std::string>>> StaticFiles::bytes_of(const std::string& name,
+                                                                            std::size_t size) {
+  if (auto known = kept_.find(name)) co_return known;
+  auto read = [path = folder_ + "/" + name, size] { return read_file(path, size); };
+  ATELIER_CO_TRY(auto bytes, co_await run_blocking(runtime_.file_pool(), std::move(read)));
+  auto shared = std::make_shared<const std::string>(std::move(bytes));
+  kept_.put(name, shared, shared->size() + 128);
+  co_return shared;
+}
+
+bool StaticFiles::begin(const net::Request& request, const Form& form, std::int64_t modified,
+                        net::Response& response, net::ByteRange& range) {
+  response.status = 200;
+  response.shared_headers = form.headers;
+  if (net::is_not_modified(request.headers, form.etag, modified)) {
+    response.status = 304;
+    return true;
+  }
+  const auto decision = net::decide_range(request.headers, form.size, form.etag, modified);
+  range = decision.range;
+  if (decision.kind != net::RangeDecision::Kind::whole) {
+    response.status = decision.kind == net::RangeDecision::Kind::partial ? 206 : 416;
+    response.headers.add("Content-Range", net::content_range(decision, form.size));
+    if (response.status == 416) return true;
+  }
+  if (request.is_head) response.headers.add("Content-Length", fmt::format("{}", range.length));
+  return request.is_head;
+}
+
+bool StaticFiles::serve_from_memory(const net::Request& request, std::string_view path,
+                                    net::Response& response) {
+  const auto found = files_.find(path);
+  if (found == files_.end()) return false;
+  const Form& form = choose(found->second, request.headers);
+  net::ByteRange range;
+  if (begin(request, form, found->second.modified, response, range)) return true;
+  auto bytes = form.size <= kKeptFileBytesMax ? kept_.find(std::string(path) + form.suffix) : nullptr;
+  if (bytes == nullptr) {
+    response = net::Response();
+    return false;
+  }
+  response.body = net::SharedBody(std::move(bytes), static_cast<std::size_t>(range.first),
+                                  static_cast<std::size_t>(range.length));
+  return true;
+}
+
+awaitable<std::optional<net::Response>> StaticFiles::serve(const net::Request& request, std::string path) {
   const auto found = files_.find(path);
   if (found == files_.end()) co_return std::nullopt;
   const Form& form = choose(found->second, request.headers);
-  net::Response response(200);
-  response.shared_headers = form.headers;
-  if (net::is_not_modified(request.headers, form.etag, found->second.modified)) {
-    response.status = 304;
+  net::Response response;
+  net::ByteRange range;
+  if (begin(request, form, found->second.modified, response, range)) co_return response;
+  if (form.size <= kKeptFileBytesMax) {
+    auto bytes = co_await bytes_of(path + form.suffix, static_cast<std::size_t>(form.size));
+    if (!bytes) co_return net::Response::text(404, "This file is not here any more.\n");
+    response.body = net::SharedBody(std::move(*bytes), static_cast<std::size_t>(range.first),
+                                    static_cast<std::size_t>(range.length));
     co_return response;
   }
-  const auto range = net::decide_range(request.headers, form.size, form.etag, found->second.modified);
-  if (range.kind != net::RangeDecision::Kind::whole) {
-    response.status = range.kind == net::RangeDecision::Kind::partial ? 206 : 416;
-    response.headers.add("Content-Range", net::content_range(range, form.size));
-    if (response.status == 416) co_return response;
-  }
-  if (request.is_head) {
-    response.headers.add("Content-Length", fmt::format("{}", range.range.length));
-    co_return response;
-  }
-  auto open = [name = folder_ + "/" + path + form.suffix] {
-    return ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  };
+  auto open = [name = folder_ + "/" + path + form.suffix] { return open_file(name); };
   net::OwnedFd fd(co_await run_blocking(runtime_.file_pool(), std::move(open)));
   if (!fd) co_return net::Response::text(404, "This file is not here any more.\n");
-  response.body = net::FileBody(std::move(fd), range.range.first, range.range.length);
+  response.body = net::FileBody(std::move(fd), range.first, range.length);
   co_return response;
 }
 

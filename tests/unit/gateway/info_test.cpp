@@ -207,6 +207,40 @@ TEST_CASE("models are those of the library, by folder") {
   CHECK(folders.body.find(rig.folder.path()) == std::string::npos);
 }
 
+TEST_CASE("a model's metadata is read from the head of its file, and of what has none there is none") {
+  Rig rig;
+  const auto put = [&rig](const std::string& name, std::uint64_t length, const std::string& header) {
+    std::string bytes;
+    for (int i = 0; i < 8; ++i) bytes += static_cast<char>(length >> (8 * i) & 0xFF);
+    files::write_text(rig.folder / ("data/library/loras/" + name), bytes + header + "tensors");
+  };
+  const std::string header = R"({"__metadata__":{"ss_tag":"x"},"t":{"dtype":"F16"}})";
+  put("a.safetensors", header.size(), header);
+  put("sub/b.safetensors", header.size(), header);
+  put("none.safetensors", 2, "{}");
+  put("long.safetensors", std::uint64_t{1} << 40, header);
+  put("broken.safetensors", 5, "{nope");
+  put("pickle.ckpt", header.size(), header);
+  files::write_text(rig.folder / "data/library/loras/short.safetensors", "abc");
+  files::write_text(rig.folder / "data/secret.safetensors", "abc");
+  const auto ask = [&rig](const std::string& name) {
+    return rig.get("/user/7/api/view_metadata/loras?filename=" + name);
+  };
+  CHECK(ask("a.safetensors").body == R"({"ss_tag":"x"})");
+  CHECK(ask("sub%2Fb.safetensors").body == R"({"ss_tag":"x"})");
+  for (const char* name : {"none.safetensors", "long.safetensors", "broken.safetensors", "pickle.ckpt",
+                           "short.safetensors", "nowhere.safetensors", "", "..%2F..%2Fsecret.safetensors"}) {
+    CAPTURE(name);
+    CHECK(ask(name).status == 404);
+    CHECK(ask(name).body.empty());
+  }
+  CHECK(rig.get("/user/7/view_metadata/nonsense?filename=a.safetensors").status == 404);
+  CHECK(rig.get("/user/7/view_metadata/loras").status == 404);
+  CHECK(rig.get("/user/7/experiment/models/preview/loras/0/a.safetensors").status == 404);  // no picture
+  CHECK(rig.get("/user/7/experiment/models/preview/loras/1/a.safetensors").status == 400);
+  CHECK(rig.get("/user/7/experiment/models/preview/loras/0/..%2F..%2Fsecret.safetensors").status == 403);
+}
+
 TEST_CASE("what there is nothing of has ComfyUI's empty form") {
   Rig rig;
   CHECK(rig.get("/user/7/api/users").body == R"({"storage":"server","migrated":true})");

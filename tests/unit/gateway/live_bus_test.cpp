@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "gateway/participant/byte_lru.hpp"
+#include "gateway/byte_lru.hpp"
 
 namespace atelier::gateway {
 namespace {
