@@ -24,21 +24,6 @@ std::unexpected<Error> bad(std::string why) {
   return fail(Errc::bad_request, "bad form data: " + std::move(why));
 }
 
-/// Browsers write a quote, CR and LF in a name as %22, %0D, %0A (WHATWG HTML, multipart/form-data).
-std::string unescaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::string_view three = text.substr(i, 3);
-    const char replaced = three == "%22"                     ? '"'
-                          : three == "%0D" || three == "%0d" ? '\r'
-                          : three == "%0A" || three == "%0a" ? '\n'
-                                                             : '\0';
-    if (replaced != '\0') i += 2;
-    out.push_back(replaced != '\0' ? replaced : text[i]);
-  }
-  return out;
-}
-
 struct Parameter {
   std::string name;  // lower case
   std::string value;
@@ -88,10 +73,10 @@ Result<void> read_disposition(std::string_view value, PartHead& head) {
   bool named = false;
   for (const Parameter& parameter : list) {
     if (parameter.name == "name") {
-      head.name = unescaped(parameter.value);
+      head.name = parameter.value;
       named = true;
     } else if (parameter.name == "filename") {
-      head.filename = unescaped(parameter.value);
+      head.filename = parameter.value;
     } else if (parameter.name == "filename*" || parameter.name == "name*") {
       return bad("extended parameters (filename*=) are not allowed in form data (RFC 7578 4.2)");
     }

@@ -28,7 +28,7 @@ struct MultipartLimits {
 struct PartHead {
   std::string name;
   std::optional<std::string>
-      filename;              // as sent (WHATWG escapes %22 %0D %0A undone); may hold any path tricks
+      filename;              // as sent; a quote that a browser wrote as %22 stays so, as in ComfyUI
   std::string content_type;  // "" if absent
 };
 

@@ -64,9 +64,9 @@ Router::Match Router::find(net::Method method, std::string_view raw_path) const 
       result.allow.clear();
       return result;
     }
-    if (!result.allow.empty()) result.allow += ", ";
+    if (!result.allow.empty()) result.allow += ",";
     result.allow += net::to_string(route.method);
-    if (route.method == net::Method::get) result.allow += ", HEAD";
+    if (route.method == net::Method::get) result.allow += ",HEAD";  // as ComfyUI writes it
   }
   return result;
 }

@@ -120,6 +120,7 @@ awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKi
   request.type = *type;
   request.subfolder = std::move(form.subfolder);
   request.name = std::move(form.filename);
+  const std::string told_subfolder = request.subfolder;  // as it came, with its slash
   const bool replace = form.overwrite == "true" || form.overwrite == "1";
   request.overwrite = replace ? files::Replace::yes : files::Replace::no;
   auto finish = [&form] { return form.file->finish(files::FileMode::read_only); };
@@ -141,7 +142,7 @@ awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKi
   if (!stored) co_return upload_refusal(stored.error());
   if (stored->written) reserved->settle(stored->content.size, 1);
   if (stored->replaced_bytes) files.quota().give_back(call.participant, *stored->replaced_bytes, 1);
-  co_return json_response(told(stored->name, stored->subfolder, stored->type));
+  co_return json_response(told(stored->name, told_subfolder, stored->type));
 }
 
 awaitable<Result<std::optional<files::TempFile>>> ParticipantFace::Impl::apply_mask(

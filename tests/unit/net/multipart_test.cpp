@@ -49,7 +49,7 @@ TEST_CASE("a form is parsed alike for every size of the pieces it comes in") {
   // ... and without it taken.
   std::string good = body;
   good.replace(good.find("--Bx"), 4, "--Ax");
-  const std::string expected = "image|a\"b.png|image/png|x\r\n--Ax\r\n\r\n-\r\r\n--;empty|-||;a\"b|-||last;";
+  const std::string expected = "image|a%22b.png|image/png|x\r\n--Ax\r\n\r\n-\r\r\n--;empty|-||;a\"b|-||last;";
   for (std::size_t step = 1; step <= good.size(); ++step) {
     CAPTURE(step);
     CHECK(parse(good, step) == expected);

@@ -5,11 +5,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 
-const kWidth = 384
-const kHeight = 256
-// Every boot of an editor with the sample loads the picture twice: it must be small. Colours in steps of 3
+const kWidth = 288
+const kHeight = 192
+// Every boot of an editor with the sample loads the picture up to three times: it must be small. Colours in steps of 4
 // take half the bytes, and nobody sees it.
-const kStep = 3
+const kStep = 4
+const kScale = 768 / kWidth // the scene below is 768 wide
 type Color = readonly [number, number, number]
 
 const mix = (a: Color, b: Color, share: number): Color => {
@@ -46,7 +47,7 @@ function pixel(x: number, y: number): Color {
 // PNG rows with filter 2 (difference to the row above): smooth gradients become runs of small numbers.
 const rows = Buffer.alloc(kHeight * (kWidth * 3 + 1))
 const line = (y: number): number[] =>
-  Array.from({ length: kWidth }, (_, x) => pixel(2 * x, 2 * y)).flat()
+  Array.from({ length: kWidth }, (_, x) => pixel(kScale * x, kScale * y)).flat()
     .map((value) => Math.round(value / kStep) * kStep)
 let above: readonly number[] = new Array<number>(kWidth * 3).fill(0)
 for (let y = 0; y < kHeight; ++y) {
