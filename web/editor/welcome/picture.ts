@@ -7,8 +7,8 @@ import { crc32, deflateSync } from 'node:zlib'
 
 const kWidth = 288
 const kHeight = 192
-// Every boot of an editor with the sample loads the picture up to three times: it must be small. Colours in steps of 4
-// take half the bytes, and nobody sees it.
+// Every boot of an editor with the sample loads the picture up to three times: it must be small. Colours in
+// steps of 4 take half the bytes, and nobody sees it.
 const kStep = 4
 const kScale = 768 / kWidth // the scene below is 768 wide
 type Color = readonly [number, number, number]
@@ -48,7 +48,7 @@ function pixel(x: number, y: number): Color {
 const rows = Buffer.alloc(kHeight * (kWidth * 3 + 1))
 const line = (y: number): number[] =>
   Array.from({ length: kWidth }, (_, x) => pixel(kScale * x, kScale * y)).flat()
-    .map((value) => Math.round(value / kStep) * kStep)
+    .map((value) => Math.min(255, Math.round(value / kStep) * kStep))
 let above: readonly number[] = new Array<number>(kWidth * 3).fill(0)
 for (let y = 0; y < kHeight; ++y) {
   const now = line(y)
