@@ -141,7 +141,7 @@ struct ParticipantFace::Impl {
   net::Response get_extensions(const Call& call);
   awaitable<net::Response> get_view_metadata(Call& call);
   awaitable<net::Response> get_model_preview(Call& call);
-  awaitable<net::Response> get_assets(Call& call);
+  awaitable<net::Response> refuse_assets(Call& call);
   awaitable<net::Response> get_object_info(Call& call);
   bool quick_object_info(const Call& call, net::Response& response);
   awaitable<net::Response> get_object_info_class(Call& call);

@@ -77,7 +77,7 @@ net::Response ParticipantFace::Impl::get_extensions(const Call&) {
   return json_response(comfy::quote_json_list(paths));
 }
 
-awaitable<net::Response> ParticipantFace::Impl::get_assets(Call&) {
+awaitable<net::Response> ParticipantFace::Impl::refuse_assets(Call&) {
   co_return net::Response::json(
       503, R"({"error":{"code":"SERVICE_DISABLED","message":"The asset system is off.","details":{}}})");
 }

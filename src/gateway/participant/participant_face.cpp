@@ -149,8 +149,11 @@ void ParticipantFace::Impl::add_routes() {
   on(get, "/experiment/models/preview/{}/{}/{*}", &Impl::get_model_preview);
   on(get, "/view_metadata/{}", &Impl::get_view_metadata);
   on_quick("/extensions", &Impl::get_extensions);
-  on(get, "/assets", &Impl::get_assets, Forms::api_only);
-  on(get, "/assets/{*}", &Impl::get_assets, Forms::api_only);
+  for (const net::Method method : {get, post, put, delete_}) {
+    for (const std::string_view pattern : {"/assets", "/assets/{*}", "/tags", "/tags/{*}"}) {
+      on(method, pattern, &Impl::refuse_assets, Forms::api_only);
+    }
+  }
 
   // The shape of a ComfyUI with one user: the key "users" would send the front end to a log-in page (CI D6).
   fixed("/users", R"({"storage":"server","migrated":true})");

@@ -164,6 +164,10 @@ TEST_CASE("features tell the limit of an upload and that there is no asset syste
   CHECK(flags.at("assets") == false);
   CHECK(rig.get("/user/7/api/assets").status == 503);
   CHECK(rig.get("/user/7/api/assets/a/b").status == 503);
+  CHECK(rig.get("/user/7/api/tags").status == 503);
+  CHECK(rig.post("/user/7/api/assets", "{}").status == 503);
+  CHECK(rig.send(net::Method::delete_, "/user/7/api/assets/a/tags").status == 503);
+  CHECK(rig.get("/user/7/assets/a").status == 404);  // only below /api
 }
 
 TEST_CASE("the system's devices are the connected workers' own") {
