@@ -9,7 +9,7 @@ import { artefacts, Server } from './server.ts'
 
 const kFirstBytesMax = 6_000_000
 const kSecondBytesMax = 100_000
-const kSecondRequestsMax = 30 // that are answered neither by the browser's cache nor by 304
+const kSecondRequestsMax = 30 // that reach a handler: no 304, and no file, which the server has in memory
 
 let server: Server
 let browser: Browser
@@ -35,26 +35,28 @@ interface Boot { bytes: number; requests: number; answered: string[] }
 async function watch(page: Page): Promise<() => Boot> {
   const session = await page.context().newCDPSession(page)
   await session.send('Network.enable')
-  let boot: Boot = { bytes: 0, requests: 0, answered: [] }
   const paths = new Map<string, string>()
+  const statuses = new Map<string, number>() // as they came over the wire, also 304
+  const sizes = new Map<string, number>()
   const cached = new Set<string>()
   session.on('Network.requestWillBeSent', (event) => {
     if (event.request.url.startsWith('http')) paths.set(event.requestId, new URL(event.request.url).pathname)
   })
   session.on('Network.requestServedFromCache', (event) => cached.add(event.requestId))
-  session.on('Network.responseReceived', (event) => {
-    const path = paths.get(event.requestId)
-    if (path === undefined || event.response.fromDiskCache || cached.has(event.requestId)) return
-    ++boot.requests
-    if (event.response.status !== 304) boot.answered.push(path)
-  })
-  session.on('Network.loadingFinished', (event) => {
-    if (paths.has(event.requestId) && !cached.has(event.requestId)) boot.bytes += event.encodedDataLength
-  })
+  // Comes before or after the others; without it nothing came over the wire.
+  session.on('Network.responseReceivedExtraInfo', (event) => statuses.set(event.requestId, event.statusCode))
+  session.on('Network.loadingFinished', (event) => sizes.set(event.requestId, event.encodedDataLength))
   return () => {
-    const seen = boot
-    boot = { bytes: 0, requests: 0, answered: [] }
-    return seen
+    const boot: Boot = { bytes: 0, requests: 0, answered: [] }
+    for (const [id, path] of paths) {
+      if (cached.has(id) || !statuses.has(id)) continue
+      ++boot.requests
+      boot.bytes += sizes.get(id) ?? 0
+      const isFile = !path.includes('/api/') && !path.endsWith('/')
+      if (statuses.get(id) !== 304 && !isFile) boot.answered.push(path)
+    }
+    for (const seen of [paths, statuses, sizes, cached]) seen.clear()
+    return boot
   }
 }
 

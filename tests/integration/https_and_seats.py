@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """HTTPS with a worker that joins over it, and each seat at a port of its own: the whole interface of ComfyUI
 is there on both; tokens open one seat; what is wrong with certificates and ports is said."""

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The easily missed points of ComfyUI's interface, G1 to G45 of its reference, one function each, against the
 built server with a worker.

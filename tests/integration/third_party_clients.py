@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Clients that people use already run a real workflow against a participant: ComfyScript below the path
 prefix, comfy-api-simplified (which takes no prefix) at the seat's own port with its token as password, and a

@@ -42,7 +42,8 @@ TEST_CASE("the server is open to other machines only when that is asked for") {
   CHECK(read_file("LISTEN=0.0.0.0\nACCESS=open\n").mistakes.empty());
   REQUIRE(read_file("LISTEN=0.0.0.0\n").mistakes.size() == 1);
   CHECK(read_file("LISTEN=0.0.0.0\n").mistakes[0] ==
-        "LISTEN: whoever reaches 0.0.0.0 could use any seat; set ACCESS=open if that is meant");
+        "LISTEN: whoever reaches 0.0.0.0 could use any seat; set ACCESS=token, or ACCESS=open if that is "
+        "meant");
   CHECK(read_file("ACCESS=code\n").mistakes.size() == 1);
 }
 
