@@ -10,7 +10,8 @@
 namespace atelier::image {
 
 /// The first frame of `original` with the alpha of `mask` (opaque if that has none) instead of its own, as
-/// PNG with the original's text chunks. Errors: bad_request (not of one size), and as decode_first.
+/// PNG with the original's text chunks. Errors: bad_request (not of one size: ComfyUI fails there, too), and
+/// as decode_first.
 [[nodiscard]] Result<std::string> with_alpha_of(std::string_view original, std::string_view mask);
 
 }  // namespace atelier::image

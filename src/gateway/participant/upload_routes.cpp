@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-
 #include <optional>
+#include <utility>
 
 #include "comfy/json.hpp"
+#include "files/safe_path.hpp"
 #include "gateway/participant/face_impl.hpp"
 #include "net/multipart.hpp"
 
@@ -73,20 +74,36 @@ std::string told(std::string_view name, std::string_view subfolder, files::Folde
                      comfy::quote_json(subfolder), files::to_string(type));
 }
 
-/// The picture that a mask is for: {"filename", "subfolder"?, "type"?}. Error bad_request.
-Result<files::ViewRequest> original_of(std::string_view original_ref) {
+/// The picture that a mask is for.
+struct Original {
+  std::string path;  // with its annotation, if it has one: "sub/x.png [input]"
+  files::FolderType type = files::FolderType::output;
+};
+
+/// {"filename", "subfolder"?, "type"?}, checked in the order of ComfyUI 0.21.0 (server.py, upload_mask).
+/// Errors: bad_request; forbidden for a subfolder that leads out of its folder.
+Result<Original> original_of(std::string_view original_ref) {
+  if (original_ref.empty())
+    return fail(Errc::bad_request, "original_ref is missing: which picture is meant?");
   const auto parsed = comfy::Json::parse(original_ref, {.bytes_max = 64 << 10, .depth_max = 8});
   if (!parsed || !parsed->is_object()) return fail(Errc::bad_request, "original_ref is not a JSON object.");
-  files::ViewRequest original;
-  const auto take = [&parsed](std::string_view key, std::optional<std::string>& into) {
-    const auto* value = parsed->object().if_contains(key);
-    if (value != nullptr && value->is_string()) into = std::string(std::string_view(value->get_string()));
+  const auto member = [&parsed](std::string_view key, std::string_view absent) -> std::optional<std::string> {
+    const auto* value = std::as_const(*parsed).object().if_contains(key);
+    if (value == nullptr) return std::string(absent);
+    return value->is_string() ? std::optional(std::string(std::string_view(value->get_string())))
+                              : std::nullopt;
   };
-  take("filename", original.filename);
-  take("subfolder", original.subfolder);
-  take("type", original.type);
-  if (!original.filename) return fail(Errc::bad_request, "original_ref has no filename.");
-  return original;
+  const auto filename = member("filename", ""), subfolder = member("subfolder", "");
+  const auto type_text = member("type", "output");
+  if (!filename || !subfolder || !type_text)
+    return fail(Errc::bad_request, "filename, subfolder and type of original_ref are texts.");
+  const files::AnnotatedName name = files::parse_annotated_name(*filename);
+  if (name.path.empty() || name.path.starts_with('/') || name.path.find("..") != std::string::npos)
+    return fail(Errc::bad_request, "original_ref has no usable filename.");
+  const auto type = name.type ? name.type : files::parse_folder_type(*type_text);
+  if (!type) return fail(Errc::bad_request, "The type in original_ref is none of input, output, temp.");
+  ATELIER_TRY(const std::string folder, files::check_folder(*subfolder));
+  return Original{files::join_path(folder, *filename), *type};
 }
 
 }  // namespace
@@ -127,11 +144,14 @@ awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKi
   if (auto finished = co_await files.run(std::move(finish)); !finished)
     co_return error_response(finished.error());
   if (kind == UploadKind::mask) {
+    if (!files::check_name(request.name) || !files::check_folder(request.subfolder))
+      co_return empty_response(400);
     auto masked = co_await apply_mask(call.participant, form.original_ref, *form.file);
-    if (!masked) co_return upload_refusal(masked.error());
+    if (!masked) co_return error_response(masked.error());
     // ComfyUI says the name also where there is no such picture and nothing is written (CI G32).
     if (!*masked) co_return json_response(told(request.name, request.subfolder, request.type));
     form.file = std::move(**masked);
+    reserved->release();  // of the mask, which is not kept
     reserved = co_await files.reserve(call.participant, form.file->size(), 1);
     if (!reserved) co_return error_response(reserved.error());
   }
@@ -147,21 +167,22 @@ awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKi
 
 awaitable<Result<std::optional<files::TempFile>>> ParticipantFace::Impl::apply_mask(
     ParticipantId participant, std::string original_ref, const files::TempFile& mask) {
-  ATELIER_CO_TRY(const files::ViewRequest wanted, original_of(original_ref));
+  ATELIER_CO_TRY(const Original wanted, original_of(original_ref));
   auto open = [this, participant, &wanted] {
-    return files.participants().open_for_view(participant, wanted);
+    return files.participants().open_annotated(participant, wanted.path, wanted.type);
   };
   auto original = co_await files.run(std::move(open));
   if (!original) {
     if (original.error().code == Errc::not_found) co_return std::optional<files::TempFile>();
     co_return std::unexpected(original.error());
   }
-  ATELIER_CO_TRY(auto opened, mask.open());
+  if (!pictures.available()) co_return fail(Errc::unsupported, "This server has no image process for masks.");
+  auto reopen = [&mask] { return mask.open(); };
+  ATELIER_CO_TRY(auto opened, co_await files.run(std::move(reopen)));
   auto picture = co_await pictures.masked(std::move(original->opened.file), std::move(opened));
   if (!picture) {
-    const Errc code = picture.error().code;
-    const bool broken = code == Errc::unsupported || code == Errc::too_large;
-    co_return fail(broken ? Errc::bad_request : code, picture.error().what);
+    const bool no_picture = picture.error().code == Errc::unsupported;  // the format of one of the files
+    co_return fail(no_picture ? Errc::bad_request : picture.error().code, picture.error().what);
   }
   auto write = [this, &picture]() -> Result<files::TempFile> {
     ATELIER_TRY(auto file, files.participants().create_upload(picture->size()));

@@ -130,7 +130,7 @@ JobId Rig::submit(int participant, std::string_view prompt_id, std::string_view 
 }
 
 Reply Rig::upload(int participant, std::string_view name, std::string_view bytes,
-                  const std::vector<std::pair<std::string, std::string>>& fields) {
+                  const std::vector<std::pair<std::string, std::string>>& fields, std::string_view route) {
   std::string body;
   for (const auto& [field, value] : fields) {
     body += fmt::format("--XX\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n{}\r\n", field, value);
@@ -138,7 +138,7 @@ Reply Rig::upload(int participant, std::string_view name, std::string_view bytes
   body += fmt::format(
       "--XX\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{}\"\r\n\r\n{}\r\n--XX--\r\n", name,
       bytes);
-  return post(fmt::format("/user/{}/upload/image", participant), std::move(body),
+  return post(fmt::format("/user/{}{}", participant, route), std::move(body),
               {{"Content-Type", "multipart/form-data; boundary=XX"}});
 }
 

@@ -70,9 +70,10 @@ class Rig {
   /// Posts a prompt that must be accepted.
   JobId submit(int participant, std::string_view prompt_id, std::string_view client_id = "",
                std::string_view more = "");
-  /// POST /upload/image of one file.
+  /// POST /upload/image (or another route) of one file.
   Reply upload(int participant, std::string_view name, std::string_view bytes,
-               const std::vector<std::pair<std::string, std::string>>& fields = {});
+               const std::vector<std::pair<std::string, std::string>>& fields = {},
+               std::string_view route = "/upload/image");
 
   // -- the worker
   /// Joins with one slot that can run everything in kObjectInfo; waiting jobs are granted at once.
