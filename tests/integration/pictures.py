@@ -72,6 +72,32 @@ def view(workshop, name):
         return error.code, None
 
 
+def previews(workshop):
+    """The picture beside a model, as WebP; also where the page that asks is known by its address only."""
+    folder = os.path.join(workshop.data, 'library/loras/sub')
+    os.makedirs(folder)
+    with open(os.path.join(folder, 'cat.preview.png'), 'wb') as file:
+        file.write(png(2, 1, bytes(7)))
+    with open(os.path.join(folder, 'dog.png'), 'wb') as file:
+        file.write(b'no picture')
+
+    def get(path, **headers):
+        request = urllib.request.Request(workshop.url + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read()
+
+    path = '/api/experiment/models/preview/loras/0/sub%2Fcat.safetensors'
+    status, headers, picture = get('/user/1' + path)
+    assert (status, headers['Content-Type'], picture[8:12]) == (200, 'image/webp', b'WEBP'), (status, picture)
+    assert get('/user/1' + path, **{'If-None-Match': headers['ETag']})[0] == 304
+    assert get(path, Referer=workshop.url + '/user/1/')[2] == picture
+    assert get(path)[0] == 404
+    assert get('/user/1' + path.replace('cat', 'dog'))[::2] == (404, b'')
+
+
 def image_process(workshop):
     """The one child of the server."""
     with open(f'/proc/{workshop.server.child.pid}/task/{workshop.server.child.pid}/children') as file:
@@ -91,6 +117,7 @@ def test(workshops):
     assert view(workshop, 'bomb.png')[0] == 500
     assert view(workshop, 'text.png')[0] == 500
     masks(workshop)
+    previews(workshop)
     pid = image_process(workshop)
     with open(f'/proc/{pid}/environ', 'rb') as file:
         assert file.read() == b'', 'secrets of the server reach the image process'

@@ -107,6 +107,9 @@ struct ParticipantFace::Impl {
 
   // file_routes.cpp, upload_routes.cpp
   awaitable<net::Response> get_view(Call& call);
+  /// The picture in another form, or 304. Errors as PictureRenderer::render.
+  awaitable<Result<net::Response>> rendered_picture(const net::Request& request, files::File picture,
+                                                    image::RenderRequest form);
   awaitable<net::Response> rendered_view(Call& call, files::ViewedFile viewed, image::RenderRequest form);
   awaitable<net::Response> get_internal_files(Call& call);
   awaitable<net::Response> post_upload_image(Call& call);

@@ -45,19 +45,29 @@ std::optional<image::RenderRequest> wanted_form(const net::Request& request) {
 
 }  // namespace
 
-awaitable<net::Response> ParticipantFace::Impl::rendered_view(Call& call, files::ViewedFile viewed,
-                                                              image::RenderRequest form) {
-  const files::FileKey key = viewed.opened.file.stat().key;
+awaitable<Result<net::Response>> ParticipantFace::Impl::rendered_picture(const net::Request& request,
+                                                                         files::File picture,
+                                                                         image::RenderRequest form) {
+  const files::FileKey key = picture.stat().key;
   const std::string etag = fmt::format("\"{:x}-{:x}-{}-{}-{}\"", key.inode, key.modified_ns,
                                        static_cast<int>(form.form), form.quality, form.drop_alpha);
   net::Response response;
   response.headers.add("ETag", etag);
   response.headers.add("Cache-Control", "no-cache");
-  if (net::is_not_modified(call.request.headers, etag)) {
+  if (net::is_not_modified(request.headers, etag)) {
     response.status = 304;
     co_return response;
   }
-  auto rendered = co_await pictures.render(std::move(viewed.opened.file), form);
+  ATELIER_CO_TRY(auto rendered, co_await pictures.render(std::move(picture), form));
+  response.headers.add("Content-Type", image::content_type_of(form.form));
+  response.headers.add("X-Content-Type-Options", "nosniff");
+  response.body = std::move(rendered);
+  co_return response;
+}
+
+awaitable<net::Response> ParticipantFace::Impl::rendered_view(Call& call, files::ViewedFile viewed,
+                                                              image::RenderRequest form) {
+  auto rendered = co_await rendered_picture(call.request, std::move(viewed.opened.file), form);
   if (!rendered) {
     const Errc code = rendered.error().code;
     const bool broken = code == Errc::unsupported || code == Errc::bad_request || code == Errc::too_large;
@@ -65,11 +75,10 @@ awaitable<net::Response> ParticipantFace::Impl::rendered_view(Call& call, files:
     co_return broken ? net::Response::text(500, "This file is not a picture that can be shown.")
                      : error_response(rendered.error());
   }
-  response.headers.add("Content-Type", image::content_type_of(form.form));
-  response.headers.add("Content-Disposition", disposition(viewed.name, false));
-  response.headers.add("X-Content-Type-Options", "nosniff");
-  response.body = std::move(*rendered);
-  co_return response;
+  if (rendered->status == 200) {
+    rendered->headers.add("Content-Disposition", disposition(viewed.name, false));
+  }
+  co_return std::move(*rendered);
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_view(Call& call) {

@@ -1,55 +1,43 @@
 // SPDX-License-Identifier: MIT
-// What is known of a model file beside its name: its metadata and a picture of it (CI D7).
+// What is known of one model file of the library: what its header says, and the picture beside it (CI D7).
+#include <array>
 #include <boost/json.hpp>
 
-#include <algorithm>
-#include <span>
-
-#include "comfy/files.hpp"
 #include "comfy/json.hpp"
 #include "files/safe_path.hpp"
+#include "files/safetensors.hpp"
 #include "gateway/participant/face_impl.hpp"
-#include "gateway/participant/file_answer.hpp"
 
 namespace atelier::gateway {
 namespace {
 
-// As ComfyUI 0.21.0 (server.py, view_metadata): a longer header is not read for this.
-constexpr std::uint64_t kHeaderBytesMax = 1 << 20;
+// ComfyUI 0.21.0 (server.py, view_metadata): a header above that is answered as if there were none.
+constexpr std::uint64_t kHeaderBytesMax = 1u << 20;
+constexpr std::uint8_t kPreviewQuality = 80;  // Pillow's own for WebP, which ComfyUI does not change
 
-/// The `__metadata__` object of a safetensors file as JSON text. Errors: not_found if it has none, or the
-/// file is no safetensors file.
+/// The `__metadata__` object of a model's header as text. Error: whatever there is none for.
 Result<std::string> metadata_of(const files::Directory& library, const std::string& path) {
-  if (!path.ends_with(".safetensors")) return fail(Errc::not_found, "not a safetensors file");
   ATELIER_TRY(const files::File file, library.open_file(path));
-  std::array<unsigned char, 8> prefix{};
-  ATELIER_TRY(const std::size_t got, file.read_at(0, std::as_writable_bytes(std::span(prefix))));
-  std::uint64_t length = 0;
-  for (std::size_t i = prefix.size(); i-- > 0;) length = length << 8 | prefix[i];
-  if (got < prefix.size() || length > kHeaderBytesMax || length > file.size() - prefix.size())
-    return fail(Errc::not_found, "not a safetensors file, or its header is too long");
-  std::string header(static_cast<std::size_t>(length), '\0');
-  ATELIER_TRY(const std::size_t read, file.read_at(prefix.size(), std::as_writable_bytes(std::span(header))));
-  if (read < header.size()) return fail(Errc::not_found, "not a safetensors file");
-  auto parsed = comfy::Json::parse(header);
-  const auto* metadata =
-      parsed && parsed->is_object() ? parsed->object().if_contains("__metadata__") : nullptr;
-  if (metadata == nullptr) return fail(Errc::not_found, "the file has no metadata");
+  ATELIER_TRY(const std::string header, files::read_safetensors_header(file, kHeaderBytesMax));
+  ATELIER_TRY(const comfy::Json parsed,
+              comfy::Json::parse(header, {.bytes_max = kHeaderBytesMax, .depth_max = 16}));
+  const auto* metadata = parsed.object().if_contains("__metadata__");
+  if (metadata == nullptr) return fail(Errc::not_found, "the header has no metadata");
   return comfy::print_json(*metadata);
 }
 
-/// The first picture beside a model: "x.png", "x.preview.webp" beside "x.safetensors".
-Result<files::File> picture_beside(const files::Directory& library, const std::string& path) {
-  ATELIER_TRY_VOID(files::check_path(path));
-  const files::SplitPath split = files::split_path(path);
-  const std::string stem = std::string(files::split_extension(split.name).stem) + ".";
-  ATELIER_TRY(const files::Listing listing, library.list(split.folder, {}));
-  for (const files::Entry& entry : listing.entries) {
-    if (entry.kind != files::EntryKind::file || !entry.path.starts_with(stem)) continue;
-    if (files::content_kind(entry.path) != files::ContentKind::image) continue;
-    return library.open_file(files::join_path(split.folder, entry.path));
+/// "sub/cat.png" or "sub/cat.preview.png" for the model "sub/cat.safetensors". ComfyUI takes whichever its
+/// folder lists first; here the order is fixed. Error not_found.
+Result<files::File> open_preview(const files::Directory& library, const std::string& model) {
+  constexpr std::array<std::string_view, 6> kEndings = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".tiff"};
+  const files::SplitPath split = files::split_path(model);
+  const std::string stem = files::join_path(split.folder, files::split_extension(split.name).stem);
+  for (const std::string_view middle : {"", ".preview"}) {
+    for (const std::string_view ending : kEndings) {
+      if (auto file = library.open_file(stem + std::string(middle) + std::string(ending))) return file;
+    }
   }
-  return fail(Errc::not_found, "there is no picture of it");
+  return fail(Errc::not_found, "there is no picture beside the model");
 }
 
 }  // namespace
@@ -57,30 +45,37 @@ Result<files::File> picture_beside(const files::Directory& library, const std::s
 awaitable<net::Response> ParticipantFace::Impl::get_view_metadata(Call& call) {
   const std::string folder = call.captures.front();
   const std::string name = call.request.parameter("filename").value_or("");
-  if (!comfy::is_model_folder(folder) || name.empty()) co_return empty_response(404);
-  auto look = [this, path = folder + "/" + name] { return metadata_of(files.data().library(), path); };
-  auto metadata = co_await files.run(std::move(look));
-  // As ComfyUI: without a word. The front end takes the empty body for "nothing is known".
-  if (!metadata) co_return empty_response(404);
-  co_return json_response(std::move(*metadata));
+  if (!comfy::is_library_folder(folder) || !name.ends_with(".safetensors")) co_return empty_response(404);
+  auto look = [this, path = files::join_path(folder, name)] {
+    return metadata_of(files.data().library(), path);
+  };
+  auto text = co_await files.run(std::move(look));
+  if (!text) co_return empty_response(404);  // whatever the reason: the front end takes it for "none"
+  co_return json_response(std::move(*text));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_model_preview(Call& call) {
-  const std::string folder = call.captures.at(0);
-  const auto name = net::percent_decode(call.captures.at(2));
-  if (!comfy::is_library_folder(folder) || !name) co_return empty_response(404);
-  if (call.captures.at(1) != "0") co_return empty_response(400);  // each kind has one folder here
-  auto look = [this, path = folder + "/" + *name] { return picture_beside(files.data().library(), path); };
-  auto picture = co_await files.run(std::move(look));
-  if (!picture) co_return empty_response(picture.error().code == Errc::forbidden ? 403 : 404);
-  if (!pictures.available()) co_return empty_response(404);
+  const std::string folder = call.captures[0];
+  const std::string index = call.captures[1];
+  const auto name = net::percent_decode(call.captures[2]);
+  if (!comfy::is_library_folder(folder)) co_return empty_response(404);
+  if (index != "0") co_return empty_response(400);  // each kind has one folder (get_experiment_folder)
+  if (!name) co_return empty_response(404);
+  if (const auto checked = files::check_path(*name); !checked) {
+    co_return empty_response(checked.error().code == Errc::forbidden ? 403 : 404);
+  }
+  auto open = [this, path = files::join_path(folder, *name)] {
+    return open_preview(files.data().library(), path);
+  };
+  auto picture = co_await files.run(std::move(open));
+  if (!picture || !pictures.available()) co_return empty_response(404);
   image::RenderRequest form;
-  form.form = image::RenderForm::webp;
-  form.quality = 80;
-  files::ViewedFile viewed;
-  viewed.opened.file = std::move(*picture);
-  viewed.name = "preview.webp";
-  co_return co_await rendered_view(call, std::move(viewed), form);
+  form.quality = kPreviewQuality;
+  auto rendered = co_await rendered_picture(call.request, std::move(*picture), form);
+  if (rendered) co_return std::move(*rendered);
+  const Errc code = rendered.error().code;
+  const bool broken = code == Errc::unsupported || code == Errc::bad_request || code == Errc::too_large;
+  co_return broken ? empty_response(404) : error_response(rendered.error());
 }
 
 }  // namespace atelier::gateway

@@ -61,8 +61,8 @@ class ParticipantFace final : public workshop::EffectSink {
   [[nodiscard]] awaitable<net::Response> handle(net::Request& request);
   /// Everything at an address of its own of a participant: the same routes without the prefix.
   [[nodiscard]] awaitable<net::Response> handle_seat(net::Request& request, ParticipantId participant);
-  /// What leaves the prefix (CI F1): static files at the root, and /api/view resolved by the Referer. 404 for
-  /// the rest.
+  /// What leaves the prefix (CI F1): static files at the root, and /api/view and the previews of models
+  /// resolved by the Referer. 404 for the rest.
   [[nodiscard]] awaitable<net::Response> handle_escaped(net::Request& request);
 
   /// The ending event ({"type","data"} with the participant's prompt_id) to show when this epoch's end is
