@@ -2,9 +2,7 @@
 // Closed-loop load of one GET over keep-alive connections, plain or TLS. Light on purpose: bodies of plain
 // answers are dropped in the kernel (MSG_TRUNC), so that the server is what is measured.
 //   http_load PORT CONNECTIONS SECONDS plain|tls TARGET [HEADER...]  -> one JSON object. Loopback only.
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,9 +17,11 @@
 #include <string_view>
 #include <vector>
 
+#include "closed_loop.hpp"
+
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
 
 struct Connection {
   int fd = -1;
@@ -51,16 +51,11 @@ class Load {
       for (int i = 0; i < ready; ++i) step(connections_[events[static_cast<std::size_t>(i)].data.u64]);
     }
     const double took = std::chrono::duration<double>(Clock::now() - begun).count();
-    std::ranges::sort(latencies_);
-    const auto percentile = [&](double q) {
-      if (latencies_.empty()) return 0.0;
-      const auto place = static_cast<std::size_t>(q * static_cast<double>(latencies_.size()));
-      return latencies_[std::min(latencies_.size() - 1, place)];
-    };
+    latencies_.sort();
     fmt::print(
         R"({{"requests":{},"seconds":{:.3f},"status":"{}","body_bytes":{},"p50_ms":{:.3f},"p99_ms":{:.3f}}})"
         "\n",
-        latencies_.size(), took, status_, body_bytes_, percentile(0.5), percentile(0.99));
+        latencies_.count(), took, status_, body_bytes_, latencies_.quantile(0.5), latencies_.quantile(0.99));
     return 0;
   }
 
@@ -72,15 +67,8 @@ class Load {
 
   void open(std::size_t index) {
     Connection& connection = connections_[index];
-    connection.fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port_));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      give_up("cannot connect");
-    const int on = 1;
-    ::setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    connection.fd = bench::connect_loopback(port_);
+    if (connection.fd < 0) give_up("cannot connect");
     if (context_ != nullptr) {
       connection.ssl = SSL_new(context_);
       SSL_set_fd(connection.ssl, connection.fd);
@@ -136,7 +124,7 @@ class Load {
       connection.body_left -= std::min(connection.head.size() - end - 4, connection.body_left);
     }
     if (connection.body_left > 0) return;
-    latencies_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - connection.begun).count());
+    latencies_.add(connection.begun);
     connection.head.clear();
     connection.in_body = false;
     send(connection);
@@ -158,7 +146,7 @@ class Load {
   SSL_CTX* context_ = nullptr;
   int epoll_ = -1;
   std::size_t body_bytes_ = 0;
-  std::vector<double> latencies_;
+  bench::Latencies latencies_;
   std::array<char, 64 << 10> buffer_{};
 };
 

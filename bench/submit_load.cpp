@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Closed-loop load of POST /user/N/prompt: every connection sends its next prompt when the last one was
 // answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES -> one JSON object. Loopback only.
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "closed_loop.hpp"
+
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
 
 struct Connection {
   int fd = -1;
@@ -71,18 +71,12 @@ class Load {
       for (int i = 0; i < ready; ++i) step(events[static_cast<std::size_t>(i)].data.u64);
     }
     const double took = std::chrono::duration<double>(Clock::now() - begun).count();
-    std::ranges::sort(latencies_);
-    const auto percentile = [&](double q) {
-      return latencies_.empty()
-                 ? 0.0
-                 : latencies_[std::min(latencies_.size() - 1,
-                                       static_cast<std::size_t>(q * static_cast<double>(latencies_.size())))];
-    };
+    latencies_.sort();
     fmt::print(
         R"({{"prompt_bytes":{},"submits_per_second":{:.0f},"p50_ms":{:.2f},"p99_ms":{:.2f},"refused":{}}})"
         "\n",
-        graph_.size(), static_cast<double>(latencies_.size()) / took, percentile(0.5), percentile(0.99),
-        refused_);
+        graph_.size(), static_cast<double>(latencies_.count()) / took, latencies_.quantile(0.5),
+        latencies_.quantile(0.99), refused_);
     if (refused_ > 0) fmt::print(stderr, "first refusal: {}\n", first_refusal_);
     return 0;
   }
@@ -90,17 +84,11 @@ class Load {
  private:
   void open(std::size_t index) {
     Connection& connection = connections_[index];
-    connection.fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port_));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    connection.fd = bench::connect_loopback(port_);
+    if (connection.fd < 0) {
       fmt::print(stderr, "cannot connect to port {}\n", port_);
       std::exit(1);
     }
-    const int on = 1;
-    ::setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = index;
@@ -144,8 +132,7 @@ class Load {
     }
     if (connection.in.size() < head + 4 + length) return;
     if (connection.in.starts_with("HTTP/1.1 200")) {
-      latencies_.push_back(
-          std::chrono::duration<double, std::milli>(Clock::now() - connection.begun).count());
+      latencies_.add(connection.begun);
     } else {
       if (refused_++ == 0) first_refusal_ = connection.in.substr(0, 400);
     }
@@ -159,7 +146,7 @@ class Load {
   int epoll_ = -1;
   std::uint64_t counter_ = 0, refused_ = 0;
   std::string first_refusal_;
-  std::vector<double> latencies_;
+  bench::Latencies latencies_;
 };
 
 }  // namespace

@@ -90,10 +90,10 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   } else {
     mistakes.push_back(token.error().what);
   }
-  if (auto tls = net::TlsContext::client(given.ca_file)) {
-    options.tls = std::move(*tls);
-  } else {
-    mistakes.push_back("--ca-file: " + tls.error().what);
+  if (!given.ca_file.empty()) {
+    auto tls = net::TlsContext::client(given.ca_file);
+    if (!tls) mistakes.push_back("--ca-file: " + tls.error().what);
+    if (tls) options.tls = std::move(*tls);
   }
   options.name = given.name.empty() ? host_name() : given.name;
   if (!is_worker_name(options.name))

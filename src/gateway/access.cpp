@@ -7,16 +7,6 @@
 namespace atelier::gateway {
 namespace {
 
-std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) {
-    const std::size_t end = host.find(']');
-    if (end == std::string_view::npos) return host;
-    const std::string_view rest = host.substr(end + 1);
-    return rest.empty() || rest.starts_with(':') ? host.substr(0, end + 1) : host;
-  }
-  return host.substr(0, host.rfind(':'));
-}
-
 bool is_ip_literal(std::string_view host) {
   if (host.starts_with('[')) {
     return host.size() > 3 && host.ends_with(']') &&
@@ -47,6 +37,16 @@ bool is_below(std::string_view name, std::string_view domain) {
 
 }  // namespace
 
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    if (end == std::string_view::npos) return host;
+    const std::string_view rest = host.substr(end + 1);
+    return rest.empty() || rest.starts_with(':') ? host.substr(0, end + 1) : host;
+  }
+  return host.substr(0, host.rfind(':'));
+}
+
 bool host_accepted(std::string_view host, std::string_view domain) {
   const std::string_view name = without_port(host);
   if (name.empty()) return false;
@@ -69,6 +69,14 @@ bool origin_accepted(const net::Request& request) {
   const std::size_t scheme = origin->find("://");
   if (scheme == std::string_view::npos) return false;  // "null" and nonsense
   return net::equal_without_case(origin->substr(scheme + 3), request.host);
+}
+
+std::string_view take_participant(std::string_view& path) {
+  path.remove_prefix(kUserRoot.size());
+  const std::size_t slash = path.find('/');
+  const std::string_view number = path.substr(0, slash);
+  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash);
+  return number;
 }
 
 std::optional<std::uint64_t> parse_canonical(std::string_view text, std::uint64_t max) {

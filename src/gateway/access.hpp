@@ -19,6 +19,14 @@ namespace atelier::gateway {
 /// request without any browser header passes.
 [[nodiscard]] bool origin_accepted(const net::Request& request);
 
+/// Without ":8188"; of an IPv6 literal the brackets stay.
+[[nodiscard]] std::string_view without_port(std::string_view host);
+
+inline constexpr std::string_view kUserRoot = "/user/";
+/// Of a path below kUserRoot: "/user/7/api/queue" -> "7"; the rest stays in `path` with its slash, "" if
+/// there was none.
+[[nodiscard]] std::string_view take_participant(std::string_view& path);
+
 /// "7" -> 7; nothing unless it is the one canonical way to write a number from 1 to `max`.
 [[nodiscard]] std::optional<std::uint64_t> parse_canonical(std::string_view text, std::uint64_t max);
 

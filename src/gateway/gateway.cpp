@@ -9,8 +9,6 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::string_view kUserRoot = "/user/";
-
 std::optional<ParticipantId> seat_of(const net::Request& request, const GatewayOptions& options) {
   if (request.listener_mark != 0) return ParticipantId{request.listener_mark};
   return seat_of_host(request.host, options.domain, options.num_users);
@@ -46,12 +44,10 @@ bool Gateway::answers_quickly(net::Request& request, net::Response& response) {
 }
 
 awaitable<net::Response> Gateway::handle_seat(net::Request& request, ParticipantId seat) {
-  const std::string_view path = request.path();
+  std::string_view path = request.path();
   if (!path.starts_with(kUserRoot)) co_return co_await participant_.handle_seat(request, seat);
   // The long form stays good here, so that links survive; but an address of one seat shows no other.
-  const std::string_view number =
-      path.substr(kUserRoot.size(), path.find('/', kUserRoot.size()) - kUserRoot.size());
-  if (parse_canonical(number, options_.num_users) != seat.value) {
+  if (parse_canonical(take_participant(path), options_.num_users) != seat.value) {
     co_return net::Response::text(404, fmt::format("This is the address of seat {} only.", seat));
   }
   co_return co_await participant_.handle(request);

@@ -88,8 +88,7 @@ std::optional<ParticipantId> seat_of_host(std::string_view host, std::string_vie
                                           std::uint64_t num_users) {
   const std::size_t dot = host.find('.');
   if (dot == std::string_view::npos) return std::nullopt;
-  std::string_view rest = host.substr(dot + 1);
-  rest = rest.substr(0, rest.rfind(':'));
+  const std::string_view rest = without_port(host.substr(dot + 1));
   const bool ours = net::equal_without_case(rest, "localhost") ||
                     (!domain.empty() && net::equal_without_case(rest, domain));
   const auto number = ours ? parse_canonical(host.substr(0, dot), num_users) : std::nullopt;

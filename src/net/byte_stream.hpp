@@ -83,6 +83,9 @@ struct Peer {
   std::uint16_t port = 0;
 };
 
+/// "127.0.0.1", "::1": not a name that has to be resolved.
+[[nodiscard]] bool is_ip_literal(std::string_view host);
+
 /// A connected, non-blocking TCP socket (TCP_NODELAY, TCP_USER_TIMEOUT 60 s are set here).
 [[nodiscard]] std::unique_ptr<ByteStream> make_tcp_stream(Executor executor, OwnedFd socket);
 

@@ -108,14 +108,10 @@ struct Address {
   socklen_t length = 0;
 };
 
-bool is_literal(const std::string& host) {
-  return host.find_first_not_of("0123456789.") == std::string::npos || host.find(':') != std::string::npos;
-}
-
 Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (is_literal(host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
+  hints.ai_flags = AI_NUMERICSERV | (is_ip_literal(host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
   addrinfo* list = nullptr;
   const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
   if (error != 0)
@@ -157,6 +153,11 @@ awaitable<Result<std::unique_ptr<ByteStream>>> connect_one(Runtime& runtime, con
 
 }  // namespace
 
+bool is_ip_literal(std::string_view host) {
+  return host.find_first_not_of("0123456789.") == std::string_view::npos ||
+         host.find(':') != std::string_view::npos;
+}
+
 std::unique_ptr<ByteStream> make_tcp_stream(Executor executor, OwnedFd socket) {
   return std::make_unique<TcpStream>(executor, std::move(socket));
 }
@@ -164,7 +165,7 @@ std::unique_ptr<ByteStream> make_tcp_stream(Executor executor, OwnedFd socket) {
 awaitable<Result<std::unique_ptr<ByteStream>>> connect_tcp(Runtime& runtime, std::string host,
                                                            std::uint16_t port, Instant deadline) {
   Result<std::vector<Address>> addresses = fail(Errc::internal, "");
-  if (is_literal(host)) {
+  if (is_ip_literal(host)) {
     addresses = resolve(host, port);
   } else {
     auto work = [host, port] { return resolve(host, port); };

@@ -345,10 +345,6 @@ class EitherStream final : public ByteStream {
   std::shared_ptr<const TlsContext> context_;  // nothing: decided
 };
 
-bool is_ip_literal(const std::string& host) {
-  return host.find_first_not_of("0123456789.") == std::string::npos || host.find(':') != std::string::npos;
-}
-
 /// The name that the certificate must be for, and (if it is a name) that the server is asked for.
 bool set_peer_name(SSL* ssl, const std::string& host) {
   if (is_ip_literal(host)) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1;

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
+import { launchBrowser } from './browser.ts'
 import { EditorPage } from './editor_page.ts'
 import { artefacts, Server } from './server.ts'
 
@@ -18,10 +19,7 @@ before(async () => {
   mkdirSync(artefacts, { recursive: true })
   server = await Server.create()
   await server.start()
-  browser = await chromium.launch({
-    executablePath: process.env['ATELIER_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  })
+  browser = await launchBrowser()
 })
 
 after(async () => {

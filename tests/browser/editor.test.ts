@@ -5,7 +5,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Browser, type BrowserContext, chromium } from 'playwright-core'
+import type { Browser, BrowserContext } from 'playwright-core'
+import { launchBrowser } from './browser.ts'
 import { EditorPage, redAndBlue } from './editor_page.ts'
 import { artefacts, Server } from './server.ts'
 
@@ -22,13 +23,7 @@ before(async () => {
   mkdirSync(artefacts, { recursive: true })
   server = await Server.create()
   await server.start()
-  browser = await chromium.launch({
-    executablePath: process.env['ATELIER_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
-    ],
-  })
+  browser = await launchBrowser()
   context = await browser.newContext({ viewport: kViewport })
   context.setDefaultTimeout(30_000)
   first = new EditorPage(await context.newPage(), server.origin, 1)

@@ -2,7 +2,7 @@
 """Starts and kills the real processes for the integration tests, and speaks to them over loopback.
 Only the standard library."""
 
-import json, os, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
+import json, os, signal, socket, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request, zlib
 
 BIN = os.environ.get('ATELIER_BIN_DIR') or os.path.join(
     os.path.dirname(__file__), '..', '..', 'build', 'release'
@@ -149,6 +149,13 @@ class Workshop:
         )
         return [json.loads(line) for line in done.stdout.splitlines() if line]
 
+    def tokens(self):
+        """The token of each seat, seat 1 first."""
+        command = [os.path.join(BIN, 'atelier'), 'tokens', '--data', self.data]
+        command += ['--num-users', self.env['NUM_USERS']]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
     def outputs(self, participant):
         folder = os.path.join(self.data, 'participants', str(participant), 'output')
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -172,6 +179,46 @@ def save_graph(color=1, prefix='kept', size=16):
         },
         '2': {'class_type': 'SaveImage', 'inputs': {'images': ['1', 0], 'filename_prefix': prefix}},
     }
+
+
+def png(width=4, height=4, color=(10, 20, 30)):
+    rows = b''.join(b'\0' + bytes(color) * width for _ in range(height))
+
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    body = chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + body
+
+
+def certificate(name):
+    """PEM files of a certificate for loopback and of its key."""
+    pem, key = os.path.join(WORK, name + '.pem'), os.path.join(WORK, name + '.key')
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+         '-keyout', key, '-out', pem, '-days', '2', '-subj', '/CN=a test',
+         '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+        check=True, capture_output=True)  # fmt: skip
+    return pem, key
+
+
+def free_ports(count):
+    """The first of `count` ports in a row that nobody uses."""
+    for first in range(20_000 + os.getpid() % 10_000, 60_000, count):
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                taken = socket.socket()
+                sockets.append(taken)
+                taken.bind(('127.0.0.1', port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for taken in sockets:
+                taken.close()
+    raise AssertionError('no free ports')
 
 
 def events_of(journal, kind):

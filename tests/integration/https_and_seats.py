@@ -3,40 +3,12 @@
 """HTTPS with a worker that joins over it, and each seat at a port of its own: the whole interface of ComfyUI
 is there on both; tokens open one seat; what is wrong with certificates and ports is said."""
 
-import base64, os, socket, ssl, subprocess, sys, urllib.error, urllib.request
-from atelier_processes import BIN, WORK, Workshop, run
+import base64, os, ssl, subprocess, sys, urllib.error, urllib.request
+from atelier_processes import BIN, WORK, Workshop, certificate, free_ports, run
 from bad_configuration import refused, serve
 
 CONFORMANCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'conformance')
 SEATS = 3
-
-
-def free_ports(count):
-    """The first of `count` ports in a row that nobody uses."""
-    for first in range(20_000 + os.getpid() % 10_000, 60_000, count):
-        sockets = []
-        try:
-            for port in range(first, first + count):
-                taken = socket.socket()
-                sockets.append(taken)
-                taken.bind(('127.0.0.1', port))
-            return first
-        except OSError:
-            continue
-        finally:
-            for taken in sockets:
-                taken.close()
-    raise AssertionError('no free ports')
-
-
-def certificate(name):
-    pem, key = os.path.join(WORK, name + '.pem'), os.path.join(WORK, name + '.key')
-    subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-         '-keyout', key, '-out', pem, '-days', '2', '-subj', '/CN=a test',
-         '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-        check=True, capture_output=True)  # fmt: skip
-    return pem, key
 
 
 def status(url, trusted=None, **headers):
@@ -83,9 +55,7 @@ def test(workshops):
     assert status(f'https://127.0.0.1:{first + 1}/queue', pem) == 200
     assert status(f'http://127.0.0.1:{https_port}/') == 400  # plain words to a port that speaks TLS
 
-    tokens = subprocess.run(
-        [os.path.join(BIN, 'atelier'), 'tokens', '--data', workshop.data, '--num-users', str(SEATS)],
-        capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+    tokens = workshop.tokens()
     assert len(tokens) == SEATS, tokens
     address = f'http://127.0.0.1:{first + 1}/history'
     basic = base64.b64encode(f'anybody:{tokens[1]}'.encode()).decode()

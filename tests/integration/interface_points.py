@@ -9,23 +9,12 @@ list of choices), G22 (cached nodes), G24 (previews for old clients), G27 (a blo
   interface_points.py [WORD]   only the points whose name contains WORD
 """
 
-import asyncio, inspect, itertools, json, os, struct, sys, zlib
+import asyncio, inspect, itertools, json, os, sys
 import aiohttp
-from atelier_processes import Workshop
+from atelier_processes import Workshop, png
 
 STEP_MS = 15
 counter = itertools.count(1)
-
-
-def png(width=4, height=4, color=(10, 20, 30)):
-    rows = b''.join(b'\0' + bytes(color) * width for _ in range(height))
-
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-
-    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    body = chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
-    return b'\x89PNG\r\n\x1a\n' + body
 
 
 def save(color=None, prefix='point', width=16, **more):

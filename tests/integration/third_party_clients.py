@@ -5,9 +5,7 @@ prefix, comfy-api-simplified (which takes no prefix) at the seat's own port with
 script like ComfyUI's own examples with its token in the socket's address; open, and with ACCESS=token."""
 
 import hashlib, os, subprocess, sys
-from atelier_processes import BIN, WORK, Workshop, run
-from https_and_seats import free_ports
-from interface_points import png
+from atelier_processes import WORK, Workshop, free_ports, png, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.join(HERE, 'clients')
@@ -51,11 +49,8 @@ def test(workshops):
         workshop.serve()
         workshop.engine()
         workshop.worker()
-        tokens = subprocess.run(
-            [os.path.join(BIN, 'atelier'), 'tokens', '--data', workshop.data, '--num-users', '9'],
-            capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
         workshop.server.line('worker_ready ')
-        token = tokens[SEAT - 1]
+        token = workshop.tokens()[SEAT - 1]
         seat = f'http://127.0.0.1:{first + SEAT - 1}/'
         assert client('simplified.py', seat, token, picture) == '(0, 255, 255)'
         prefix = f'127.0.0.1:{workshop.port}/user/{SEAT}'

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "files/content_type.hpp"
-#include "net/range.hpp"
+#include "gateway/range_answer.hpp"
 
 namespace atelier::gateway {
 
@@ -54,14 +54,9 @@ net::Response file_answer(const net::Request& request, files::File file, std::st
   response.headers.add("Content-Type", active ? "application/octet-stream" : type);
   response.headers.add("Content-Disposition", disposition(name, active));
   response.headers.add("Accept-Ranges", "bytes");
-  const auto range = net::decide_range(request.headers, key.size, etag, modified);
-  if (range.kind != net::RangeDecision::Kind::whole) {
-    response.headers.add("Content-Range", net::content_range(range, key.size));
-    response.status = range.kind == net::RangeDecision::Kind::partial ? 206 : 416;
-    if (response.status == 416) return response;
-  }
-  response.body =
-      net::FileBody(net::OwnedFd(std::move(file).take().release()), range.range.first, range.range.length);
+  net::ByteRange range;
+  if (!take_range(request, key.size, etag, modified, response, range)) return response;
+  response.body = net::FileBody(net::OwnedFd(std::move(file).take().release()), range.first, range.length);
   return response;
 }
 

@@ -82,7 +82,6 @@ awaitable<ObjectInfoCache::State> ObjectInfoCache::state(ParticipantId participa
     state.lists = known->lists;
     digest = known->digest;
   } else {
-    ++counters_.listings;
     auto look = [&folders = files_.participants(), participant] { return list(folders, participant); };
     Known listed = co_await files_.run(std::move(look));
     state.lists = listed.lists;

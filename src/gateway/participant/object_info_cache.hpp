@@ -53,7 +53,6 @@ class ObjectInfoCache {
   [[nodiscard]] static comfy::ObjectInfoView view_of(ParticipantId participant, const State& state);
 
   struct Counters {
-    std::uint64_t listings = 0;  // of a participant's folders
     std::uint64_t packings = 0;  // of the shared parts
     std::uint64_t joinings = 0;  // of one participant's answer
   };

@@ -13,18 +13,7 @@ namespace {
 
 using Forms = Router::Forms;
 
-constexpr std::string_view kUserRoot = "/user/";
-
 net::Response not_found() { return net::Response::text(404, "404: Not Found"); }
-
-/// "/user/7/api/queue" -> "7"; the rest stays in `path` with its slash, "" if there was none.
-std::string_view take_participant(std::string_view& path) {
-  path.remove_prefix(kUserRoot.size());
-  const std::size_t slash = path.find('/');
-  const std::string_view number = path.substr(0, slash);
-  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash);
-  return number;
-}
 
 }  // namespace
 
@@ -80,22 +69,21 @@ void ParticipantFace::Impl::add_routes() {
     router.add(method, pattern, std::move(call), forms);
   };
   // Answers that need no waiting: the same function serves both ways.
-  const auto on_quick = [this](std::string_view pattern, net::Response (Impl::*handler)(const Call&),
-                               Forms forms = Forms::both) {
-    auto call = [this, handler](Call& c) -> awaitable<net::Response> { co_return (this->*handler)(c); };
-    auto quick = [this, handler](Call& c, net::Response& response) {
-      response = (this->*handler)(c);
+  const auto add_quick = [this](std::string_view pattern, auto answer, Forms forms) {
+    auto call = [answer](Call& c) -> awaitable<net::Response> { co_return answer(c); };
+    auto quick = [answer](Call& c, net::Response& response) {
+      response = answer(c);
       return true;
     };
     router.add(net::Method::get, pattern, std::move(call), forms, std::move(quick));
   };
-  const auto fixed = [this](std::string_view pattern, std::string_view text, Forms forms = Forms::both) {
-    auto answer = [text](Call&) -> awaitable<net::Response> { co_return json_response(std::string(text)); };
-    auto quick = [text](Call&, net::Response& response) {
-      response = json_response(std::string(text));
-      return true;
-    };
-    router.add(net::Method::get, pattern, std::move(answer), forms, std::move(quick));
+  const auto on_quick = [this, add_quick](std::string_view pattern,
+                                          net::Response (Impl::*handler)(const Call&),
+                                          Forms forms = Forms::both) {
+    add_quick(pattern, [this, handler](const Call& c) { return (this->*handler)(c); }, forms);
+  };
+  const auto fixed = [add_quick](std::string_view pattern, std::string_view text, Forms forms = Forms::both) {
+    add_quick(pattern, [text](const Call&) { return json_response(std::string(text)); }, forms);
   };
   using enum net::Method;
   on(get, "/", &Impl::get_index, Forms::bare_only);

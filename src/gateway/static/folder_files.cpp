@@ -5,8 +5,8 @@
 
 #include <array>
 
+#include "gateway/range_answer.hpp"
 #include "gateway/static/static_files.hpp"
-#include "net/range.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -35,17 +35,16 @@ Result<Found> find(const files::Directory& root, const std::string& path, bool b
 
 FolderFiles::FolderFiles(Runtime& runtime, const std::string& folder) : runtime_(runtime) {
   if (folder.empty()) return;
-  if (auto root = files::Directory::open_root(folder))
-    root_ = std::make_shared<const files::Directory>(std::move(*root));
+  if (auto root = files::Directory::open_root(folder)) root_ = std::move(*root);
 }
 
 awaitable<net::Response> FolderFiles::serve(const net::Request& request, std::string path) const {
-  if (root_ == nullptr || path.ends_with(".gz") || path.ends_with(".br"))
+  if (empty() || path.ends_with(".gz") || path.ends_with(".br"))
     co_return net::Response::text(404, "404: Not Found");
   const std::string_view accepted =
       request.headers.contains("Range") ? std::string_view() : request.headers.get("Accept-Encoding");
   auto look = [root = root_, path, brotli = accepts_coding(accepted, "br"),
-               gzip = accepts_coding(accepted, "gzip")] { return find(*root, path, brotli, gzip); };
+               gzip = accepts_coding(accepted, "gzip")] { return find(root, path, brotli, gzip); };
   auto found = co_await run_blocking(runtime_.file_pool(), std::move(look));
   if (!found) co_return net::Response::text(404, "404: Not Found");
   const files::FileKey key = found->file.stat().key;
@@ -64,14 +63,10 @@ awaitable<net::Response> FolderFiles::serve(const net::Request& request, std::st
     response.status = 304;
     co_return response;
   }
-  const auto range = net::decide_range(request.headers, key.size, etag, modified);
-  if (range.kind != net::RangeDecision::Kind::whole) {
-    response.status = range.kind == net::RangeDecision::Kind::partial ? 206 : 416;
-    response.headers.add("Content-Range", net::content_range(range, key.size));
-    if (response.status == 416) co_return response;
-  }
-  response.body = net::FileBody(net::OwnedFd(std::move(found->file).take().release()), range.range.first,
-                                range.range.length);
+  net::ByteRange range;
+  if (!take_range(request, key.size, etag, modified, response, range)) co_return response;
+  response.body =
+      net::FileBody(net::OwnedFd(std::move(found->file).take().release()), range.first, range.length);
   co_return response;
 }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/log.hpp"
+#include "gateway/range_answer.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -150,13 +151,7 @@ bool StaticFiles::begin(const net::Request& request, const Form& form, std::int6
     response.status = 304;
     return true;
   }
-  const auto decision = net::decide_range(request.headers, form.size, form.etag, modified);
-  range = decision.range;
-  if (decision.kind != net::RangeDecision::Kind::whole) {
-    response.status = decision.kind == net::RangeDecision::Kind::partial ? 206 : 416;
-    response.headers.add("Content-Range", net::content_range(decision, form.size));
-    if (response.status == 416) return true;
-  }
+  if (!take_range(request, form.size, form.etag, modified, response, range)) return true;
   if (request.is_head) response.headers.add("Content-Length", fmt::format("{}", range.length));
   return request.is_head;
 }

@@ -36,7 +36,6 @@ class StaticFiles {
   /// Names that begin with `folder` ("extensions/"), sorted.
   [[nodiscard]] std::vector<std::string> names_below(std::string_view folder) const;
   [[nodiscard]] std::size_t size() const { return files_.size(); }
-  [[nodiscard]] std::size_t bytes_kept() const { return kept_.bytes(); }
 
  private:
   struct Form {

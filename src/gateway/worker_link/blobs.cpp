@@ -7,8 +7,8 @@
 #include <charconv>
 
 #include "base/log.hpp"
+#include "gateway/range_answer.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
-#include "net/range.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -131,17 +131,11 @@ awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobI
   auto open = [this, digest] { return files.blobs().open(digest); };
   auto file = co_await files.run(std::move(open));
   if (!file) co_return refuse(file.error());
-  const std::uint64_t size = file->size();
-  const net::RangeDecision range = net::decide_range(request.headers, size, "");
-  if (range.kind == net::RangeDecision::Kind::unsatisfiable) {
-    net::Response response(416);
-    response.headers.set("Content-Range", net::content_range(range, size));
-    co_return response;
-  }
-  const bool partial = range.kind == net::RangeDecision::Kind::partial;
-  net::FileBody body(net::OwnedFd(std::move(*file).take().release()), range.range.first, range.range.length);
-  net::Response response(partial ? 206 : 200, "application/octet-stream", std::move(body));
-  if (partial) response.headers.set("Content-Range", net::content_range(range, size));
+  net::Response response(200);
+  net::ByteRange range;
+  if (!take_range(request, file->size(), "", std::nullopt, response, range)) co_return response;
+  response.headers.add("Content-Type", "application/octet-stream");
+  response.body = net::FileBody(net::OwnedFd(std::move(*file).take().release()), range.first, range.length);
   co_return response;
 }
 

@@ -18,28 +18,9 @@ using namespace atelier::net;  // NOLINT: tests
 
 namespace {
 
-/// A real server on loopback for the time of one test.
-struct Loopback {
-  explicit Loopback(Handler handler, ServerLimits limits = {})
-      : server(runtime, limits, std::move(handler)), client(runtime) {
-    const auto bound = server.listen("127.0.0.1", 0);
-    REQUIRE(bound.has_value());
-    port = *bound;
-  }
+struct Loopback : test::Loopback {
+  using test::Loopback::Loopback;
   [[nodiscard]] Url url(std::string target) const { return {"http", "127.0.0.1", port, std::move(target)}; }
-  [[nodiscard]] Instant soon() const { return runtime.now() + milliseconds{20'000}; }
-  template <class F>
-  void run(F work) {
-    auto all = [&]() -> awaitable<void> {
-      co_await work();
-      static_cast<void>(co_await server.stop(runtime.now() + milliseconds{5000}));
-    };
-    test::run_to_end(runtime, all());
-  }
-  RealRuntime runtime;
-  HttpServer server;
-  HttpClient client;
-  std::uint16_t port = 0;
 };
 
 awaitable<Response> handler(Request& request) {

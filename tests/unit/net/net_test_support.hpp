@@ -2,6 +2,8 @@
 #pragma once
 // Raw peers over in-memory streams on the virtual clock, and a way to run a coroutine on the real runtime.
 
+#include <doctest/doctest.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -14,6 +16,7 @@
 #include <utility>
 
 #include "net/byte_stream.hpp"
+#include "net/http_client.hpp"
 #include "net/http_server.hpp"
 #include "runtime/real_runtime.hpp"
 #include "runtime/virtual_runtime.hpp"
@@ -111,5 +114,30 @@ void run_to_end(R& runtime, awaitable<void> work) {
   if (failure) std::rethrow_exception(failure);
   if (!ended) throw std::runtime_error("the coroutine did not end");
 }
+
+/// A real server on loopback and a client for the time of one test.
+struct Loopback {
+  explicit Loopback(Handler handler, ServerLimits limits = {}, ListenOptions options = {},
+                    std::shared_ptr<const TlsContext> trusted = nullptr)
+      : server(runtime, limits, std::move(handler)), client(runtime, {}, std::move(trusted)) {
+    auto bound = bind_port("127.0.0.1", 0);
+    REQUIRE(bound.has_value());
+    port = server.listen(std::move(*bound), std::move(options)).value();
+  }
+  [[nodiscard]] Instant soon() const { return runtime.now() + milliseconds{20'000}; }
+  /// Runs `work` to its end, then stops the server.
+  template <class F>
+  void run(F work) {
+    auto all = [&]() -> awaitable<void> {
+      co_await work();
+      static_cast<void>(co_await server.stop(runtime.now() + milliseconds{5000}));
+    };
+    run_to_end(runtime, all());
+  }
+  RealRuntime runtime;
+  HttpServer server;
+  HttpClient client;
+  std::uint16_t port = 0;
+};
 
 }  // namespace atelier::net::test

@@ -156,35 +156,18 @@ TEST_CASE("who speaks plain HTTP to a TLS port is told so, and nonsense just end
   CHECK(cut.ended());
 }
 
+struct Certified {
+  TestCertificate certificate;
+};
+
 /// A server on loopback behind TLS, or behind both.
-struct Loopback {
+struct Loopback : Certified, test::Loopback {
   explicit Loopback(ListenOptions::Security security, Handler handler = sized)
-      : server(runtime, {}, std::move(handler)), client(runtime, {}, client_context(certificate)) {
-    ListenOptions options;
-    options.security = security;
-    options.tls = server_context(certificate);
-    options.mark = 7;
-    auto bound = bind_port("127.0.0.1", 0);
-    REQUIRE(bound.has_value());
-    port = server.listen(std::move(*bound), options).value();
-  }
+      : test::Loopback(std::move(handler), {}, ListenOptions{security, server_context(certificate), 7},
+                       client_context(certificate)) {}
   [[nodiscard]] ClientRequest request(std::string scheme, std::string host, std::string target) const {
     return {Method::get, Url{std::move(scheme), std::move(host), port, std::move(target)}};
   }
-  [[nodiscard]] Instant soon() const { return runtime.now() + milliseconds{20'000}; }
-  template <class F>
-  void run(F work) {
-    auto all = [&]() -> awaitable<void> {
-      co_await work();
-      static_cast<void>(co_await server.stop(runtime.now() + milliseconds{5000}));
-    };
-    test::run_to_end(runtime, all());
-  }
-  TestCertificate certificate;
-  RealRuntime runtime;
-  HttpServer server;
-  HttpClient client;
-  std::uint16_t port = 0;
 };
 
 TEST_CASE("https from client to server: kept connections, long bodies, names and addresses") {
