@@ -101,6 +101,7 @@ awaitable<void> ServerConnection::run() {
       co_await asio::post(shared_.runtime.executor(), use_awaitable);
     }
   }
+  if (next == Next::websocket) co_await run_websocket();
   if (released_) co_return;
   if (next == Next::close) co_await linger();
   stream_->close();
@@ -239,6 +240,13 @@ awaitable<ServerConnection::Next> ServerConnection::upgrade(Request& request, Re
   auto socket = co_await accept_websocket(std::move(stream), shared_.sweep, request, response.headers,
                                           response.upgrade_limits, std::move(rest));
   if (!socket) co_return Next::gone;
+  websocket_ = std::move(*socket);
+  run_upgraded_ = std::move(response.upgrade);
+  upgraded_path_ = request.path();
+  co_return Next::websocket;
+}
+
+awaitable<void> ServerConnection::run_websocket() {
   struct Count {
     explicit Count(std::size_t& c) : open(c) { ++open; }
     ~Count() { --open; }
@@ -246,8 +254,8 @@ awaitable<ServerConnection::Next> ServerConnection::upgrade(Request& request, Re
   } count(shared_.counters.websockets_open);
   std::string failure;
   try {
-    co_await response.upgrade(std::move(*socket));
-    co_return Next::gone;
+    co_await run_upgraded_(std::move(websocket_));
+    co_return;
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     failure = error.what();
@@ -255,8 +263,7 @@ awaitable<ServerConnection::Next> ServerConnection::upgrade(Request& request, Re
     failure = error.what();
   }
   ++shared_.counters.handler_failures;
-  log::error("handler_failed", {{"method", "websocket"}, {"path", request.path()}, {"reason", failure}});
-  co_return Next::gone;
+  log::error("handler_failed", {{"method", "websocket"}, {"path", upgraded_path_}, {"reason", failure}});
 }
 
 /// Reads and drops what the handler left of a body; false if it is too much or broken.

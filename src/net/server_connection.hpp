@@ -34,7 +34,7 @@ class ServerConnection {
   void close();
 
  private:
-  enum class Next { request, close, gone };  // gone: nothing can be sent any more
+  enum class Next { request, close, gone, websocket };  // gone: nothing can be sent any more
 
   awaitable<Next> serve_one();
   awaitable<Next> refuse(HeadError error);
@@ -44,6 +44,7 @@ class ServerConnection {
   Response failed(const Request& request, const std::string& reason);
   awaitable<Next> send(Request& request, const RequestHead& head, MessageBody& body, Response response);
   awaitable<Next> upgrade(Request& request, Response response);
+  awaitable<void> run_websocket();
   awaitable<bool> drain(MessageBody& body);
   awaitable<void> linger();
   void write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked, bool keep,
@@ -61,6 +62,10 @@ class ServerConnection {
   Instant opened_;
   std::uint64_t served_ = 0;
   std::string head_;  // of the answer under way
+  // What a WebSocket needs once its handshake is answered; the request and its coroutines are gone by then.
+  std::unique_ptr<WebSocket> websocket_;
+  Upgrade run_upgraded_;
+  std::string upgraded_path_;
 };
 
 }  // namespace atelier::net

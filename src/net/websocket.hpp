@@ -5,8 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -155,7 +155,7 @@ class OutgoingQueue {
   WebSocket& socket_;
   OutgoingLimits limits_;
   WaitSlot wake_;
-  std::deque<Entry> waiting_;
+  std::list<Entry> waiting_;  // a deque would take 600 bytes of every idle socket
   std::size_t bytes_ = 0;
   bool overflowed_ = false;
   bool closing_ = false;
