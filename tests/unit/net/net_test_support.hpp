@@ -2,8 +2,6 @@
 #pragma once
 // Raw peers over in-memory streams on the virtual clock, and a way to run a coroutine on the real runtime.
 
-#include <doctest/doctest.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -121,8 +119,7 @@ struct Loopback {
                     std::shared_ptr<const TlsContext> trusted = nullptr)
       : server(runtime, limits, std::move(handler)), client(runtime, {}, std::move(trusted)) {
     auto bound = bind_port("127.0.0.1", 0);
-    REQUIRE(bound.has_value());
-    port = server.listen(std::move(*bound), std::move(options)).value();
+    port = server.listen(std::move(bound.value()), std::move(options)).value();
   }
   [[nodiscard]] Instant soon() const { return runtime.now() + milliseconds{20'000}; }
   /// Runs `work` to its end, then stops the server.
