@@ -35,16 +35,17 @@ Result<Found> find(const files::Directory& root, const std::string& path, bool b
 
 FolderFiles::FolderFiles(Runtime& runtime, const std::string& folder) : runtime_(runtime) {
   if (folder.empty()) return;
-  if (auto root = files::Directory::open_root(folder)) root_ = std::move(*root);
+  if (auto root = files::Directory::open_root(folder))
+    root_ = std::make_shared<const files::Directory>(std::move(*root));
 }
 
 awaitable<net::Response> FolderFiles::serve(const net::Request& request, std::string path) const {
-  if (empty() || path.ends_with(".gz") || path.ends_with(".br"))
+  if (root_ == nullptr || path.ends_with(".gz") || path.ends_with(".br"))
     co_return net::Response::text(404, "404: Not Found");
   const std::string_view accepted =
       request.headers.contains("Range") ? std::string_view() : request.headers.get("Accept-Encoding");
   auto look = [root = root_, path, brotli = accepts_coding(accepted, "br"),
-               gzip = accepts_coding(accepted, "gzip")] { return find(root, path, brotli, gzip); };
+               gzip = accepts_coding(accepted, "gzip")] { return find(*root, path, brotli, gzip); };
   auto found = co_await run_blocking(runtime_.file_pool(), std::move(look));
   if (!found) co_return net::Response::text(404, "404: Not Found");
   const files::FileKey key = found->file.stat().key;

@@ -4,6 +4,8 @@
 // 15,000 names with their headers would cost 30 MB). `x.gz` and `x.br` beside `x` are its compressed forms.
 // One thread; the disk is read on the file pool.
 
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "files/directory.hpp"
@@ -16,7 +18,7 @@ class FolderFiles {
  public:
   /// "" or a folder that is not there: no files.
   FolderFiles(Runtime& runtime, const std::string& folder);
-  [[nodiscard]] bool empty() const { return !root_; }
+  [[nodiscard]] bool empty() const { return root_ == nullptr; }
 
   /// The answer for `path` (decoded, no leading slash): 200, 206, 304, 416; 404 in plain text if there is no
   /// such file. Never leaves the folder, never follows a link.
@@ -24,7 +26,7 @@ class FolderFiles {
 
  private:
   Runtime& runtime_;
-  files::Directory root_;
+  std::shared_ptr<const files::Directory> root_;  // shared: a look on the pool may outlive this
 };
 
 }  // namespace atelier::gateway
