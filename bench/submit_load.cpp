@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "closed_loop.hpp"
@@ -20,8 +21,7 @@ using bench::Clock;
 
 struct Connection {
   int fd = -1;
-  std::string out, in;
-  std::size_t sent = 0;
+  std::string in;
   Clock::time_point begun;
 };
 
@@ -56,7 +56,7 @@ class Load {
   Load(int port, int connections, double seconds, std::size_t bytes)
       : port_(port),
         seconds_(seconds),
-        graph_(graph_of(bytes)),
+        graph_(graph_of(bytes) + "}}"),
         connections_(static_cast<std::size_t>(connections)) {}
 
   int run() {
@@ -98,19 +98,23 @@ class Load {
 
   void send_next(std::size_t index) {
     Connection& connection = connections_[index];
-    const std::string body = fmt::format(R"({{"client_id":"bench","prompt_id":"b{}-{}-{}","prompt":{{{}}}}})",
-                                         ::getpid(), index, ++counter_, graph_);
-    connection.out = fmt::format(
+    const std::string begin = fmt::format(R"({{"client_id":"bench","prompt_id":"b{}-{}-{}","prompt":{{)",
+                                          ::getpid(), index, ++counter_);
+    std::string head = fmt::format(
         "POST /user/{}/prompt HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: "
         "application/json\r\nContent-Length: {}\r\n\r\n{}",
-        1 + index % 20, port_, body.size(), body);
+        1 + index % 20, port_, begin.size() + graph_.size(), begin);
     connection.in.clear();
     connection.begun = Clock::now();
-    for (std::size_t sent = 0; sent < connection.out.size();) {
-      const ssize_t done =
-          ::send(connection.fd, connection.out.data() + sent, connection.out.size() - sent, MSG_NOSIGNAL);
+    send_all(connection.fd, head, MSG_MORE);
+    send_all(connection.fd, graph_, 0);
+  }
+
+  static void send_all(int fd, std::string_view bytes, int flags) {
+    while (!bytes.empty()) {
+      const ssize_t done = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | flags);
       if (done <= 0) std::exit(1);
-      sent += static_cast<std::size_t>(done);
+      bytes.remove_prefix(static_cast<std::size_t>(done));
     }
   }
 
@@ -141,7 +145,7 @@ class Load {
 
   int port_;
   double seconds_;
-  std::string graph_;
+  std::string graph_;  // with the braces that end a body
   std::vector<Connection> connections_;
   int epoll_ = -1;
   std::uint64_t counter_ = 0, refused_ = 0;

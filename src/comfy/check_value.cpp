@@ -55,10 +55,12 @@ json::object received_value_info(const InputSpec& spec, json::value config, cons
 /// INT, FLOAT, STRING, BOOLEAN; anything else stays as it is.
 std::expected<void, PythonError> coerce(std::string_view type, json::value& value) {
   if (type == "INT") {
+    if (value.is_int64()) return {};
     auto number = python_int(value);
     if (!number) return std::unexpected(std::move(number.error()));
     value = std::move(number->value);
   } else if (type == "FLOAT") {
+    if (value.is_double()) return {};
     auto number = python_float(value);
     if (!number) return std::unexpected(std::move(number.error()));
     value = std::move(number->value);
@@ -72,17 +74,17 @@ std::expected<void, PythonError> coerce(std::string_view type, json::value& valu
 
 CheckResult check_range(const InputSpec& spec, const json::value& value) {
   struct Bound {
-    const char *key, *operator_text, *type, *words;
+    const json::value* limit;
+    const char *operator_text, *type, *words;
   };
-  for (const auto& bound : {Bound{"min", "<", "value_smaller_than_min", "smaller than min"},
-                            Bound{"max", ">", "value_bigger_than_max", "bigger than max"}}) {
-    const auto* limit = spec.options->if_contains(bound.key);
-    if (limit == nullptr) continue;
-    const auto outside = python_less(value, *limit, bound.operator_text);
+  for (const auto& bound : {Bound{spec.min, "<", "value_smaller_than_min", "smaller than min"},
+                            Bound{spec.max, ">", "value_bigger_than_max", "bigger than max"}}) {
+    if (bound.limit == nullptr) continue;
+    const auto outside = python_less(value, *bound.limit, bound.operator_text);
     if (!outside) return std::unexpected(outside.error());
     if (!*outside) continue;
-    return make_error(bound.type,
-                      fmt::format("Value {} {} of {}", python_str(value), bound.words, python_str(*limit)),
+    const std::string limit = python_str(*bound.limit);
+    return make_error(bound.type, fmt::format("Value {} {} of {}", python_str(value), bound.words, limit),
                       spec.name, received_value_info(spec, input_config(spec), value));
   }
   return std::optional<json::object>{};

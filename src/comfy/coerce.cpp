@@ -153,6 +153,9 @@ std::expected<PythonNumber, PythonError> python_float(const json::value& value) 
 
 std::expected<bool, PythonError> python_less(const json::value& a, const json::value& b,
                                              const char* operator_text) {
+  if (a.is_int64() && b.is_int64()) {
+    return *operator_text == '>' ? b.get_int64() < a.get_int64() : a.get_int64() < b.get_int64();
+  }
   const auto number = [](const json::value& v) { return v.is_number() || v.is_bool(); };
   if (!number(a) || !number(b))
     return std::unexpected(

@@ -23,7 +23,9 @@ constexpr int kNestingMax = 16;
 
 class Expansion {
  public:
-  Expansion(const json::object& values, EffectiveInputs& out) : values_(values), out_(out) {}
+  Expansion(const json::object& values, EffectiveInputs::Expanded& out) : values_(values), out_(out) {}
+
+  [[nodiscard]] bool dynamic() const { return dynamic_; }
 
   void add(const InputSpec& spec, int depth) {
     if (depth > kNestingMax) return;
@@ -52,7 +54,7 @@ class Expansion {
       const auto* members = groups.get_object().if_contains(name);
       if (members == nullptr || !members->is_object()) continue;
       for (const auto& member : members->get_object()) {
-        out_.dynamic = true;
+        dynamic_ = true;
         add(make(fmt::format("{}.{}", prefix, std::string_view(member.key().data(), member.key().size())),
                  group, member.value()),
             depth + 1);
@@ -74,7 +76,7 @@ class Expansion {
       break;
     }
     if (config == nullptr) return;
-    out_.dynamic = true;
+    dynamic_ = true;
     const std::size_t min = count(*form, "min");
     const auto names = names_of(*form);
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -111,7 +113,7 @@ class Expansion {
       const auto* name = option.get_object().if_contains("key");
       if (name == nullptr || !python_equal(*name, *key)) continue;
       if (const auto* inputs = option.get_object().if_contains("inputs")) nested(spec.name, *inputs, depth);
-      out_.dynamic = true;
+      dynamic_ = true;
       out_.all.push_back(&spec);
       return;
     }
@@ -120,7 +122,7 @@ class Expansion {
   void slot(const InputSpec& spec, int depth) {
     if (!values_.contains(spec.name)) return;
     if (const auto* inputs = spec.options->if_contains("inputs")) nested(spec.name, *inputs, depth);
-    out_.dynamic = true;
+    dynamic_ = true;
     out_.all.push_back(&spec);
   }
 
@@ -137,7 +139,8 @@ class Expansion {
   }
 
   const json::object& values_;
-  EffectiveInputs& out_;
+  EffectiveInputs::Expanded& out_;
+  bool dynamic_ = false;
 };
 
 }  // namespace
@@ -149,10 +152,13 @@ bool is_dynamic_type(std::string_view type) {
 
 EffectiveInputs effective_inputs(const NodeClass& node_class, const json::object& values) {
   EffectiveInputs inputs;
-  inputs.all.reserve(node_class.inputs.size());
-  Expansion expansion(values, inputs);
-  for (const auto& spec : node_class.inputs)
-    if (spec.group != InputGroup::hidden) expansion.add(spec, 0);
+  inputs.all = node_class.visible_inputs;
+  if (!node_class.has_dynamic_inputs) return inputs;
+  inputs.expanded = std::make_unique<EffectiveInputs::Expanded>();
+  Expansion expansion(values, *inputs.expanded);
+  for (const InputSpec* spec : node_class.visible_inputs) expansion.add(*spec, 0);
+  inputs.all = inputs.expanded->all;
+  inputs.dynamic = expansion.dynamic();
   return inputs;
 }
 

@@ -4,21 +4,23 @@
 
 #include <boost/json.hpp>
 #include <list>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "comfy/object_info.hpp"
 
 namespace atelier::comfy {
 
-/// `all` points into the class, or into `made`.
 struct EffectiveInputs {
-  EffectiveInputs() = default;
-  EffectiveInputs(EffectiveInputs&&) = default;
-  EffectiveInputs& operator=(EffectiveInputs&&) = default;
-
-  std::vector<const InputSpec*> all;  // required and optional
-  std::list<InputSpec> made;          // inputs that came out of dynamic ones
-  bool dynamic = false;               // ComfyUI then names a missing input by its last part only
+  /// What the values made of dynamic inputs.
+  struct Expanded {
+    std::vector<const InputSpec*> all;  // into the class, or into `made`
+    std::list<InputSpec> made;
+  };
+  std::span<const InputSpec* const> all;  // required and optional: the class's own list, or `expanded`
+  std::unique_ptr<Expanded> expanded;     // null: the class has no dynamic inputs
+  bool dynamic = false;                   // ComfyUI then names a missing input by its last part only
 };
 
 [[nodiscard]] EffectiveInputs effective_inputs(const NodeClass& node_class,

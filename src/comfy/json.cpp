@@ -3,9 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "comfy/json_printer.hpp"
@@ -31,15 +34,205 @@ const json::array& empty_array() {
   return array;
 }
 
-/// Bytes that stand for themselves inside a printed string.
-constexpr std::array<bool, 256> plain_bytes(bool ascii) {
-  std::array<bool, 256> plain{};
-  for (std::size_t byte = 0x20; byte < plain.size(); ++byte) {
-    plain[byte] = byte != '"' && byte != '\\' && (byte < 0x7F || !ascii);
-  }
-  return plain;
+constexpr std::size_t kStep = sizeof(std::uint64_t);
+
+/// Some bytes at once: none of them is a control character, a quote or a backslash (nor, if `ascii`, the
+/// beginning of anything but ASCII).
+template <class Word>
+bool all_plain(Word bytes, bool ascii) {
+  constexpr auto kOnes = static_cast<Word>(0x0101'0101'0101'0101ULL);
+  const Word quote = bytes ^ (kOnes * '"'), backslash = bytes ^ (kOnes * '\\');
+  const Word odd = ((bytes - kOnes * 0x20) & ~bytes) | ((quote - kOnes) & ~quote) |
+                   ((backslash - kOnes) & ~backslash) | (ascii ? bytes : 0);
+  return (odd & (kOnes * 0x80)) == 0;
 }
-constexpr std::array<bool, 256> kPlainUtf8 = plain_bytes(false), kPlainAscii = plain_bytes(true);
+
+/// Writes JSON text behind what a string holds already.
+class Printer {
+ public:
+  Printer(JsonStyle style, std::string& out, const JsonIntercept* intercept)
+      : style_(style), out_(out), intercept_(intercept) {
+    open();
+  }
+  ~Printer() { close(); }
+  Printer(const Printer&) = delete;
+  Printer& operator=(const Printer&) = delete;
+
+  void value(const json::value& value) {
+    switch (value.kind()) {
+      case json::kind::null:
+        return raw("null");
+      case json::kind::bool_:
+        return raw(value.get_bool() ? "true" : "false");
+      case json::kind::int64:
+        return integer(value.get_int64());
+      case json::kind::uint64:
+        return integer(value.get_uint64());
+      case json::kind::double_:
+        return raw(std::isfinite(value.get_double()) ? python_float_repr(value.get_double()) : "null");
+      case json::kind::string:
+        if (!intercepted(value)) string(standard(value.get_string()));
+        return;
+      case json::kind::array:
+        if (!intercepted(value)) array(value.get_array());
+        return;
+      case json::kind::object:
+        return object(value.get_object());
+    }
+  }
+
+  void object(const json::object& object) {
+    byte('{');
+    bool first = true;
+    for (const auto& member : object) {
+      if (!first) mark(',');
+      first = false;
+      string(standard(member.key()));
+      mark(':');
+      value(member.value());
+    }
+    byte('}');
+  }
+
+  void string(std::string_view text) {
+    room(text.size() + 2);
+    *at_++ = '"';
+    while (true) {
+      text.remove_prefix(plain(text));
+      if (text.empty()) break;
+      text.remove_prefix(escaped(text));
+    }
+    *at_++ = '"';
+  }
+
+ private:
+  static std::string_view standard(json::string_view text) { return {text.data(), text.size()}; }
+
+  void open() {
+    at_ = out_.data() + out_.size();
+    end_ = at_;
+  }
+  void close() { out_.resize(static_cast<std::size_t>(at_ - out_.data())); }
+
+  /// `count` bytes may be written at at_.
+  [[gnu::always_inline]] void room(std::size_t count) {
+    if (static_cast<std::size_t>(end_ - at_) < count) grow(count);
+  }
+  [[gnu::noinline]] void grow(std::size_t count) {
+    const auto used = static_cast<std::size_t>(at_ - out_.data());
+    const std::size_t size = std::max({used + count, out_.capacity(), 2 * used});
+    out_.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+    at_ = out_.data() + used;
+    end_ = out_.data() + size;
+  }
+
+  void mark(char c) {
+    room(2);
+    *at_++ = c;
+    if (style_.spaces) *at_++ = ' ';
+  }
+  void byte(char c) {
+    room(1);
+    *at_++ = c;
+  }
+  void raw(std::string_view text) {
+    room(text.size());
+    at_ = std::copy_n(text.data(), text.size(), at_);
+  }
+  template <class Integer>
+  void integer(Integer value) {
+    constexpr std::size_t kDigitsMax = 20;
+    room(kDigitsMax);
+    at_ = std::to_chars(at_, at_ + kDigitsMax, value).ptr;
+  }
+  void array(const json::array& array) {
+    byte('[');
+    bool first = true;
+    for (const auto& item : array) {
+      if (!first) mark(',');
+      first = false;
+      value(item);
+    }
+    byte(']');
+  }
+
+  bool intercepted(const json::value& value) {
+    if (intercept_ == nullptr) return false;
+    close();
+    const bool done = (*intercept_)(value, out_);
+    open();
+    return done;
+  }
+
+  /// Copies the bytes of `text` that stand for themselves, up to the first other one; there is room for all.
+  std::size_t plain(std::string_view text) {
+    char* const to = at_;  // a member would be written to memory with every byte
+    const bool ascii = style_.ascii;
+    const std::size_t size = text.size();
+    std::size_t done = 0;
+    const auto copies = [&]<class Word>(Word bytes, std::size_t from) {
+      std::memcpy(&bytes, text.data() + from, sizeof bytes);
+      if (!all_plain(bytes, ascii)) return false;
+      std::memcpy(to + from, &bytes, sizeof bytes);
+      return true;
+    };
+    while (done + kStep <= size && copies(std::uint64_t{0}, done)) done += kStep;
+    // The last few once more with some before them.
+    if (size >= kStep && size - done < kStep && copies(std::uint64_t{0}, size - kStep)) done = size;
+    if (size >= kStep / 2 && size < kStep && copies(std::uint32_t{0}, 0) &&
+        copies(std::uint32_t{0}, size - kStep / 2))
+      done = size;
+    for (; done < size; ++done) {
+      const auto next = static_cast<unsigned char>(text[done]);
+      if (next < 0x20 || next == '"' || next == '\\' || (next >= 0x80 && ascii)) break;
+      to[done] = text[done];
+    }
+    at_ = to + done;
+    return done;
+  }
+
+  /// Writes the first character of `rest`, which does not stand for itself; gives its bytes.
+  std::size_t escaped(std::string_view rest) {
+    constexpr std::size_t kLongest = 12;  // two \uXXXX
+    room(rest.size() + kLongest + 1);
+    const auto two = [this](char c) {
+      *at_++ = '\\';
+      *at_++ = c;
+      return std::size_t{1};
+    };
+    switch (rest.front()) {
+      case '"':
+      case '\\':
+        return two(rest.front());
+      case '\n':
+        return two('n');
+      case '\r':
+        return two('r');
+      case '\t':
+        return two('t');
+      case '\b':
+        return two('b');
+      case '\f':
+        return two('f');
+      default: {
+        const CodePoint point = read_utf8(rest, 0);
+        if (point.value >= 0x10000) {
+          const char32_t low = point.value - 0x10000;
+          at_ = fmt::format_to(at_, "\\u{:04x}\\u{:04x}", 0xD800 + std::uint32_t{low >> 10},
+                               0xDC00 + std::uint32_t{low & 0x3FF});
+        } else {
+          at_ = fmt::format_to(at_, "\\u{:04x}", std::uint32_t{point.value});
+        }
+        return point.bytes;
+      }
+    }
+  }
+
+  JsonStyle style_;
+  std::string& out_;
+  const JsonIntercept* intercept_;
+  char *at_ = nullptr, *end_ = nullptr;  // inside out_, which is longer meanwhile than what is written
+};
 
 }  // namespace
 
@@ -120,114 +313,12 @@ std::string quote_json_list(const std::vector<std::string>& texts) {
 }
 
 void print_json_string(std::string_view text, JsonStyle style, std::string& out) {
-  out += '"';
-  std::size_t done = 0;
-  const auto flush = [&](std::size_t end) { out.append(text.substr(done, end - done)); };
-  const auto& plain = style.ascii ? kPlainAscii : kPlainUtf8;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (plain[byte]) {
-      ++at;
-      continue;
-    }
-    flush(at);
-    std::size_t length = 1;
-    switch (byte) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case 0x7F:
-        out += '\x7f';
-        break;  // Python leaves DEL as it is
-      default: {
-        const CodePoint point = read_utf8(text, at);
-        length = point.bytes;
-        if (point.value >= 0x10000) {
-          const char32_t rest = point.value - 0x10000;
-          fmt::format_to(std::back_inserter(out), "\\u{:04x}\\u{:04x}", 0xD800 + std::uint32_t{rest >> 10},
-                         0xDC00 + std::uint32_t{rest & 0x3FF});
-        } else {
-          fmt::format_to(std::back_inserter(out), "\\u{:04x}", std::uint32_t{point.value});
-        }
-      }
-    }
-    at += length;
-    done = at;
-  }
-  flush(text.size());
-  out += '"';
-}
-
-void print_json_to(const json::object& object, JsonStyle style, std::string& out,
-                   const JsonIntercept* intercept) {
-  out += '{';
-  bool first = true;
-  for (const auto& member : object) {
-    if (!first) out += style.spaces ? ", " : ",";
-    first = false;
-    print_json_string(std::string_view(member.key().data(), member.key().size()), style, out);
-    out += style.spaces ? ": " : ":";
-    print_json_to(member.value(), style, out, intercept);
-  }
-  out += '}';
+  Printer(style, out, nullptr).string(text);
 }
 
 void print_json_to(const json::value& value, JsonStyle style, std::string& out,
                    const JsonIntercept* intercept) {
-  switch (value.kind()) {
-    case json::kind::null:
-      out += "null";
-      return;
-    case json::kind::bool_:
-      out += value.get_bool() ? "true" : "false";
-      return;
-    case json::kind::int64:
-      fmt::format_to(std::back_inserter(out), "{}", value.get_int64());
-      return;
-    case json::kind::uint64:
-      fmt::format_to(std::back_inserter(out), "{}", value.get_uint64());
-      return;
-    case json::kind::double_:
-      out += std::isfinite(value.get_double()) ? python_float_repr(value.get_double()) : "null";
-      return;
-    case json::kind::string:
-      if (intercept != nullptr && (*intercept)(value, out)) return;
-      print_json_string(std::string_view(value.get_string().data(), value.get_string().size()), style, out);
-      return;
-    case json::kind::array: {
-      if (intercept != nullptr && (*intercept)(value, out)) return;
-      out += '[';
-      bool first = true;
-      for (const auto& item : value.get_array()) {
-        if (!first) out += style.spaces ? ", " : ",";
-        first = false;
-        print_json_to(item, style, out, intercept);
-      }
-      out += ']';
-      return;
-    }
-    case json::kind::object:
-      print_json_to(value.get_object(), style, out, intercept);
-      return;
-  }
+  Printer(style, out, intercept).value(value);
 }
 
 }  // namespace atelier::comfy

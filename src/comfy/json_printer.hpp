@@ -20,7 +20,5 @@ using JsonIntercept = std::function<bool(const boost::json::value& value, std::s
 void print_json_string(std::string_view text, JsonStyle style, std::string& out);
 void print_json_to(const boost::json::value& value, JsonStyle style, std::string& out,
                    const JsonIntercept* intercept = nullptr);
-void print_json_to(const boost::json::object& object, JsonStyle style, std::string& out,
-                   const JsonIntercept* intercept = nullptr);
 
 }  // namespace atelier::comfy

@@ -7,6 +7,7 @@
 
 #include "comfy/input_spec.hpp"
 #include "comfy/object_info.hpp"
+#include "comfy/prompt_graph.hpp"
 
 namespace atelier::comfy {
 
@@ -85,21 +86,13 @@ bool is_model_combo(const InputSpec& input, const ModelFolders& folders) {
   return folder_of(input, folders).has_value();
 }
 
-std::vector<ModelReference> models_of(const json::object& prompt, const ObjectInfo& info,
-                                      const ModelFolders& folders) {
+std::vector<ModelReference> models_of(const PromptGraph& graph, const ModelFolders& folders) {
   std::vector<ModelReference> models;
-  for (const auto& member : prompt) {
-    const auto* node = member.value().if_object();
-    const auto* class_type = node != nullptr ? node->if_contains("class_type") : nullptr;
-    const auto* inputs = node != nullptr ? node->if_contains("inputs") : nullptr;
-    if (class_type == nullptr || !class_type->is_string() || inputs == nullptr || !inputs->is_object())
-      continue;
-    const NodeClass* node_class = info.find(text_view(class_type->get_string()));
-    if (node_class == nullptr) continue;
-    for (const auto& spec : node_class->inputs) {
-      if (!candidate(spec)) continue;
-      if (const auto* value = inputs->get_object().if_contains(spec.name))
-        add_model(spec, *value, folders, models);
+  for (const PromptNode& node : graph.nodes()) {
+    if (node.node_class == nullptr || node.inputs == nullptr) continue;
+    for (const InputSpec* spec : node.node_class->visible_inputs) {
+      if (!candidate(*spec)) continue;
+      if (const auto* value = node.inputs->if_contains(spec->name)) add_model(*spec, *value, folders, models);
     }
   }
   std::sort(models.begin(), models.end());

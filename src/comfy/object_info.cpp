@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "comfy/dynamic_inputs.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/json_printer.hpp"
 #include "comfy/python_text.hpp"
@@ -120,6 +121,11 @@ void read_inputs(NodeClass& node) {
     for (const auto& member : members->get_object())
       node.inputs.push_back(make_input_spec(std::string(member.key()), group, member.value()));
   }
+  for (const InputSpec& spec : node.inputs) {
+    if (spec.group == InputGroup::hidden) continue;
+    node.visible_inputs.push_back(&spec);
+    node.has_dynamic_inputs = node.has_dynamic_inputs || is_dynamic_type(spec.type);
+  }
 }
 
 /// The engine's own files are nobody's business: the choices of upload combos are emptied before anything is
@@ -224,6 +230,7 @@ std::shared_ptr<const Entry> make_entry(std::string name, json::object raw) {
   node.input_is_list = flag(object, "is_input_list");
   node.deprecated = flag(object, "deprecated");
   node.experimental = flag(object, "experimental");
+  node.v3 = object.contains("price_badge");
   read_inputs(node);
   if (const auto* output = object.if_contains("output"); output != nullptr && output->is_array())
     for (const auto& type : output->get_array()) node.output_types.push_back(&type);
@@ -310,6 +317,8 @@ InputSpec make_input_spec(std::string name, InputGroup group, const json::value&
       spec.choices = options->if_array();
   }
   spec.multiselect = flag(*spec.options, "multiselect");
+  spec.min = spec.options->if_contains("min");
+  spec.max = spec.options->if_contains("max");
   const auto* remote = spec.options->if_contains("remote");
   spec.remote = remote != nullptr && remote->is_object();
   if (!spec.combo) return spec;

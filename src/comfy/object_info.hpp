@@ -60,8 +60,9 @@ struct InputSpec {
   std::optional<FileListKey> file_list;        // set if the printed choices come from the participant's files
   const boost::json::value* config = nullptr;  // the declaration as it came: [type] or [type, options]
   const boost::json::value* type_value = nullptr;
-  const boost::json::object* options = nullptr;  // never null; an empty object if there are none
-  const boost::json::array* choices = nullptr;   // of a combo, if it has any
+  const boost::json::object* options = nullptr;             // never null; an empty object if there are none
+  const boost::json::array* choices = nullptr;              // of a combo, if it has any
+  const boost::json::value *min = nullptr, *max = nullptr;  // of `options`, if it has them
 };
 
 /// One node class.
@@ -72,7 +73,10 @@ struct NodeClass {
 
   std::string name;
   bool output_node = false, input_is_list = false, deprecated = false, experimental = false;
-  std::vector<InputSpec> inputs;  // required, optional, hidden, each in declared order
+  bool v3 = false;                  // only classes of the newer interface print a price_badge
+  bool has_dynamic_inputs = false;  // some become others by the values given (dynamic_inputs.hpp)
+  std::vector<InputSpec> inputs;    // required, optional, hidden, each in declared order
+  std::vector<const InputSpec*> visible_inputs;  // of these the required and optional ones
   std::vector<const boost::json::value*>
       output_types;  // strings; old custom nodes also give lists of choices
   Json raw;          // the whole description
@@ -140,9 +144,5 @@ struct ModelReference {
 [[nodiscard]] bool looks_like_model(std::string_view file_name);
 /// A combo whose choices list model files: by extension, or all its choices stand in one of `folders`.
 [[nodiscard]] bool is_model_combo(const InputSpec& input, const ModelFolders& folders = {});
-/// Values of model combos in a prompt graph, sorted, each once. Unknown classes and linked inputs give
-/// nothing.
-[[nodiscard]] std::vector<ModelReference> models_of(const boost::json::object& prompt, const ObjectInfo& info,
-                                                    const ModelFolders& folders = {});
 
 }  // namespace atelier::comfy

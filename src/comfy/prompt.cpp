@@ -167,16 +167,4 @@ std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view 
   return request;
 }
 
-std::vector<std::string> classes_of(const json::object& prompt) {
-  std::vector<std::string_view> names;
-  for (const auto& node : prompt) {
-    const auto* object = node.value().if_object();
-    const auto* name = object != nullptr ? object->if_contains("class_type") : nullptr;
-    if (name != nullptr && name->is_string()) names.push_back(view(name->get_string()));
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return {names.begin(), names.end()};
-}
-
 }  // namespace atelier::comfy

@@ -58,7 +58,4 @@ struct PromptRequest {
 [[nodiscard]] std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                              const PromptLimits& limits = {});
 
-/// Sorted class names of a prompt graph, each once.
-[[nodiscard]] std::vector<std::string> classes_of(const boost::json::object& prompt);
-
 }  // namespace atelier::comfy

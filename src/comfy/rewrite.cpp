@@ -7,6 +7,7 @@
 
 #include "comfy/dynamic_inputs.hpp"
 #include "comfy/input_spec.hpp"
+#include "comfy/prompt_graph.hpp"
 
 namespace atelier::comfy {
 
@@ -21,12 +22,6 @@ constexpr std::size_t kHashDigits = 16;
 bool is_link(const json::value& value) {
   const auto* pair = value.if_array();
   return pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_number();
-}
-
-const NodeClass* class_of(const json::object& node, const ObjectInfo& info) {
-  const auto* class_type = node.if_contains("class_type");
-  return class_type != nullptr && class_type->is_string() ? info.find(text_view(class_type->get_string()))
-                                                          : nullptr;
 }
 
 std::string escape_pointer(std::string_view key) {
@@ -68,17 +63,19 @@ class Finder {
   }
 
   void name(std::string_view text, const std::string& pointer) {
+    const bool upload = spec_->upload.any();
+    const bool media = !upload && exists_ && is_literal() && content_kind_of(text) != ContentKind::other;
+    if (!upload && !media && !text.ends_with(']')) return;  // most texts
     AnnotatedName file = split_annotation(text);
     const FileType type = file.type_or(FileType::input);
-    if (file.name.empty() || !stays_inside(file.name) || !names_file(text, file, type)) return;
+    if (file.name.empty() || !stays_inside(file.name)) return;
+    const bool named = file.type || (upload && text != "none" && text != "None");
+    if (!named && !(media && exists_(type, file.name))) return;
     out_.push_back({std::string(node_), spec_->name, pointer, std::string(text), std::move(file.name), type});
   }
 
-  bool names_file(std::string_view text, const AnnotatedName& file, FileType type) const {
-    if (file.type) return true;
-    if (spec_->upload.any()) return text != "none" && text != "None";
-    const bool literal = (spec_->combo && !spec_->remote) || spec_->type == "STRING";
-    return literal && exists_ && content_kind_of(text) != ContentKind::other && exists_(type, file.name);
+  [[nodiscard]] bool is_literal() const {
+    return (spec_->combo && !spec_->remote) || spec_->type == "STRING";
   }
 
   const FileLookup& exists_;
@@ -108,16 +105,12 @@ void wrap_lists(json::object& values) {
 
 }  // namespace
 
-std::vector<InputFile> input_files_of(const json::object& prompt, const ObjectInfo& info,
-                                      const FileLookup& exists) {
+std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup& exists) {
   std::vector<InputFile> files;
   Finder finder(exists, files);
-  for (const auto& member : prompt) {
-    const auto* node = member.value().if_object();
-    const NodeClass* node_class = node != nullptr ? class_of(*node, info) : nullptr;
-    const auto* values = node_class != nullptr ? node->if_contains("inputs") : nullptr;
-    if (values == nullptr || !values->is_object()) continue;
-    finder.node({member.key().data(), member.key().size()}, *node_class, values->get_object());
+  for (const PromptNode& node : graph.nodes()) {
+    if (node.node_class != nullptr && node.inputs != nullptr)
+      finder.node(node.id, *node.node_class, *node.inputs);
   }
   return files;
 }
@@ -142,7 +135,8 @@ void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& na
   const FileLookup known = [&](FileType type, std::string_view name) {
     return names.contains({type, std::string(name)});
   };
-  for (const InputFile& file : input_files_of(prompt, info, known)) {
+  const PromptGraph graph(prompt, info);
+  for (const InputFile& file : input_files_of(graph, known)) {
     const auto replacement = names.find({file.type, file.name});
     if (replacement == names.end()) continue;
     json::value& value = prompt.at(file.node).as_object().at("inputs").as_object().at(file.input);
@@ -150,13 +144,10 @@ void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& na
     if (json::value* place = value.find_pointer(file.pointer, error))
       *place = json::string_view(replacement->second.data(), replacement->second.size());
   }
-  for (auto& member : prompt) {
-    auto* node = member.value().if_object();
-    const NodeClass* node_class = node != nullptr ? class_of(*node, info) : nullptr;
-    auto* values = node_class != nullptr ? node->if_contains("inputs") : nullptr;
-    if (values == nullptr || !values->is_object()) continue;
-    rewrite_prefix(values->get_object(), *node_class, job, epoch);
-    wrap_lists(values->get_object());
+  for (const PromptNode& node : graph.nodes()) {
+    if (node.node_class == nullptr || node.inputs == nullptr) continue;
+    rewrite_prefix(*node.inputs, *node.node_class, job, epoch);
+    wrap_lists(*node.inputs);
   }
 }
 

@@ -17,6 +17,8 @@
 
 namespace atelier::comfy {
 
+class PromptGraph;
+
 /// One place in a prompt that names a file of the participant.
 struct InputFile {
   std::string node, input;
@@ -30,8 +32,7 @@ struct InputFile {
 /// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png
 /// [input]") anywhere in the literal values of other declared inputs. With `exists`, also combo and STRING
 /// values with a media extension for which it says yes in the input folder. Order: the prompt's.
-[[nodiscard]] std::vector<InputFile> input_files_of(const boost::json::object& prompt, const ObjectInfo& info,
-                                                    const FileLookup& exists = {});
+[[nodiscard]] std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup& exists = {});
 
 /// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb".
 [[nodiscard]] std::string worker_input_name(std::string_view name, const Digest& digest);

@@ -6,14 +6,13 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 #include "comfy/check_value.hpp"
 #include "comfy/dynamic_inputs.hpp"
 #include "comfy/input_spec.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
 
 namespace atelier::comfy {
@@ -25,18 +24,16 @@ namespace {
 constexpr std::size_t kChainMax = 900;           // Python's recursion ends a little above
 constexpr std::size_t kDependentsMax = 100'000;  // entries of dependent_outputs in one answer
 
-std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
-
+/// What is known of one node.
 struct Verdict {
+  bool known = false;  // looked at, or blamed while it is being looked at
   bool good = true;
   json::array errors;
 };
 
 /// One call of ComfyUI's validate_inputs, suspended while a linked node is looked at.
 struct Frame {
-  std::string_view id;
-  const NodeClass* node_class = nullptr;
-  json::object* values = nullptr;
+  std::size_t node = 0;
   EffectiveInputs inputs;
   std::size_t next = 0;
   bool good = true;
@@ -45,20 +42,22 @@ struct Frame {
 
 class Walk {
  public:
-  Walk(json::object& prompt, const ObjectInfo& info, const FileLookup& exists)
-      : prompt_(prompt), info_(info), exists_(exists) {}
+  Walk(const PromptGraph& graph, const FileLookup& exists)
+      : graph_(graph), exists_(exists), verdicts_(graph.nodes().size()), depth_(graph.nodes().size()) {
+    frames_.reserve(std::min(kChainMax, graph.nodes().size()) + 1);
+  }
 
   /// Looks at everything behind one output. False: it cannot run.
-  bool output(std::string_view id, json::array& reasons) {
-    std::optional<PythonError> failure = run(id);
+  bool output(std::size_t node, json::array& reasons) {
+    std::optional<PythonError> failure = run(node);
     if (failure) {
       json::object extra{{"exception_type", failure->type}, {"traceback", json::array()}};
-      Verdict& verdict = verdict_of(id);
+      Verdict& verdict = verdict_of(node);
       verdict.good = false;
       verdict.errors = {make_error("exception_during_validation", "Exception when validating node",
                                    failure->text, std::move(extra))};
     }
-    const Verdict& verdict = verdicts_.at(id);
+    const Verdict& verdict = verdicts_[node];
     if (!verdict.good) reasons = verdict.errors;
     return verdict.good;
   }
@@ -66,41 +65,48 @@ class Walk {
   /// Calls with every node that has reasons of its own, in the order in which they were met.
   template <class F>
   void each_bad(F&& call) const {
-    for (const auto id : met_) {
-      const Verdict& verdict = verdicts_.at(id);
-      if (!verdict.good && !verdict.errors.empty()) call(id, verdict.errors);
+    for (const std::size_t node : met_) {
+      const Verdict& verdict = verdicts_[node];
+      if (!verdict.good && !verdict.errors.empty()) call(graph_.nodes()[node], verdict.errors);
     }
   }
 
  private:
-  Verdict& verdict_of(std::string_view id) {
-    const auto [place, fresh] = verdicts_.try_emplace(id);
-    if (fresh) met_.push_back(id);
-    return place->second;
+  [[nodiscard]] const PromptNode& node_of(const Frame& frame) const { return graph_.nodes()[frame.node]; }
+
+  Verdict& verdict_of(std::size_t node) {
+    Verdict& verdict = verdicts_[node];
+    if (!verdict.known) met_.push_back(node);
+    verdict.known = true;
+    return verdict;
   }
 
-  std::optional<PythonError> run(std::string_view output_id) {
+  std::optional<PythonError> run(std::size_t output) {
     frames_.clear();
-    if (verdicts_.contains(output_id)) return std::nullopt;
-    if (auto failure = push(output_id)) return failure;
+    if (verdicts_[output].known) return std::nullopt;
+    if (auto failure = push(output)) {
+      pop();
+      return failure;
+    }
     while (true) {
       auto failure = step();
       if (!failure && !frames_.empty()) continue;
       if (!failure) return std::nullopt;
-      const std::string_view failed = frames_.back().id;
-      frames_.pop_back();
+      const std::size_t failed = frames_.back().node;
+      pop();
       if (frames_.empty()) return failure;
       blame_inner(failed, *failure);
     }
   }
 
   /// The caller of a node whose validation raised catches it, blames that node and goes on.
-  void blame_inner(std::string_view failed, const PythonError& failure) {
+  void blame_inner(std::size_t failed, const PythonError& failure) {
     Frame& frame = frames_.back();
     const InputSpec& spec = *frame.inputs.all[frame.next - 1];
-    json::object extra{{"input_name", spec.name},           {"input_config", input_config(spec)},
-                       {"exception_message", failure.text}, {"exception_type", failure.type},
-                       {"traceback", json::array()},        {"linked_node", (*frame.values)[spec.name]}};
+    json::object extra{
+        {"input_name", spec.name},           {"input_config", input_config(spec)},
+        {"exception_message", failure.text}, {"exception_type", failure.type},
+        {"traceback", json::array()},        {"linked_node", node_of(frame).inputs->at(spec.name)}};
     frame.good = false;
     Verdict& verdict = verdict_of(failed);
     verdict.good = false;
@@ -108,25 +114,27 @@ class Walk {
                                  failure.text, std::move(extra))};
   }
 
-  json::object& node_of(std::string_view id) { return prompt_.at(id).as_object(); }
+  void pop() {
+    depth_[frames_.back().node] = 0;
+    frames_.pop_back();
+  }
 
-  std::optional<PythonError> push(std::string_view id) {
-    if (frames_.size() >= kChainMax) {
-      frames_.push_back({.id = id, .inputs = {}, .errors = {}});
-      return PythonError{"RecursionError", "maximum recursion depth exceeded"};
+  /// An error is an exception in the new frame.
+  std::optional<PythonError> push(std::size_t index) {
+    const bool too_deep = frames_.size() >= kChainMax;
+    Frame& frame = frames_.emplace_back();
+    frame.node = index;
+    depth_[index] = frames_.size();
+    if (too_deep) return PythonError{"RecursionError", "maximum recursion depth exceeded"};
+    const PromptNode& node = graph_.nodes()[index];
+    if (node.inputs != nullptr) {
+      frame.inputs = effective_inputs(*node.node_class, *node.inputs);
+      return std::nullopt;
     }
-    Frame frame{.id = id, .inputs = {}, .errors = {}};
-    json::object& node = node_of(id);
-    frame.node_class = info_.find(text_view(node.at("class_type").as_string()));
-    json::value* values = node.if_contains("inputs");
-    frame.values = values != nullptr ? values->if_object() : nullptr;
-    if (frame.values != nullptr) frame.inputs = effective_inputs(*frame.node_class, *frame.values);
-    frames_.push_back(std::move(frame));
+    const json::value* values = node.object->if_contains("inputs");
     if (values == nullptr) return PythonError{"KeyError", "'inputs'"};
-    if (values->if_object() == nullptr)
-      return PythonError{"TypeError",
-                         fmt::format("argument of type '{}' is not iterable", python_type_name(*values))};
-    return std::nullopt;
+    return PythonError{"TypeError",
+                       fmt::format("argument of type '{}' is not iterable", python_type_name(*values))};
   }
 
   /// One input of the top frame, or its end. An error is an exception in the top frame.
@@ -134,14 +142,14 @@ class Walk {
     Frame& frame = frames_.back();
     if (frame.next == frame.inputs.all.size()) return finish();
     const InputSpec& spec = *frame.inputs.all[frame.next++];
-    json::value* value = frame.values->if_contains(spec.name);
+    json::value* value = node_of(frame).inputs->if_contains(spec.name);
     if (value == nullptr) {
       if (spec.group == InputGroup::required)
         frame.errors.push_back(missing_input_error(spec, frame.inputs.dynamic));
       return std::nullopt;
     }
     if (value->is_array()) return link(spec, *value);
-    auto checked = check_value(*frame.node_class, spec, *value);
+    auto checked = check_value(*node_of(frame).node_class, spec, *value);
     if (!checked) return checked.error();
     if (*checked) frame.errors.push_back(std::move(**checked));
     return std::nullopt;
@@ -154,43 +162,34 @@ class Walk {
       frame.errors.push_back(bad_link_error(spec, value));
       return std::nullopt;
     }
-    auto source = source_of(pair);
+    const auto source = source_of(pair[0]);
     if (!source) return source.error();
-    auto received = output_type(*source, pair[1]);
+    auto received = output_type(*graph_.nodes()[*source].node_class, pair[1]);
     if (!received) return received.error();
     if (!types_fit(**received, spec)) {
       frame.errors.push_back(mismatch_error(spec, **received, value));
       return std::nullopt;
     }
-    return enter(source->id);
+    return enter(*source);
   }
 
-  struct Source {
-    std::string_view id;
-    const NodeClass* node_class;
-  };
-
-  std::expected<Source, PythonError> source_of(const json::array& pair) const {
-    const json::value& id = pair[0];
+  std::expected<std::size_t, PythonError> source_of(const json::value& id) const {
     if (id.is_array() || id.is_object())
       return std::unexpected(
           PythonError{"TypeError", fmt::format("unhashable type: '{}'", python_type_name(id))});
-    const auto found = id.is_string() ? prompt_.find(id.get_string()) : prompt_.end();
-    if (found == prompt_.end()) return std::unexpected(PythonError{"KeyError", python_repr(id)});
-    const auto& class_type = found->value().as_object().at("class_type").as_string();
-    return Source{view(found->key()), info_.find(text_view(class_type))};
+    const auto found = id.is_string() ? graph_.find(text_view(id.get_string())) : std::nullopt;
+    if (!found) return std::unexpected(PythonError{"KeyError", python_repr(id)});
+    return *found;
   }
 
-  static std::expected<const json::value*, PythonError> output_type(const Source& source,
+  static std::expected<const json::value*, PythonError> output_type(const NodeClass& source,
                                                                     const json::value& slot) {
-    // V1 classes have a tuple of types, V3 classes a list; only V3 prints a price_badge.
-    const bool v3 = source.node_class->raw.object().contains("price_badge");
-    const char* kind = v3 ? "list" : "tuple";
+    const char* kind = source.v3 ? "list" : "tuple";  // as their Python classes keep the types
     if (!slot.is_int64() && !slot.is_uint64() && !slot.is_bool())
       return std::unexpected(PythonError{
           "TypeError",
           fmt::format("{} indices must be integers or slices, not {}", kind, python_type_name(slot))});
-    const auto& types = source.node_class->output_types;
+    const auto& types = source.output_types;
     const auto size = static_cast<std::int64_t>(types.size());
     std::int64_t index = slot.is_bool()    ? std::int64_t{slot.get_bool()}
                          : slot.is_int64() ? slot.get_int64()
@@ -201,14 +200,13 @@ class Walk {
     return types[static_cast<std::size_t>(index)];
   }
 
-  std::optional<PythonError> enter(std::string_view id) {
-    if (const auto known = verdicts_.find(id); known != verdicts_.end()) {
-      if (!known->second.good) frames_.back().good = false;
+  std::optional<PythonError> enter(std::size_t node) {
+    if (const Verdict& verdict = verdicts_[node]; verdict.known) {
+      if (!verdict.good) frames_.back().good = false;
       return std::nullopt;
     }
-    const auto at = std::find_if(frames_.begin(), frames_.end(), [&](const Frame& f) { return f.id == id; });
-    if (at == frames_.end()) return push(id);
-    cycle(static_cast<std::size_t>(at - frames_.begin()));
+    if (depth_[node] == 0) return push(node);
+    cycle(depth_[node] - 1);
     frames_.back().good = false;
     return std::nullopt;
   }
@@ -218,15 +216,15 @@ class Walk {
     std::string path;
     json::array ring;
     for (std::size_t i = from; i <= frames_.size(); ++i) {
-      const std::string_view id = frames_[i == frames_.size() ? from : i].id;
+      const PromptNode& node = node_of(frames_[i == frames_.size() ? from : i]);
       if (!path.empty()) path += " -> ";
-      path += fmt::format("{} ({})", id, text_view(node_of(id).at("class_type").as_string()));
-      if (i < frames_.size()) ring.emplace_back(json::string_view(id.data(), id.size()));
+      path += fmt::format("{} ({})", node.id, node.class_type);
+      if (i < frames_.size()) ring.emplace_back(json::string_view(node.id.data(), node.id.size()));
     }
     for (std::size_t i = from; i < frames_.size(); ++i) {
-      json::object extra{{"node_id", json::string_view(frames_[i].id.data(), frames_[i].id.size())},
-                         {"cycle_nodes", ring}};
-      Verdict& verdict = verdict_of(frames_[i].id);
+      const std::string_view id = node_of(frames_[i]).id;
+      json::object extra{{"node_id", json::string_view(id.data(), id.size())}, {"cycle_nodes", ring}};
+      Verdict& verdict = verdict_of(frames_[i].node);
       verdict.good = false;
       verdict.errors = {make_error("dependency_cycle", "Dependency cycle detected", path, std::move(extra))};
     }
@@ -234,26 +232,26 @@ class Walk {
 
   std::optional<PythonError> finish() {
     Frame& frame = frames_.back();
-    auto custom = check_files(*frame.node_class, *frame.values, exists_);
+    auto custom = check_files(*node_of(frame).node_class, *node_of(frame).inputs, exists_);
     if (!custom) return custom.error();
     if (*custom) frame.errors.push_back(std::move(**custom));
-    Verdict& verdict = verdict_of(frame.id);
+    Verdict& verdict = verdict_of(frame.node);
     verdict.good = verdict.good && frame.good && frame.errors.empty();
     for (auto& error : frame.errors)
       if (std::find(verdict.errors.begin(), verdict.errors.end(), error) == verdict.errors.end())
         verdict.errors.push_back(std::move(error));
     const bool good = verdict.good;
-    frames_.pop_back();
+    pop();
     if (!good && !frames_.empty()) frames_.back().good = false;
     return std::nullopt;
   }
 
-  json::object& prompt_;
-  const ObjectInfo& info_;
+  const PromptGraph& graph_;
   const FileLookup& exists_;
   std::vector<Frame> frames_;
-  std::unordered_map<std::string_view, Verdict> verdicts_;
-  std::vector<std::string_view> met_;
+  std::vector<Verdict> verdicts_;   // of each node of the graph
+  std::vector<std::size_t> depth_;  // its frame's place, from 1; 0: it has none
+  std::vector<std::size_t> met_;
 };
 
 /// `_meta.title`, if there is one (it may be null).
@@ -264,14 +262,11 @@ std::optional<json::value> title_of(const json::object& node) {
   return title != nullptr ? std::optional(*title) : std::nullopt;
 }
 
-std::optional<json::object> check_class(std::string_view id, const json::object& node,
-                                        const ObjectInfo& info) {
-  const auto* class_type = node.if_contains("class_type");
-  if (class_type != nullptr && class_type->is_string() &&
-      info.find(text_view(class_type->get_string())) != nullptr) {
-    return std::nullopt;
-  }
-  const std::optional<json::value> own_title = title_of(node);
+std::optional<json::object> check_class(const PromptNode& node) {
+  if (node.node_class != nullptr) return std::nullopt;
+  const std::string_view id = node.id;
+  const auto* class_type = node.object->if_contains("class_type");
+  const std::optional<json::value> own_title = title_of(*node.object);
   json::value title = own_title.value_or(json::value());
   json::object extra{
       {"node_id", json::string_view(id.data(), id.size())}, {"class_type", nullptr}, {"node_title", title}};
@@ -300,15 +295,13 @@ bool targeted(const PromptRequest& request, std::string_view id) {
 
 /// Adds to node_errors what is known after a failed output; ComfyUI names that output at every bad node met
 /// so far.
-void collect(const Walk& walk, std::string_view output, const json::object& prompt, std::size_t& dependents,
-             json::object& node_errors) {
-  walk.each_bad([&](std::string_view id, const json::array& errors) {
-    json::value& entry = node_errors[json::string_view(id.data(), id.size())];
+void collect(const Walk& walk, std::string_view output, std::size_t& dependents, json::object& node_errors) {
+  walk.each_bad([&](const PromptNode& node, const json::array& errors) {
+    json::value& entry = node_errors[json::string_view(node.id.data(), node.id.size())];
     if (entry.is_null())
-      entry =
-          json::object{{"errors", errors},
-                       {"dependent_outputs", json::array()},
-                       {"class_type", prompt.at(json::string_view(id.data(), id.size())).at("class_type")}};
+      entry = json::object{{"errors", errors},
+                           {"dependent_outputs", json::array()},
+                           {"class_type", node.object->at("class_type")}};
     if (++dependents > kDependentsMax) return;
     entry.as_object()["dependent_outputs"].as_array().emplace_back(
         json::string_view(output.data(), output.size()));
@@ -323,29 +316,32 @@ std::string Validation::error_body() const {
 }
 
 Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLookup& exists) {
+  return validate(request, PromptGraph(request.prompt.object(), info), exists);
+}
+
+Validation validate(const PromptRequest& request, const PromptGraph& graph, const FileLookup& exists) {
   Validation result;
   result.node_errors = Json(json::object());
-  json::object& prompt = request.prompt.object();
-  std::vector<std::string_view> outputs;
-  for (auto& member : prompt) {
-    const std::string_view id = view(member.key());
-    if (auto error = check_class(id, member.value().as_object(), info)) {
+  std::vector<std::size_t> outputs;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const PromptNode& node = graph.nodes()[i];
+    if (auto error = check_class(node)) {
       result.error = Json(std::move(*error));
       return result;
     }
-    const auto& class_type = member.value().as_object().at("class_type").as_string();
-    if (info.find(text_view(class_type))->output_node && targeted(request, id)) outputs.push_back(id);
+    if (node.node_class->output_node && targeted(request, node.id)) outputs.push_back(i);
   }
   if (outputs.empty()) {
     result.error = Json(make_error("prompt_no_outputs", "Prompt has no outputs", "", {}));
     return result;
   }
-  Walk walk(prompt, info, exists);
+  Walk walk(graph, exists);
   std::size_t dependents = 0;
   std::string details;
-  for (const auto id : outputs) {
+  for (const std::size_t output : outputs) {
+    const std::string_view id = graph.nodes()[output].id;
     json::array reasons;
-    if (walk.output(id, reasons)) {
+    if (walk.output(output, reasons)) {
       result.outputs_to_execute.emplace_back(id);
       continue;
     }
@@ -354,7 +350,7 @@ Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLo
       details += fmt::format("{}: {}", text_view(reason.at("message").as_string()),
                              text_view(reason.at("details").as_string()));
     }
-    collect(walk, id, prompt, dependents, result.node_errors.object());
+    collect(walk, id, dependents, result.node_errors.object());
   }
   result.accepted = !result.outputs_to_execute.empty();
   if (!result.accepted)

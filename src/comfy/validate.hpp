@@ -13,6 +13,8 @@
 
 namespace atelier::comfy {
 
+class PromptGraph;
+
 /// At least one output that can run makes a prompt accepted; node_errors then tell of the others.
 struct Validation {
   bool accepted = false;
@@ -30,5 +32,8 @@ struct Validation {
 /// errors of one node stand in declared order (there: a set's); chains deeper than 500 nodes are refused as
 /// there (RecursionError). Time: linear in links. Any bytes that parse_prompt_request let through are fine.
 [[nodiscard]] Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLookup& exists);
+/// The same with the graph of `request.prompt`, whose values it coerces.
+[[nodiscard]] Validation validate(const PromptRequest& request, const PromptGraph& graph,
+                                  const FileLookup& exists);
 
 }  // namespace atelier::comfy

@@ -5,11 +5,13 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <set>
 
 #include "comfy/messages.hpp"
 #include "comfy/prompt.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/rewrite.hpp"
 #include "comfy/validate.hpp"
 #include "gateway/participant/face_impl.hpp"
@@ -43,20 +45,22 @@ std::string fresh_prompt_id(Runtime& runtime) {
 }
 
 /// Node classes, models, steps and sizes in powers of two: what runs of about the same length have in common.
-std::uint64_t signature_of(const core::Submitted& event, const json::object& prompt) {
+std::uint64_t signature_of(const core::Submitted& event, const comfy::PromptGraph& graph) {
+  constexpr std::array<std::string_view, 6> kSizes{"width",      "height", "length",
+                                                   "batch_size", "steps",  "frames"};
   std::string text;
   for (const std::string& name : event.classes) text += name + '\n';
   for (const std::string& name : event.models) text += name + '\n';
   std::vector<std::string> sizes;
-  for (const auto& node : prompt) {
-    const json::value* inputs =
-        node.value().is_object() ? node.value().get_object().if_contains("inputs") : nullptr;
-    if (inputs == nullptr || !inputs->is_object()) continue;
-    for (const std::string_view name : {"width", "height", "length", "batch_size", "steps", "frames"}) {
-      const json::value* value = inputs->get_object().if_contains(name);
-      if (value == nullptr || !value->is_int64() || value->get_int64() < 0) continue;
+  for (const comfy::PromptNode& node : graph.nodes()) {
+    if (node.inputs == nullptr) continue;
+    for (const auto& input : *node.inputs) {
+      const json::value& value = input.value();
+      if (!value.is_int64() || value.get_int64() < 0) continue;
+      const std::string_view name(input.key().data(), input.key().size());
+      if (std::ranges::find(kSizes, name) == kSizes.end()) continue;
       sizes.push_back(
-          fmt::format("{}:{}", name, std::bit_width(static_cast<std::uint64_t>(value->get_int64()))));
+          fmt::format("{}:{}", name, std::bit_width(static_cast<std::uint64_t>(value.get_int64()))));
     }
   }
   std::ranges::sort(sizes);
@@ -104,8 +108,9 @@ struct ParticipantFace::Impl::PromptWork {
   std::shared_ptr<const comfy::ObjectInfo> info;
 
   std::optional<std::expected<comfy::PromptRequest, comfy::PromptError>> parsed;
-  std::set<FileKey> named;     // files that the prompt may name
-  std::set<FileKey> existing;  // of those, the ones that are there: they are pinned
+  std::optional<comfy::PromptGraph> graph;  // of what was parsed
+  std::set<FileKey> named;                  // files that the prompt may name
+  std::set<FileKey> existing;               // of those, the ones that are there: they are pinned
   comfy::Validation validation;
   std::vector<Pin> pins;
   std::shared_ptr<const std::string> form;
@@ -121,7 +126,8 @@ struct ParticipantFace::Impl::PromptWork {
       named.emplace(type, name);
       return true;
     };
-    for (comfy::InputFile& file : comfy::input_files_of(request().prompt.object(), *info, remember)) {
+    graph.emplace(request().prompt.object(), *info);
+    for (comfy::InputFile& file : comfy::input_files_of(*graph, remember)) {
       named.emplace(file.type, std::move(file.name));
     }
   }
@@ -138,7 +144,7 @@ struct ParticipantFace::Impl::PromptWork {
     const auto exists = [this](comfy::FileType type, std::string_view name) {
       return existing.contains(FileKey{type, std::string(name)});
     };
-    validation = comfy::validate(request(), *info, exists);
+    validation = comfy::validate(request(), *graph, exists);
   }
 
   void make_form(WallTime now, std::string prompt_id) {
@@ -158,13 +164,12 @@ struct ParticipantFace::Impl::PromptWork {
     event.number = accepted.number.value_or(0);
     event.front = accepted.front;
     event.body = digest;
-    event.classes = comfy::classes_of(accepted.prompt.object());
+    event.classes = comfy::classes_of(*graph);
     std::set<std::string> models;
-    for (comfy::ModelReference& model : comfy::models_of(accepted.prompt.object(), *info))
-      models.insert(std::move(model.name));
+    for (comfy::ModelReference& model : comfy::models_of(*graph)) models.insert(std::move(model.name));
     event.models.assign(models.begin(), models.end());
     event.workflow_id = accepted.workflow_id().value_or("");
-    event.signature = signature_of(event, accepted.prompt.object());
+    event.signature = signature_of(event, *graph);
     event.input_count = static_cast<std::uint32_t>(pins.size());
     for (const Pin& pin : pins) event.input_bytes += pin.blob.size;
   }

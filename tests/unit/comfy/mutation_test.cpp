@@ -9,6 +9,7 @@
 #include "comfy/messages.hpp"
 #include "comfy/output_name.hpp"
 #include "comfy/png_metadata.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/rewrite.hpp"
 #include "fixtures.hpp"
 
@@ -36,12 +37,13 @@ void use(std::string_view body) {
   CHECK(Json::parse(validation.error_body()).has_value());
   CHECK(Json::parse(request->prompt.print()).has_value());
   CHECK((validation.accepted || validation.error.is_object()));
-  const auto files = input_files_of(std::as_const(request->prompt).object(), fixtures::catalog());
+  const PromptGraph graph(request->prompt.object(), fixtures::catalog());
+  const auto files = input_files_of(graph);
   WorkerNames names;
   for (const auto& file : files) names[{file.type, file.name}] = "w-" + file.name;
   rewrite(request->prompt.object(), fixtures::catalog(), names, atelier::JobId{1}, atelier::Epoch{1});
-  (void)models_of(std::as_const(request->prompt).object(), fixtures::catalog());
-  (void)classes_of(std::as_const(request->prompt).object());
+  (void)models_of(graph);
+  (void)classes_of(graph);
   (void)request->workflow_id();
 }
 

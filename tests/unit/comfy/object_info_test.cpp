@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "comfy/object_info.hpp"
+#include "comfy/prompt_graph.hpp"
 
 #include <doctest/doctest.h>
 
@@ -76,17 +77,17 @@ TEST_CASE("merging unites models and keeps the first description") {
 }
 
 TEST_CASE("models and classes of a prompt are listed once and sorted") {
-  const auto prompt = fixtures::read(
+  auto prompt = fixtures::read(
       R"({"1":{"class_type":"Loader","inputs":{"ckpt_name":"z.safetensors","lora_name":"None"}},
     "2":{"class_type":"Loader","inputs":{"ckpt_name":"z.safetensors","lora_name":["1",0]}},
     "3":{"class_type":"Loader","inputs":{"ckpt_name":"sub/new.GGUF","lora_name":"x.pt"}},"4":{"class_type":"EmptyImage","inputs":{}}})");
-  const auto& object = prompt.as_object();
-  CHECK(classes_of(object) == std::vector<std::string>{"EmptyImage", "Loader"});
+  const PromptGraph graph(prompt.as_object(), fixtures::catalog());
+  CHECK(classes_of(graph) == std::vector<std::string>{"EmptyImage", "Loader"});
   const ModelFolders folders{{"checkpoints", {"a.safetensors", "z.safetensors"}}, {"loras", {"x.pt"}}};
-  CHECK(
-      models_of(object, fixtures::catalog(), folders) ==
-      std::vector<ModelReference>{{"", "sub/new.GGUF"}, {"checkpoints", "z.safetensors"}, {"loras", "x.pt"}});
-  CHECK(models_of(object, fixtures::catalog()).size() == 3);
+  CHECK(models_of(graph, folders) == std::vector<ModelReference>{{"", "sub/new.GGUF"},
+                                                                 {"checkpoints", "z.safetensors"},
+                                                                 {"loras", "x.pt"}});
+  CHECK(models_of(graph).size() == 3);
 }
 
 TEST_CASE("a file name that is not UTF-8 in an engine's folder does not shut the engine out") {

@@ -11,6 +11,7 @@
 #include "comfy/messages.hpp"
 #include "comfy/output_name.hpp"
 #include "comfy/png_metadata.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
 #include "comfy/rewrite.hpp"
 #include "fixtures.hpp"
@@ -267,7 +268,7 @@ TEST_CASE("the agent's rewriting moves files and prefixes and nothing else") {
     "6":{"class_type":"Any","inputs":{"text":"b.png","many":["a","b","c"]}},
     "7":{"class_type":"Unknown","inputs":{"image":"sub/a.png [output]","filename_prefix":"z"}}})");
   const FileLookup exists = [](FileType, std::string_view name) { return name == "b.png"; };
-  const auto files = input_files_of(prompt.as_object(), fixtures::catalog(), exists);
+  const auto files = input_files_of(PromptGraph(prompt.as_object(), fixtures::catalog()), exists);
   std::vector<std::string> seen;
   WorkerNames names;
   for (const auto& file : files) {
