@@ -18,6 +18,12 @@ int hex_value(char c) {
   return -1;
 }
 
+/// Found once: EVP_sha256() alone looks for it at every use.
+const EVP_MD* sha256_method() {
+  static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return method;
+}
+
 }  // namespace
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
@@ -51,7 +57,7 @@ struct Hasher::Impl {
 };
 
 Hasher::Hasher() : impl_(std::make_unique<Impl>()) {
-  if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1)
+  if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context, sha256_method(), nullptr) != 1)
     throw std::bad_alloc{};
 }
 Hasher::~Hasher() = default;
@@ -66,13 +72,13 @@ void Hasher::update(std::span<const std::byte> bytes) {
 Digest Hasher::finish() {
   Digest digest;
   EVP_DigestFinal_ex(impl_->context, digest.bytes.data(), nullptr);
-  EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr);
+  EVP_DigestInit_ex(impl_->context, nullptr, nullptr);
   return digest;
 }
 
 Digest sha256(std::string_view bytes) {
   Digest digest;
-  EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), nullptr, EVP_sha256(), nullptr);
+  EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), nullptr, sha256_method(), nullptr);
   return digest;
 }
 
@@ -101,7 +107,7 @@ Result<Key128> Key128::parse(std::string_view hex) {
 Digest hmac_sha256(std::string_view key, std::string_view bytes) {
   Digest digest;
   unsigned int length = 0;
-  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+  if (HMAC(sha256_method(), key.data(), static_cast<int>(key.size()),
            reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.bytes.data(),
            &length) == nullptr)
     throw std::bad_alloc{};

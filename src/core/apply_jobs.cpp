@@ -51,7 +51,7 @@ void Application::on(const Submitted& event) {
   // Absence earns nothing, and being passed costs nothing (core.md 2).
   if (lane_was_empty) participant.floor = state_.workshop.virtual_time;
 
-  JobFacts& job = state_.jobs[id];
+  JobFacts& job = state_.jobs.try_emplace(state_.jobs.end(), id)->second;
   job.job = id;
   job.submitted = event;
   const auto own_number = static_cast<double>(id.value);

@@ -6,21 +6,28 @@
 namespace atelier::core {
 
 KindId WaitingIndex::intern(const JobFacts& job) {
-  Needs needs{job.submitted.classes, job.submitted.models, job.submitted.tags, job.submitted.pinned_worker};
-  auto [entry, fresh] = kinds_.try_emplace(std::move(needs), static_cast<KindId>(needs_.size()));
-  if (fresh) needs_.push_back(&entry->first);
+  const Submitted& wanted = job.submitted;
+  if (const auto known = kinds_.find(wanted); known != kinds_.end()) return known->second;
+  Needs needs{wanted.classes, wanted.models, wanted.tags, wanted.pinned_worker};
+  const auto entry = kinds_.emplace(std::move(needs), static_cast<KindId>(needs_.size())).first;
+  needs_.push_back(&entry->first);
   return entry->second;
 }
 
 void WaitingIndex::add(const JobFacts& job) {
   const Waiting waiting{intern(job), LaneKey{!job.at_head, job.number, job.job}};
-  const bool fresh = entries_.emplace(job.job, waiting).second;
-  ATELIER_ASSERT(fresh);
+  // A new job comes last nearly everywhere.
+  const std::size_t before = entries_.size();
+  entries_.emplace_hint(entries_.end(), job.job, waiting);
+  ATELIER_ASSERT(entries_.size() == before + 1);
   const ParticipantId owner = job.submitted.participant;
   Lane& lane = lanes_[owner];
-  if (!lane.places.empty()) heads_.erase({*lane.places.begin(), owner});
-  lane.kinds[waiting.kind].insert(waiting.key);
-  lane.places.insert(job.job);
+  auto& kind = lane.kinds[waiting.kind];
+  kind.insert(kind.end(), waiting.key);
+  const JobId head = lane.places.empty() ? JobId{} : *lane.places.begin();
+  lane.places.insert(lane.places.end(), job.job);
+  if (*lane.places.begin() == head) return;
+  if (head) heads_.erase({head, owner});
   heads_.insert({*lane.places.begin(), owner});
 }
 

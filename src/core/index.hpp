@@ -18,7 +18,16 @@ namespace atelier::core {
 struct Needs {
   std::vector<std::string> classes, models, tags;
   std::string pinned_worker;
-  auto operator<=>(const Needs&) const = default;
+};
+/// Needs, and what has the same members (Submitted), so that looking up copies nothing.
+struct NeedsLess {
+  using is_transparent = void;
+  bool operator()(const auto& a, const auto& b) const { return tied(a) < tied(b); }
+
+ private:
+  static auto tied(const auto& needs) {
+    return std::tie(needs.classes, needs.models, needs.tags, needs.pinned_worker);
+  }
 };
 using KindId = std::uint32_t;
 
@@ -62,7 +71,7 @@ class WaitingIndex {
   std::map<ParticipantId, Lane> lanes_;
   std::set<std::pair<JobId, ParticipantId>> heads_;
   // Kinds are kept for ever within a process: as many as there are different need sets.
-  std::map<Needs, KindId> kinds_;
+  std::map<Needs, KindId, NeedsLess> kinds_;
   std::vector<const Needs*> needs_;
 };
 

@@ -52,7 +52,7 @@ void Core::State::index(const JobFacts& job) {
   owner.by_prompt_id.emplace(job.submitted.prompt_id, job.job);
   if (job.cancel_at) cancels.insert({*job.cancel_at, job.job});
   if (waits(job)) {
-    owner.waiting.insert(LaneKey{!job.at_head, job.number, job.job});
+    owner.waiting.insert(owner.waiting.end(), LaneKey{!job.at_head, job.number, job.job});
     if (!job.cancel_requested) ++owner.waiting_count;
     if (job.cancel_requested || worn_out(job)) {
       to_end.insert(job.job);

@@ -211,7 +211,7 @@ void Workshop::Impl::enqueue(core::Event event, std::vector<journal::NewAttachme
 
 journal::NewAttachment Workshop::attach(std::shared_ptr<const std::string> bytes, Digest digest) {
   journal::NewAttachment attachment;
-  attachment.ref.id = impl_->runtime.random_key();
+  attachment.ref.id = journal::new_attachment_id(impl_->runtime);
   attachment.ref.digest = digest ? digest : sha256(*bytes);
   attachment.ref.bytes = bytes->size();
   attachment.bytes = std::move(bytes);
