@@ -5,6 +5,7 @@
 
 #include "journal/codec.hpp"
 #include "journal/sqlite/blob.hpp"
+#include "journal/sqlite/packing.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -155,7 +156,7 @@ Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {
   attachment_.bind(1, std::string_view(bytes.data(), bytes.size()));
   ATELIER_TRY(const bool found, attachment_.step());
   if (!found) return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));
-  auto content = std::make_shared<const std::string>(attachment_.blob(0));
+  auto content = unpack({attachment_.blob(0), attachment_.integer(1)});
   attachment_.reset();
   return content;
 }

@@ -157,8 +157,9 @@ Result<void> Writer::insert(const NewEntry& entry, const LastEntry& numbers) {
   ATELIER_TRY_VOID(insert_entry_.run());
   for (const NewAttachment& attachment : entry.attachments) {
     const std::array<char, 16> id = id_bytes(attachment.ref.id);
-    insert_attachment_.bind(1, std::string_view(id.data(), id.size()))
-        .bind(2, std::string_view(*attachment.bytes));
+    const Packed packed = packer_.pack(*attachment.bytes);
+    insert_attachment_.bind(1, std::string_view(id.data(), id.size()));
+    insert_attachment_.bind(2, packed.bytes).bind(3, packed.unpacked);
     auto stored = insert_attachment_.run();
     if (!stored && stored.error().code == Errc::conflict) {
       return fail(Errc::conflict, fmt::format("attachment {} is stored already", attachment.ref.id.hex()));

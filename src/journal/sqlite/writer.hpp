@@ -12,6 +12,7 @@
 #include "journal/journal.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/guarded_vfs.hpp"
+#include "journal/sqlite/packing.hpp"
 
 namespace atelier::journal::sqlite {
 
@@ -81,6 +82,7 @@ class Writer {
   LastEntry last_;
   std::optional<Error> failure_;
   std::string payload_;  // scratch
+  Packer packer_;
 };
 
 }  // namespace atelier::journal::sqlite

@@ -27,7 +27,10 @@ Batch golden_batch() {
   for (std::size_t i = 0; i < 2 * std::variant_size_v<core::Event>; ++i) {
     NewEntry entry{random.alternative<core::Event>(i % std::variant_size_v<core::Event>), {{1}, i}, {}};
     for (core::Attachment& attachment : attachments_of(entry.event)) {
-      auto bytes = std::make_shared<const std::string>(fmt::format("{{\"golden\":{}}}", i));
+      std::string text = fmt::format(R"({{"golden":{})", i);
+      // Every second one is long enough to lie packed.
+      for (int node = 0; node < 20 && i % 2 == 1; ++node) text += fmt::format(R"(,"node {}":"golden")", node);
+      auto bytes = std::make_shared<const std::string>(text + "}");
       attachment.digest = sha256(*bytes);
       attachment.bytes = bytes->size();
       const auto put = [&]<class Event>(Event& event) {

@@ -25,6 +25,19 @@ void shell(const std::string& path, const std::string& statement) {
   sqlite3_close(connection);
 }
 
+/// The first number of the first row.
+std::int64_t number_from(const std::string& path, const std::string& query) {
+  sqlite3* connection = nullptr;
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &connection) == SQLITE_OK);
+  REQUIRE(sqlite3_prepare_v2(connection, query.c_str(), -1, &statement, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+  const std::int64_t number = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(connection);
+  return number;
+}
+
 Error open_error(SqliteRig& rig) {
   auto opened = rig.open();
   REQUIRE(!opened);
@@ -53,10 +66,10 @@ TEST_CASE("a second server on the same journal is refused, one after the other i
 TEST_CASE("a journal written by a newer release is refused and left as it is") {
   SqliteRig rig;
   fill(rig, 1);
-  shell(rig.path(), "PRAGMA user_version = 2");
+  shell(rig.path(), "PRAGMA user_version = 3");
   CHECK(open_error(rig).code == Errc::newer_version);
   CHECK(open_reader(rig.path()).error().code == Errc::newer_version);
-  shell(rig.path(), "PRAGMA user_version = 1");
+  shell(rig.path(), "PRAGMA user_version = 2");
   std::vector<core::Entry> entries;
   static_cast<void>(open_and_replay(rig, entries));
   CHECK(entries.size() == 3);
@@ -203,6 +216,54 @@ TEST_CASE("a damaged page is found by the check and stops a replay with the entr
   const CheckReport report = check(*rig.reader());
   REQUIRE(!report.problems.empty());
   CHECK(report.problems[0].find("entry 50") != std::string::npos);
+}
+
+NewEntry with_attachment(std::uint64_t number, std::string bytes) {
+  core::Submitted submitted;
+  submitted.participant = {1};
+  submitted.prompt_id = fmt::format("packed-{}", number);
+  submitted.prompt = {{77, number}, sha256(bytes), bytes.size()};
+  NewEntry entry{submitted, {{1}, number}, {}};
+  entry.attachments.push_back({submitted.prompt, std::make_shared<const std::string>(std::move(bytes))});
+  return entry;
+}
+
+TEST_CASE("an attachment that shrinks lies packed, one that does not as it came, and both come back whole") {
+  SqliteRig rig;
+  std::string graph;
+  for (int node = 0; node < 500; ++node) {
+    graph += fmt::format(R"("{}":{{"class_type":"KSampler","inputs":{{"seed":{}}}}},)", node, node * 7919);
+  }
+  const std::vector<std::string> contents{"", "short", std::string(200, 'a'), graph, noise(5, 100'000)};
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  Batch batch;
+  for (std::size_t i = 0; i < contents.size(); ++i) batch.push_back(with_attachment(i + 1, contents[i]));
+  REQUIRE(rig.get(journal->append(std::move(batch))));
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    CAPTURE(i);
+    const auto bytes = rig.get(journal->attachment({77, i + 1}));
+    REQUIRE(bytes);
+    CHECK((**bytes == contents[i]));
+  }
+  CHECK(check(*rig.reader()).problems.empty());
+  CHECK(number_from(rig.path(), "SELECT count(*) FROM attachments WHERE unpacked > 0") == 1);
+  CHECK(number_from(rig.path(), "SELECT length(bytes) * 3 < unpacked FROM attachments WHERE unpacked > 0") ==
+        1);
+
+  for (const char* damage : {"bytes = zeroblob(40)", "bytes = substr(bytes, 1, 50)", "bytes = x''",
+                             "unpacked = unpacked + 1", "unpacked = 1 << 40", "unpacked = -1"}) {
+    CAPTURE(damage);
+    SqliteRig other;
+    fs::copy_file(rig.path(), other.path());
+    fs::copy_file(rig.path() + "-wal", other.path() + "-wal");
+    shell(other.path(), fmt::format("UPDATE attachments SET {} WHERE unpacked > 0", damage));
+    auto damaged = open_and_replay(other, entries);
+    const auto bytes = other.get(damaged->attachment({77, 4}));
+    REQUIRE(!bytes);
+    CHECK(bytes.error().code == Errc::io);
+    CHECK(check(*other.reader()).problems.size() == 1);
+  }
 }
 
 TEST_CASE("a dump beside a running server sees what is committed") {

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <random>
+
 #include "journal/dump.hpp"
 #include "random_records.hpp"
 #include "runtime/task_group.hpp"
@@ -11,6 +13,13 @@
 using namespace std::chrono_literals;
 
 namespace atelier::journal {
+
+std::string noise(std::uint64_t seed, std::size_t bytes) {
+  std::mt19937_64 random(seed);
+  std::string out(bytes, ' ');
+  for (char& c : out) c = static_cast<char>(random());
+  return out;
+}
 
 Batch submits(std::uint64_t seed, std::size_t count, std::size_t bytes) {
   Batch batch;
@@ -20,7 +29,7 @@ Batch submits(std::uint64_t seed, std::size_t count, std::size_t bytes) {
     submitted.prompt_id = fmt::format("{}-{}", seed, i);
     NewEntry entry{submitted, {{1}, seed * 1'000'000 + i}, {}};
     if (bytes > 0) {
-      auto content = std::make_shared<const std::string>(bytes, static_cast<char>('a' + (seed + i) % 26));
+      auto content = std::make_shared<const std::string>(noise(seed * 1'000 + i, bytes));
       const core::Attachment ref{{seed + 1, i + 1}, sha256(*content), bytes};
       std::get<core::Submitted>(entry.event).prompt = ref;
       entry.attachments.push_back({ref, std::move(content)});

@@ -49,6 +49,8 @@ void journal_suite(const MakeRig& make);
 /// A batch of `count` submits; each has an attachment of `bytes` bytes if `bytes` is above 0. `seed`: for
 /// their ids.
 [[nodiscard]] Batch submits(std::uint64_t seed, std::size_t count, std::size_t bytes);
+/// Bytes that no packing makes shorter, as those attachments are.
+[[nodiscard]] std::string noise(std::uint64_t seed, std::size_t bytes);
 /// Opens and replays everything into `entries`.
 [[nodiscard]] std::unique_ptr<Journal> open_and_replay(Rig& rig, std::vector<core::Entry>& entries);
 [[nodiscard]] bool same(const core::Entry& a, const core::Entry& b);
