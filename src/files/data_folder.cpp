@@ -153,14 +153,25 @@ Result<void> DataFolder::open_trees(const DataFolderOptions& options) {
   return {};
 }
 
-Result<Directory> DataFolder::tree(ParticipantId participant, Tree tree) const {
-  if (!participant) return fail(Errc::bad_request, "participants are numbered from 1");
+std::pair<const Directory*, std::string> DataFolder::place_of(ParticipantId participant, Tree tree) const {
   const Directory* own_root = nullptr;
   if (tree == Tree::input && inputs_) own_root = &inputs_;
   if (tree == Tree::output && outputs_) own_root = &outputs_;
   if (tree == Tree::userdata && workflows_) own_root = &workflows_;
-  if (own_root != nullptr) return own_root->make_folder(fmt::format("{}", participant));
-  return participants_.make_folder(fmt::format("{}/{}", participant, folder_of(tree)));
+  if (own_root != nullptr) return {own_root, fmt::format("{}", participant)};
+  return {&participants_, fmt::format("{}/{}", participant, folder_of(tree))};
+}
+
+Result<Directory> DataFolder::tree(ParticipantId participant, Tree tree) const {
+  if (!participant) return fail(Errc::bad_request, "participants are numbered from 1");
+  const auto [root, path] = place_of(participant, tree);
+  return root->make_folder(path);
+}
+
+Result<FileStat> DataFolder::stat_in_tree(ParticipantId participant, Tree tree, std::string_view path) const {
+  auto [root, whole] = place_of(participant, tree);
+  if (!path.empty()) whole.append("/").append(path);
+  return stat_at(root->fd(), whole.c_str());
 }
 
 Result<FreeSpace> DataFolder::free_space() const {

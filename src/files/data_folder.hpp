@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/ids.hpp"
 #include "files/directory.hpp"
@@ -45,6 +47,10 @@ class DataFolder {
   [[nodiscard]] const Directory& catalog() const { return catalog_; }
   /// One of the four folders of a participant, made on first use.
   [[nodiscard]] Result<Directory> tree(ParticipantId participant, Tree tree) const;
+  /// What lies at `path` in it ("" = itself), in one statx; nothing is made. Only for comparing with what was
+  /// seen before: folders on the way may be links.
+  [[nodiscard]] Result<FileStat> stat_in_tree(ParticipantId participant, Tree tree,
+                                              std::string_view path) const;
   /// The absolute path of the journal's database: DATA_DIR/atelier.db.
   [[nodiscard]] std::string database_path() const { return path_ + "/atelier.db"; }
 
@@ -64,6 +70,8 @@ class DataFolder {
  private:
   DataFolder() = default;
   Result<void> open_trees(const DataFolderOptions& options);
+  /// The folder that a participant's tree is in, and the way to it from there.
+  std::pair<const Directory*, std::string> place_of(ParticipantId participant, Tree tree) const;
   Result<std::string> secret(const std::string& name, const std::string& fresh) const;
 
   std::string path_;

@@ -220,12 +220,10 @@ Result<StampedList> ParticipantFolders::list_stamped(ParticipantId participant, 
 bool ParticipantFolders::same_as(ParticipantId participant, FolderType type,
                                  const std::vector<FolderStamp>& stamps) const {
   if (stamps.empty()) return false;
-  const auto root = data_.tree(participant, tree_of(type));
-  return root && std::ranges::all_of(stamps, [&root](const FolderStamp& stamp) {
-           const auto stat =
-               stamp.path.empty() ? stat_of(root->fd()) : stat_at(root->fd(), stamp.path.c_str());
-           return stat && stat->key == stamp.key;
-         });
+  return std::ranges::all_of(stamps, [&](const FolderStamp& stamp) {
+    const auto stat = data_.stat_in_tree(participant, tree_of(type), stamp.path);
+    return stat && stat->key == stamp.key;
+  });
 }
 
 Result<std::vector<ListedFile>> ParticipantFolders::list_newest_first(ParticipantId participant,

@@ -36,6 +36,11 @@ void HeaderList::add(std::string_view name, std::string_view value) {
                      static_cast<std::uint32_t>(value.size())});
 }
 
+void HeaderList::reserve(std::size_t bytes, std::size_t fields) {
+  wire_.reserve(bytes);
+  places_.reserve(fields);
+}
+
 void HeaderList::set(std::string_view name, std::string_view value) {
   const std::string copy(value);  // it may point into this list
   remove(name);

@@ -224,6 +224,8 @@ HeadScanner::Verdict HeadScanner::scan(std::string_view bytes) {
 
 std::optional<HeadError> parse_request_head(std::string_view bytes, const HeadLimits& limits,
                                             Request& request, RequestHead& head) {
+  constexpr std::size_t kFieldsExpected = 16;  // of a browser; a script sends fewer
+  request.headers.reserve(bytes.size(), kFieldsExpected);
   NotingParser<true> parser(limits, request.headers);
   if (auto error = run(parser, bytes)) return error;
   request.method = method_of(parser.verb);

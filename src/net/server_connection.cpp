@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "net/server_connection.hpp"
 
-#include <fmt/format.h>
-
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <charconv>
 
 #include "base/log.hpp"
 #include "net/websocket_internal.hpp"
@@ -30,6 +28,11 @@ std::string_view date_line(WallTime now) {
     line = "Date: " + http_date(second) + "\r\n";
   }
   return line;
+}
+
+void append_number(std::string& text, std::uint64_t number) {
+  std::array<char, 20> digits;
+  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
 }
 
 /// Framing is the server's business, whatever the handler wrote.
@@ -135,7 +138,25 @@ awaitable<ServerConnection::Next> ServerConnection::serve_one() {
   MessageBody body(stream_, input_, head.framing, pace, MessageBody::Side::server);
   if (head.expects_continue && input_.pending().empty()) body.send_continue_first();
   request.body = &body;
-  co_return co_await answer(request, head, body);
+  Response response;
+  if (request.target == "*") {
+    response.status = 204;
+    response.headers.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  } else if (!answers_quickly(request, response)) {
+    response = co_await handle(request);
+  }
+  if (response.upgrade) {
+    auto refusal = refuse_upgrade(request, head);
+    if (!refusal) co_return co_await upgrade(request, std::move(response));
+    response = std::move(*refusal);
+  }
+  // Most answers fit into the socket's buffer: no coroutine for them.
+  const Outgoing outgoing = begin_answer(request, head, body, response);
+  std::array<std::string_view, 2> buffers;
+  const bool in_memory = lies_in_memory(head_, response.body, buffers);
+  const bool sent = in_memory && sends_at_once(*stream_, buffers);
+  if (sent && outgoing.keep && body.done() && head_.capacity() <= kHeadBytesKept) co_return Next::request;
+  co_return co_await finish_answer(request, body, response, outgoing, buffers);
 }
 
 /// For what no handler ever sees; the connection ends, because its framing cannot be trusted any more.
@@ -148,24 +169,12 @@ awaitable<ServerConnection::Next> ServerConnection::refuse(HeadError error) {
   co_return sent ? Next::close : Next::gone;
 }
 
-awaitable<ServerConnection::Next> ServerConnection::answer(Request& request, const RequestHead& head,
-                                                           MessageBody& body) {
-  Response response;
-  if (request.target == "*") {
-    response.status = 204;
-    response.headers.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-  } else if (!answers_quickly(request, response)) {
-    response = co_await handle(request);
-  }
-  if (response.upgrade) {
-    if (request.wants_websocket() && head.framing.kind == Framing::Kind::none) {
-      co_return co_await upgrade(request, std::move(response));
-    }
-    response = Response::text(426, "this address speaks WebSocket (version 13) only\n");
-    response.headers.add("Upgrade", "websocket");
-    response.headers.add("Sec-WebSocket-Version", "13");
-  }
-  co_return co_await send(request, head, body, std::move(response));
+std::optional<Response> ServerConnection::refuse_upgrade(const Request& request, const RequestHead& head) {
+  if (request.wants_websocket() && head.framing.kind == Framing::Kind::none) return std::nullopt;
+  Response response = Response::text(426, "this address speaks WebSocket (version 13) only\n");
+  response.headers.add("Upgrade", "websocket");
+  response.headers.add("Sec-WebSocket-Version", "13");
+  return response;
 }
 
 awaitable<Response> ServerConnection::handle(Request& request) {
@@ -198,26 +207,34 @@ Response ServerConnection::failed(const Request& request, const std::string& rea
   return Response::text(500, "the server made a mistake; it is in its log\n");
 }
 
-awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const RequestHead& head,
-                                                         MessageBody& body, Response response) {
+ServerConnection::Outgoing ServerConnection::begin_answer(const Request& request, const RequestHead& head,
+                                                          const MessageBody& body, Response& response) {
   const bool old_peer = request.version_minor == 0;
-  bool keep = head.keep_alive && !shared_.stopping && !response.close_connection && !body.broken() &&
-              !body.continue_pending() && !response.headers.has_token("Connection", "close") &&
-              body.left().value_or(0) <= shared_.limits.drain_bytes_max;
+  Outgoing outgoing;
+  outgoing.keep = head.keep_alive && !shared_.stopping && !response.close_connection && !body.broken() &&
+                  !body.continue_pending() && !response.headers.has_token("Connection", "close") &&
+                  body.left().value_or(0) <= shared_.limits.drain_bytes_max;
   const bool bodiless = request.is_head || has_no_body(response.status);
   std::optional<std::uint64_t> length = length_of(response.body);
   const bool own_length = bodiless && response.headers.contains("Content-Length");
   remove_framing(response.headers, own_length);
-  const bool chunked = !length && !old_peer;
-  if (!length && old_peer) keep = false;  // the body ends with the connection
+  outgoing.chunked = !length && !old_peer;
+  if (!length && old_peer) outgoing.keep = false;  // the body ends with the connection
   if (own_length || has_no_body(response.status)) length = std::nullopt;
-  write_head(response, length, chunked && !bodiless, keep, old_peer);
+  write_head(response, length, outgoing.chunked && !bodiless, outgoing.keep, old_peer);
   if (bodiless) response.body = std::monostate{};
+  return outgoing;
+}
+
+/// `buffers`: what is left of head and body, if both lie in memory.
+awaitable<ServerConnection::Next> ServerConnection::finish_answer(Request& request, MessageBody& body,
+                                                                  Response& response, Outgoing outgoing,
+                                                                  std::array<std::string_view, 2> buffers) {
   Result<void> sent;
-  std::array<std::string_view, 2> buffers;
-  if (!lies_in_memory(head_, response.body, buffers)) {
-    sent = co_await send_message(stream_, head_, response.body, chunked, send_limits());
-  } else if (!sends_at_once(*stream_, buffers)) {  // most answers fit into the socket's buffer
+  std::array<std::string_view, 2> whole;
+  if (!lies_in_memory(head_, response.body, whole)) {
+    sent = co_await send_message(stream_, head_, response.body, outgoing.chunked, send_limits());
+  } else if (!buffers[0].empty() || !buffers[1].empty() || stream_->buffered() > 0) {
     sent = co_await write_all(stream_, buffers, More::no, send_limits());
   }
   if (head_.capacity() > kHeadBytesKept) head_ = std::string();
@@ -228,7 +245,7 @@ awaitable<ServerConnection::Next> ServerConnection::send(Request& request, const
     }
     co_return Next::gone;
   }
-  if (!keep) co_return Next::close;
+  if (!outgoing.keep) co_return Next::close;
   if (body.done()) co_return Next::request;
   co_return co_await drain(body) ? Next::request : Next::close;
 }
@@ -295,14 +312,21 @@ awaitable<void> ServerConnection::linger() {
 void ServerConnection::write_head(const Response& response, std::optional<std::uint64_t> length, bool chunked,
                                   bool keep, bool old_peer) {
   head_.clear();
-  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", response.status,
-                 reason_phrase(response.status));
+  head_ += "HTTP/1.1 ";
+  append_number(head_, response.status);
+  head_ += ' ';
+  head_ += reason_phrase(response.status);
+  head_ += "\r\n";
   const bool dated = response.headers.contains("Date") ||
                      (response.shared_headers && response.shared_headers->contains("Date"));
   if (!dated) head_ += date_line(shared_.runtime.wall());
   if (response.shared_headers) head_ += response.shared_headers->wire();
   head_ += response.headers.wire();
-  if (length) fmt::format_to(std::back_inserter(head_), "Content-Length: {}\r\n", *length);
+  if (length) {
+    head_ += "Content-Length: ";
+    append_number(head_, *length);
+    head_ += "\r\n";
+  }
   if (chunked) head_ += "Transfer-Encoding: chunked\r\n";
   if (response.status == 426) {
     head_ += keep ? "Connection: upgrade\r\n" : "Connection: upgrade, close\r\n";

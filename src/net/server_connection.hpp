@@ -2,8 +2,11 @@
 #pragma once
 // Inside src/net only: one connection of HttpServer, from its first byte to its end.
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "net/http_server.hpp"
 #include "net/message_io.hpp"
@@ -35,14 +38,23 @@ class ServerConnection {
 
  private:
   enum class Next { request, close, gone, websocket };  // gone: nothing can be sent any more
+  struct Outgoing {
+    bool chunked = false;
+    bool keep = true;  // the connection lives on
+  };
 
   awaitable<Next> serve_one();
   awaitable<Next> refuse(HeadError error);
-  awaitable<Next> answer(Request& request, const RequestHead& head, MessageBody& body);
   awaitable<Response> handle(Request& request);
   bool answers_quickly(Request& request, Response& response);
   Response failed(const Request& request, const std::string& reason);
-  awaitable<Next> send(Request& request, const RequestHead& head, MessageBody& body, Response response);
+  /// Nothing if the request may become a WebSocket.
+  static std::optional<Response> refuse_upgrade(const Request& request, const RequestHead& head);
+  /// Makes framing and head of an answer.
+  Outgoing begin_answer(const Request& request, const RequestHead& head, const MessageBody& body,
+                        Response& response);
+  awaitable<Next> finish_answer(Request& request, MessageBody& body, Response& response, Outgoing outgoing,
+                                std::array<std::string_view, 2> buffers);
   awaitable<Next> upgrade(Request& request, Response response);
   awaitable<void> run_websocket();
   awaitable<bool> drain(MessageBody& body);

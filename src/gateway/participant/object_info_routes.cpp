@@ -17,6 +17,7 @@ bool begin_object_info(const net::Request& request, bool gzip, const std::string
   const std::string etag =
       gzip ? fmt::format("{}-gz\"", state_etag.substr(0, state_etag.size() - 1)) : state_etag;
   response.status = 200;
+  response.headers.reserve(256, 5);
   response.headers.add("ETag", etag);
   response.headers.add("Cache-Control", "no-cache");
   response.headers.add("Vary", "Accept-Encoding");

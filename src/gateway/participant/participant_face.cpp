@@ -18,8 +18,12 @@ net::Response not_found() { return net::Response::text(404, "404: Not Found"); }
 }  // namespace
 
 net::Response json_response(std::string text) {
-  net::Response response = net::Response::json(200, std::move(text));
-  response.headers.add("Cache-Control", "no-store");  // one participant's own
+  static const auto headers = std::make_shared<const net::HeaderList>(
+      net::HeaderList{{"Content-Type", "application/json; charset=utf-8"},
+                      {"Cache-Control", "no-store"}});  // one participant's own
+  net::Response response(200);
+  response.shared_headers = headers;
+  response.body = std::move(text);
   return response;
 }
 
@@ -166,6 +170,7 @@ bool ParticipantFace::Impl::serve_quickly(Call& call, net::Response& response) {
       return true;
     }
   }
+  if (const QuickRoute* quick = router.find_quick(call.path)) return (*quick)(call, response);
   Router::Match match = router.find(net::Method::get, call.path);
   if (match.quick != nullptr) {
     call.captures = std::move(match.captures);

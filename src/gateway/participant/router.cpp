@@ -41,9 +41,18 @@ std::optional<std::vector<std::string>> match(const std::vector<std::string>& pa
 
 void Router::add(net::Method method, std::string_view pattern, RouteHandler handler, Forms forms,
                  QuickRoute quick) {
+  if (quick && method == net::Method::get && pattern.find('{') == std::string_view::npos) {
+    if (forms != Forms::api_only) quick_.emplace(pattern, quick);
+    if (forms != Forms::bare_only) quick_.emplace("/api" + std::string(pattern), quick);
+  }
   Route route{method, {}, std::move(handler), std::move(quick), forms};
   for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
   routes_[route.segments.front()].push_back(std::move(route));
+}
+
+const QuickRoute* Router::find_quick(std::string_view raw_path) const {
+  const auto found = quick_.find(raw_path);
+  return found == quick_.end() ? nullptr : &found->second;
 }
 
 Router::Match Router::find(net::Method method, std::string_view raw_path) const {

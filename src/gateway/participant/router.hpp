@@ -42,6 +42,8 @@ class Router {
     std::string allow;  // with no handler: the methods that the path has; empty = no such path
   };
   [[nodiscard]] Match find(net::Method method, std::string_view raw_path) const;
+  /// The quick way of a GET whose pattern captures nothing; null: ask find().
+  [[nodiscard]] const QuickRoute* find_quick(std::string_view raw_path) const;
 
  private:
   struct Route {
@@ -52,6 +54,8 @@ class Router {
     Forms forms;
   };
   std::map<std::string, std::vector<Route>, std::less<>> routes_;  // by first segment
+  /// Quick GETs without captures, by their whole path: found without taking it apart.
+  std::map<std::string, QuickRoute, std::less<>> quick_;
 };
 
 }  // namespace atelier::gateway
