@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
@@ -20,6 +22,16 @@ log::Level level_of(std::string_view name) {
   if (name == "warn") return log::Level::warn;
   if (name == "error") return log::Level::error;
   return log::Level::info;
+}
+
+/// Every tab has some connections, and bytes that are kept to be sent have a file each: the 1,024 that a
+/// system gives at first are soon used up.
+void raise_limit_of_open_files() {
+  constexpr rlim_t kEnough = 1 << 17;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kEnough));
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 awaitable<int> serve_until_stopped(Server& server) {
@@ -41,6 +53,7 @@ int serve(const Options& options) {
   log::set_level(level_of(config->text("LOG_LEVEL")));
   ::prctl(PR_SET_DUMPABLE, 0);  // secrets stay out of core files and of other processes of this user (P7)
   ::signal(SIGPIPE, SIG_IGN);
+  raise_limit_of_open_files();
 
   RealRuntime runtime;
   Server server(runtime, *config);

@@ -53,6 +53,8 @@ class ByteStream {
   /// Sends up to `length` bytes of a file from `offset` (sendfile, or pread and encrypt). `end`: the file is
   /// shorter.
   [[nodiscard]] virtual Transfer try_file(int fd, std::uint64_t offset, std::size_t length, More more) = 0;
+  /// try_file costs less than try_write of the same bytes, because nobody has to look at them.
+  [[nodiscard]] virtual bool prefers_files() const { return false; }
   /// Bytes accepted by try_write that the kernel has not got yet.
   [[nodiscard]] virtual std::size_t buffered() const = 0;
 

@@ -19,6 +19,7 @@
 #include "base/time.hpp"
 #include "net/byte_stream.hpp"
 #include "net/header_list.hpp"
+#include "net/kept_bytes.hpp"
 #include "net/owned_fd.hpp"
 #include "net/websocket.hpp"
 #include "runtime/awaitable.hpp"
@@ -85,17 +86,29 @@ struct Request {
 };
 
 /// Shared bytes, whole or a part of them (a range); never copied.
-struct SharedBody {
-  SharedBody(std::shared_ptr<const std::string> shared)
-      : bytes(std::move(shared)) {}  // NOLINT: meant to convert
-  SharedBody(std::shared_ptr<const std::string> shared, std::size_t from, std::size_t count)
-      : bytes(std::move(shared)), offset(from), length(count) {}
-  [[nodiscard]] std::string_view view() const {
-    return bytes ? std::string_view(*bytes).substr(offset, length) : "";
-  }
-  std::shared_ptr<const std::string> bytes;
-  std::size_t offset = 0;
-  std::size_t length = std::string_view::npos;
+class SharedBody {
+ public:
+  static constexpr std::size_t kToEnd = std::string_view::npos;
+  SharedBody(std::shared_ptr<const std::string> shared,  // NOLINT: meant to convert
+             std::size_t from = 0, std::size_t count = kToEnd)
+      : bytes_(shared ? std::string_view(*shared).substr(from, count) : ""), owner_(std::move(shared)) {}
+  SharedBody(std::shared_ptr<const KeptBytes> kept,  // NOLINT: meant to convert
+             std::size_t from = 0, std::size_t count = kToEnd)
+      : bytes_(kept ? kept->view().substr(from, count) : ""),
+        file_(kept ? kept->file() : -1),
+        offset_(from),
+        owner_(std::move(kept)) {}
+
+  [[nodiscard]] std::string_view view() const { return bytes_; }
+  /// A file that has the same bytes from offset() on; -1: none has.
+  [[nodiscard]] int file() const { return file_; }
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+
+ private:
+  std::string_view bytes_;
+  int file_ = -1;
+  std::uint64_t offset_ = 0;
+  std::shared_ptr<const void> owner_;
 };
 
 /// Bytes of an open regular file (sendfile). The answer breaks off if the file is shorter than promised.

@@ -80,6 +80,7 @@ class MemoryStream final : public ByteStream {
     return try_write({&view, 1}, more);
   }
 
+  bool prefers_files() const override { return true; }
   std::size_t buffered() const override { return 0; }
 
   void async_wait(Wait what, WaitHandler handler) override {

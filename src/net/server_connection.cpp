@@ -55,14 +55,26 @@ bool lies_in_memory(std::string_view head, const Body& body, std::array<std::str
   return true;
 }
 
-/// Takes what was sent off `buffers`; true if nothing is left. A failure shows again at the next write.
-bool sends_at_once(ByteStream& stream, std::array<std::string_view, 2>& buffers) {
-  const Transfer transfer = stream.try_write(buffers);
+/// Takes what was sent off `buffers`. A failure shows again at the next write.
+void take_sent(const Transfer& transfer, std::array<std::string_view, 2>& buffers) {
   std::size_t sent = transfer.state == Transfer::State::done ? transfer.bytes : 0;
   for (std::string_view& buffer : buffers) {
     const std::size_t taken = std::min(sent, buffer.size());
     buffer.remove_prefix(taken);
     sent -= taken;
+  }
+}
+
+/// Sends what the stream takes of `buffers`, which are a head and `body`; true if nothing is left.
+bool sends_at_once(ByteStream& stream, const Body& body, std::array<std::string_view, 2>& buffers) {
+  const auto* shared = std::get_if<SharedBody>(&body);
+  if (shared != nullptr && shared->file() >= 0 && shared->view().size() >= KeptBytes::kFileMin &&
+      stream.prefers_files()) {
+    take_sent(stream.try_write({buffers.data(), 1}, More::yes), buffers);
+    if (!buffers[0].empty()) return false;
+    take_sent(stream.try_file(shared->file(), shared->offset(), buffers[1].size(), More::no), buffers);
+  } else {
+    take_sent(stream.try_write(buffers), buffers);
   }
   return buffers[0].empty() && buffers[1].empty() && stream.buffered() == 0;
 }
@@ -154,7 +166,7 @@ awaitable<ServerConnection::Next> ServerConnection::serve_one() {
   const Outgoing outgoing = begin_answer(request, head, body, response);
   std::array<std::string_view, 2> buffers;
   const bool in_memory = lies_in_memory(head_, response.body, buffers);
-  const bool sent = in_memory && sends_at_once(*stream_, buffers);
+  const bool sent = in_memory && sends_at_once(*stream_, response.body, buffers);
   if (sent && outgoing.keep && body.done() && head_.capacity() <= kHeadBytesKept) co_return Next::request;
   co_return co_await finish_answer(request, body, response, outgoing, buffers);
 }

@@ -79,6 +79,7 @@ class TcpStream final : public ByteStream {
     }
   }
 
+  bool prefers_files() const override { return true; }
   std::size_t buffered() const override { return 0; }
 
   void async_wait(Wait what, WaitHandler handler) override {

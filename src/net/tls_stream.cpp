@@ -337,6 +337,7 @@ class EitherStream final : public ByteStream {
   void shutdown_send() override { stream_->shutdown_send(); }
   void close() override { stream_->close(); }
   bool is_open() const override { return stream_->is_open(); }
+  bool prefers_files() const override { return stream_->prefers_files(); }
   bool is_secure() const override { return stream_->is_secure(); }
   Executor executor() override { return stream_->executor(); }
 

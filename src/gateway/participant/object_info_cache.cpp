@@ -149,8 +149,8 @@ awaitable<Result<std::shared_ptr<const ObjectInfoCache::PackedParts>>> ObjectInf
   co_return parts;
 }
 
-awaitable<Result<std::shared_ptr<const std::string>>> ObjectInfoCache::compressed(ParticipantId participant,
-                                                                                  State state) {
+awaitable<Result<std::shared_ptr<const net::KeptBytes>>> ObjectInfoCache::compressed(
+    ParticipantId participant, State state) {
   const std::string key = state.etag;  // the participant is in it
   if (auto known = bodies_.find(key)) co_return known;
   ATELIER_CO_TRY(auto parts, co_await packed(state.info));
@@ -170,9 +170,9 @@ awaitable<Result<std::shared_ptr<const std::string>>> ObjectInfoCache::compresse
   };
   ATELIER_CO_TRY(auto body, co_await run_blocking(runtime_.compute_pool(), std::move(join)));
   body.shrink_to_fit();
-  auto shared = std::make_shared<const std::string>(std::move(body));
-  bodies_.put(key, shared, shared->size() + 256);
-  co_return shared;
+  auto kept = std::make_shared<const net::KeptBytes>(std::move(body));
+  bodies_.put(key, kept, kept->view().size() + 256);
+  co_return std::shared_ptr<const net::KeptBytes>(std::move(kept));
 }
 
 }  // namespace atelier::gateway

@@ -15,6 +15,7 @@
 #include "gateway/byte_lru.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/participant/gzip_parts.hpp"
+#include "net/kept_bytes.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
 
@@ -40,15 +41,15 @@ class ObjectInfoCache {
   };
   struct Made {
     std::string etag;  // with quotes
-    std::shared_ptr<const std::string> body;
+    std::shared_ptr<const net::KeptBytes> body;
   };
   /// The compressed answer, if it is there already and still what it would print now.
   [[nodiscard]] std::optional<Made> made(ParticipantId participant);
   /// What it would print now. Goes to disk only if a folder of the participant has changed.
   [[nodiscard]] awaitable<State> state(ParticipantId participant);
   /// gzip of the whole answer. What is the same for everybody is compressed once per catalog.
-  [[nodiscard]] awaitable<Result<std::shared_ptr<const std::string>>> compressed(ParticipantId participant,
-                                                                                 State state);
+  [[nodiscard]] awaitable<Result<std::shared_ptr<const net::KeptBytes>>> compressed(ParticipantId participant,
+                                                                                    State state);
   [[nodiscard]] awaitable<std::string> plain(ParticipantId participant, State state);
   [[nodiscard]] static comfy::ObjectInfoView view_of(ParticipantId participant, const State& state);
 
@@ -80,7 +81,7 @@ class ObjectInfoCache {
   files::Files& files_;
   Catalog& catalog_;
   std::map<ParticipantId, Known> known_;
-  ByteLru<std::string, std::string> bodies_;  // by etag
+  ByteLru<std::string, net::KeptBytes> bodies_;  // by etag
   std::shared_ptr<const comfy::ObjectInfo> packed_info_;
   std::shared_ptr<const PackedParts> packed_;  // of packed_info_
   bool packing_ = false;

@@ -17,6 +17,11 @@ std::vector<std::string_view> split(std::string_view path) {
   }
 }
 
+std::string_view first_segment(std::string_view path) {
+  if (path.starts_with('/')) path.remove_prefix(1);
+  return path.substr(0, path.find('/'));
+}
+
 std::optional<std::vector<std::string>> match(const std::vector<std::string>& pattern,
                                               const std::vector<std::string_view>& segments) {
   const bool open = pattern.back() == "{*}";
@@ -56,12 +61,12 @@ const QuickRoute* Router::find_quick(std::string_view raw_path) const {
 }
 
 Router::Match Router::find(net::Method method, std::string_view raw_path) const {
-  std::vector<std::string_view> segments = split(raw_path);
-  const bool api = segments.size() > 1 && segments.front() == "api";
-  if (api) segments.erase(segments.begin());
+  const bool api = raw_path.starts_with("/api/");
+  if (api) raw_path.remove_prefix(std::string_view("/api").size());
   Match result;
-  const auto group = routes_.find(segments.front());
-  if (group == routes_.end()) return result;
+  const auto group = routes_.find(first_segment(raw_path));
+  if (group == routes_.end()) return result;  // a file of the front end, most likely
+  const std::vector<std::string_view> segments = split(raw_path);
   for (const Route& route : group->second) {
     if (route.forms == (api ? Forms::bare_only : Forms::api_only)) continue;
     auto captures = match(route.segments, segments);

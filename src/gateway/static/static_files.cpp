@@ -133,14 +133,16 @@ const StaticFiles::Form& StaticFiles::choose(const Entry& entry, const net::Head
   return entry.plain;
 }
 
-awaitable<Result<std::shared_ptr<const std::string>>> StaticFiles::bytes_of(const std::string& name,
-                                                                            std::size_t size) {
-  if (auto known = kept_.find(name)) co_return known;
-  auto read = [path = folder_ + "/" + name, size] { return read_file(path, size); };
-  ATELIER_CO_TRY(auto bytes, co_await run_blocking(runtime_.file_pool(), std::move(read)));
-  auto shared = std::make_shared<const std::string>(std::move(bytes));
-  kept_.put(name, shared, shared->size() + 128);
-  co_return shared;
+awaitable<Result<std::shared_ptr<const net::KeptBytes>>> StaticFiles::bytes_of(const Form& form,
+                                                                               std::string name) {
+  if (auto known = kept_.find(&form)) co_return known;
+  auto read = [path = std::move(name), size = form.size]() -> Result<std::shared_ptr<const net::KeptBytes>> {
+    ATELIER_TRY(auto bytes, read_file(path, static_cast<std::size_t>(size)));
+    return std::make_shared<const net::KeptBytes>(std::move(bytes));
+  };
+  ATELIER_CO_TRY(auto kept, co_await run_blocking(runtime_.file_pool(), std::move(read)));
+  kept_.put(&form, kept, static_cast<std::size_t>(form.size) + 128);
+  co_return kept;
 }
 
 bool StaticFiles::begin(const net::Request& request, const Form& form, std::int64_t modified,
@@ -163,7 +165,7 @@ bool StaticFiles::serve_from_memory(const net::Request& request, std::string_vie
   const Form& form = choose(found->second, request.headers);
   net::ByteRange range;
   if (begin(request, form, found->second.modified, response, range)) return true;
-  auto bytes = form.size <= kKeptFileBytesMax ? kept_.find(std::string(path) + form.suffix) : nullptr;
+  auto bytes = form.size <= kKeptFileBytesMax ? kept_.find(&form) : nullptr;
   if (bytes == nullptr) {
     response = net::Response();
     return false;
@@ -181,7 +183,7 @@ awaitable<std::optional<net::Response>> StaticFiles::serve(const net::Request& r
   net::ByteRange range;
   if (begin(request, form, found->second.modified, response, range)) co_return response;
   if (form.size <= kKeptFileBytesMax) {
-    auto bytes = co_await bytes_of(path + form.suffix, static_cast<std::size_t>(form.size));
+    auto bytes = co_await bytes_of(form, folder_ + "/" + path + form.suffix);
     if (!bytes) co_return net::Response::text(404, "This file is not here any more.\n");
     response.body = net::SharedBody(std::move(*bytes), static_cast<std::size_t>(range.first),
                                     static_cast<std::size_t>(range.length));

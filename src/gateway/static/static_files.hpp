@@ -55,12 +55,12 @@ class StaticFiles {
                     net::Response& response, net::ByteRange& range);
   const Form& choose(const Entry& entry, const net::HeaderList& request) const;
   /// The bytes of a form, from memory or read into it. Errors: not_found, io.
-  awaitable<Result<std::shared_ptr<const std::string>>> bytes_of(const std::string& name, std::size_t size);
+  awaitable<Result<std::shared_ptr<const net::KeptBytes>>> bytes_of(const Form& form, std::string name);
 
   Runtime& runtime_;
   std::string folder_;
   std::map<std::string, Entry, std::less<>> files_;
-  ByteLru<std::string, std::string> kept_{kKeptBytesMax};  // by name with suffix
+  ByteLru<const Form*, net::KeptBytes> kept_{kKeptBytesMax};  // forms of files_
 };
 
 /// A front end's file name with a hash in it, which never gets another content: "assets/api-BA-sjSl5.js".

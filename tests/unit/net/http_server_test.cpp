@@ -73,6 +73,10 @@ awaitable<Response> handler(Request& request) {
     response.shared_headers = fields;
     co_return response;
   }
+  if (path == "/kept") {
+    static const auto bytes = std::make_shared<const KeptBytes>(pattern(100'000));
+    co_return Response(200, "text/plain", SharedBody(bytes, 5, 90'000));
+  }
   co_return Response::text(404, fmt::format("{} {}", to_string(request.method), request.target));
 }
 
@@ -95,6 +99,22 @@ std::size_t count(std::string_view text, std::string_view part) {
 }
 
 }  // namespace
+
+TEST_CASE("many kept bytes lie in a file, few and none in memory alone") {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, KeptBytes::kFileMin - 1}) {
+    const KeptBytes few(pattern(size));
+    CHECK(few.view() == pattern(size));
+    CHECK(few.file() == -1);
+  }
+  for (const std::size_t size : {KeptBytes::kFileMin, std::size_t{300'001}}) {
+    const KeptBytes many(pattern(size));
+    CHECK(many.view() == pattern(size));
+    REQUIRE(many.file() >= 0);
+    std::string read(size + 1, ' ');
+    CHECK(::pread(many.file(), read.data(), read.size(), 0) == static_cast<ssize_t>(size));
+    CHECK(read.substr(0, size) == many.view());
+  }
+}
 
 TEST_CASE("a request is answered and the connection kept") {
   VirtualServer server(handler);
@@ -337,6 +357,8 @@ TEST_CASE("files, shared bytes and streams arrive whole through small pipes") {
     const std::string shared = peer.receive();
     CHECK(has(shared, "ETag: \"1\"\r\n"));
     CHECK(body_of(shared) == text.substr(5, 90'000));
+    peer.send(get("/kept"));
+    CHECK(body_of(peer.receive()) == text.substr(5, 90'000));
     peer.send(get("/stream"));
     CHECK(body_of(peer.receive()) ==
           "3\r\none\r\n3\r\ntwo\r\n12c\r\n" + std::string(300, 'x') + "\r\n0\r\n\r\n");
@@ -510,7 +532,7 @@ TEST_CASE("a stream that fails at any operation ends the connection without a le
   const std::string requests =
       get("/file") +
       "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" +
-      get("/stream") + get("/shared");
+      get("/stream") + get("/shared") + get("/kept");
   std::string whole;
   std::size_t operations = 0;
   {
