@@ -15,12 +15,16 @@ from atelier_processes import BIN, WORK, Workshop, certificate, free_ports, save
 NO_CAPS = {'MAX_QUEUE_DEPTH': '0', 'MAX_WAITING_PER_USER': '0', 'LEASE_TTL': '30s', 'LOG_LEVEL': 'warn'}
 
 
-def with_catalog(name, **env):
-    """A workshop whose catalog is known, without a worker: jobs wait."""
+def with_catalog(name, comfy=None, **env):
+    """A workshop whose catalog is known, without a worker: jobs wait. `comfy`: the address of a ComfyUI whose
+    catalog it shall be; else the rehearsal engine's."""
     workshop = Workshop(name, **env)
     try:
         workshop.serve()
-        workshop.engine()
+        if comfy:
+            workshop.engine_url = comfy
+        else:
+            workshop.engine()
         worker = workshop.worker()
         workshop.ready_for_jobs()
         worker.stop()

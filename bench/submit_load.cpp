@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Closed-loop load of POST /user/N/prompt: every connection sends its next prompt when the last one was
-// answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES -> one JSON object. Loopback only.
+// answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH] -> one JSON object; with PATH the load
+// of a server of one user ("/prompt" of a ComfyUI). Loopback only.
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "closed_loop.hpp"
@@ -53,9 +55,10 @@ std::string graph_of(std::size_t bytes) {
 
 class Load {
  public:
-  Load(int port, int connections, double seconds, std::size_t bytes)
+  Load(int port, int connections, double seconds, std::size_t bytes, std::string path)
       : port_(port),
         seconds_(seconds),
+        path_(std::move(path)),
         graph_(graph_of(bytes) + "}}"),
         connections_(static_cast<std::size_t>(connections)) {}
 
@@ -101,9 +104,10 @@ class Load {
     const std::string begin = fmt::format(R"({{"client_id":"bench","prompt_id":"b{}-{}-{}","prompt":{{)",
                                           ::getpid(), index, ++counter_);
     std::string head = fmt::format(
-        "POST /user/{}/prompt HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: "
+        "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: "
         "application/json\r\nContent-Length: {}\r\n\r\n{}",
-        1 + index % 20, port_, begin.size() + graph_.size(), begin);
+        path_.empty() ? fmt::format("/user/{}/prompt", 1 + index % 20) : path_, port_,
+        begin.size() + graph_.size(), begin);
     connection.in.clear();
     connection.begun = Clock::now();
     send_all(connection.fd, head, MSG_MORE);
@@ -145,6 +149,7 @@ class Load {
 
   int port_;
   double seconds_;
+  std::string path_;   // "": one of 20 participants'
   std::string graph_;  // with the braces that end a body
   std::vector<Connection> connections_;
   int epoll_ = -1;
@@ -156,10 +161,11 @@ class Load {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    fmt::print(stderr, "submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES\n");
+  if (argc != 5 && argc != 6) {
+    fmt::print(stderr, "submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH]\n");
     return 2;
   }
-  return Load(std::atoi(argv[1]), std::atoi(argv[2]), std::atof(argv[3]), std::strtoul(argv[4], nullptr, 10))
+  return Load(std::atoi(argv[1]), std::atoi(argv[2]), std::atof(argv[3]), std::strtoul(argv[4], nullptr, 10),
+              argc == 6 ? argv[5] : "")
       .run();
 }

@@ -22,8 +22,7 @@ endif()
 add_library(atelier_flags INTERFACE)
 target_include_directories(atelier_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(atelier_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Werror)
-# Frames of coroutines are kept per thread for the next ones: a request has up to a dozen at once, not two.
-target_compile_definitions(atelier_flags INTERFACE BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=16
+target_compile_definitions(atelier_flags INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_JSON_NO_LIB)
 target_link_libraries(atelier_flags INTERFACE fmt::fmt Boost::headers Threads::Threads)

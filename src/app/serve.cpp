@@ -32,6 +32,8 @@ void raise_limit_of_open_files() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kEnough));
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr rlim_t kFew = 4'096;
+  if (limit.rlim_cur < kFew) log::warn("few_open_files", {{"limit", limit.rlim_cur}, {"wanted", kFew}});
 }
 
 awaitable<int> serve_until_stopped(Server& server) {

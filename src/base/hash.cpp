@@ -20,7 +20,11 @@ int hex_value(char c) {
 
 /// Found once: EVP_sha256() alone looks for it at every use.
 const EVP_MD* sha256_method() {
-  static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  static const EVP_MD* const method = [] {
+    const EVP_MD* found = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    if (found == nullptr) throw std::bad_alloc{};
+    return found;
+  }();
   return method;
 }
 
@@ -78,7 +82,8 @@ Digest Hasher::finish() {
 
 Digest sha256(std::string_view bytes) {
   Digest digest;
-  EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), nullptr, sha256_method(), nullptr);
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), nullptr, sha256_method(), nullptr) != 1)
+    throw std::bad_alloc{};
   return digest;
 }
 

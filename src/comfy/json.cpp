@@ -112,7 +112,9 @@ class Printer {
     at_ = out_.data() + out_.size();
     end_ = at_;
   }
-  void close() { out_.resize(static_cast<std::size_t>(at_ - out_.data())); }
+  void close() {
+    if (at_ != nullptr) out_.resize(static_cast<std::size_t>(at_ - out_.data()));
+  }
 
   /// `count` bytes may be written at at_.
   [[gnu::always_inline]] void room(std::size_t count) {
@@ -120,7 +122,9 @@ class Printer {
   }
   [[gnu::noinline]] void grow(std::size_t count) {
     const auto used = static_cast<std::size_t>(at_ - out_.data());
-    const std::size_t size = std::max({used + count, out_.capacity(), 2 * used});
+    const std::size_t needed = used + count;
+    const std::size_t size = needed <= out_.capacity() ? out_.capacity() : std::max(needed, 2 * used);
+    // The bytes beyond what is written are nobody's until close() cuts them off.
     out_.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
     at_ = out_.data() + used;
     end_ = out_.data() + size;
@@ -159,6 +163,7 @@ class Printer {
   bool intercepted(const json::value& value) {
     if (intercept_ == nullptr) return false;
     close();
+    at_ = nullptr;  // it may take the string away, or throw
     const bool done = (*intercept_)(value, out_);
     open();
     return done;

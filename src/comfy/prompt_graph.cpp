@@ -19,15 +19,16 @@ PromptGraph::PromptGraph(json::object& prompt, const ObjectInfo& info) : prompt_
     node.id = {member.key().data(), member.key().size()};
     node.object = member.value().if_object();
     if (node.object == nullptr) continue;
+    bool named = false;
     for (auto& field : *node.object) {
       if (field.key() == "class_type") {
-        if (const auto* name = field.value().if_string()) node.class_type = text_view(*name);
+        named = field.value().is_string();
+        if (named) node.class_type = text_view(field.value().get_string());
       } else if (field.key() == "inputs") {
         node.inputs = field.value().if_object();
       }
     }
-    const bool same = nodes_.size() > 1 && nodes_[nodes_.size() - 2].class_type == node.class_type;
-    node.node_class = same ? nodes_[nodes_.size() - 2].node_class : info.find(node.class_type);
+    if (named) node.node_class = info.find(node.class_type);
   }
 }
 

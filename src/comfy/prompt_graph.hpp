@@ -19,8 +19,8 @@ struct PromptNode {
   boost::json::object* inputs = nullptr;  // null: it has none, or they are something else
 };
 
-/// Points into the prompt and the catalog, which must outlive it. Values of inputs may change meanwhile, not
-/// which nodes there are.
+/// Points into the prompt and the catalog, which must outlive it. What is in the objects of `inputs` may
+/// change meanwhile; the nodes, their members and those objects themselves stay where they are.
 class PromptGraph {
  public:
   PromptGraph(boost::json::object& prompt, const ObjectInfo& info);

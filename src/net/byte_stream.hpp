@@ -5,7 +5,6 @@
 // runs on the one thread of the executor.
 
 #include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/async_result.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -72,9 +71,6 @@ class ByteStream {
   /// The peer speaks TLS.
   [[nodiscard]] virtual bool is_secure() const { return false; }
   [[nodiscard]] virtual Executor executor() = 0;
-
-  /// async_wait as a coroutine: false when interrupted, closed or cancelled.
-  [[nodiscard]] awaitable<bool> wait(Wait what);
 
   static constexpr std::size_t kGatherMax = 8;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "net/deadline_sweep.hpp"
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -90,9 +91,14 @@ TimedStream::TimedStream(std::unique_ptr<ByteStream> stream, std::shared_ptr<Dea
 awaitable<TimedStream::End> TimedStream::wait(ByteStream::Wait what, Instant deadline) {
   expired_ = false;
   deadline_.set(deadline);
-  const bool ready = co_await stream_->wait(what);
+  auto initiate = [this, what](auto handler) {
+    stream_->async_wait(what, ByteStream::WaitHandler(std::move(handler)));
+  };
+  const auto [error] =
+      co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
+          initiate, as_tuple_awaitable);
   deadline_.clear();
-  co_return ready ? End::ready : expired_ ? End::timeout : End::stopped;
+  co_return !error ? End::ready : expired_ ? End::timeout : End::stopped;
 }
 
 }  // namespace atelier::net

@@ -24,7 +24,7 @@ class HeaderList {
 
   /// CR, LF and NUL in a value become spaces: a value cannot split the head.
   void add(std::string_view name, std::string_view value);
-  /// Makes room for that much on the wire.
+  /// Makes room for that many fields, and bytes of all of them on the wire.
   void reserve(std::size_t bytes, std::size_t fields);
   /// Replaces all fields of this name.
   void set(std::string_view name, std::string_view value);

@@ -12,8 +12,8 @@
 namespace atelier::net {
 
 /// Immutable. Many bytes lie in a file without a name (memfd_create(2)), mapped into memory: a plain
-/// connection sends those with sendfile, which copies nothing, and they are in memory once all the same. Any
-/// thread.
+/// connection sends those with sendfile, which copies nothing, and they are in memory once all the same. An
+/// eighth of the files that the process may open is used at most: connections come first. Any thread.
 class KeptBytes {
  public:
   /// Below this a copy is cheaper than sendfile (measured: at 14 KB they are equal).
@@ -25,11 +25,12 @@ class KeptBytes {
   KeptBytes& operator=(const KeptBytes&) = delete;
 
   [[nodiscard]] std::string_view view() const { return view_; }
-  /// -1: there is none, because they are few or no file could be made.
+  /// -1: there is none, because the bytes are few, or there are files enough, or none could be made.
   [[nodiscard]] int file() const { return file_.get(); }
 
  private:
   [[nodiscard]] bool move_into_file();
+  void drop_file();
 
   std::string bytes_;  // empty if there is a file
   OwnedFd file_;

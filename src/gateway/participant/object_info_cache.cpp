@@ -62,7 +62,20 @@ ObjectInfoCache::Known ObjectInfoCache::list(const files::ParticipantFolders& fo
   return known;
 }
 
-const ObjectInfoCache::Known* ObjectInfoCache::unchanged(ParticipantId participant) const {
+std::string ObjectInfoCache::Compressed::etag_for(const std::string& state_etag) {
+  return fmt::format("{}-gz\"", state_etag.substr(0, state_etag.size() - 1));
+}
+
+ObjectInfoCache::Compressed::Compressed(const std::string& state_etag, std::string bytes)
+    : etag(etag_for(state_etag)),
+      headers{{"ETag", etag},
+              {"Cache-Control", "no-cache"},
+              {"Vary", "Accept-Encoding"},
+              {"Content-Type", "application/json; charset=utf-8"},
+              {"Content-Encoding", "gzip"}},
+      body(std::move(bytes)) {}
+
+ObjectInfoCache::Known* ObjectInfoCache::unchanged(ParticipantId participant) {
   const files::ParticipantFolders& folders = files_.participants();
   const auto found = known_.find(participant);
   const bool same = found != known_.end() &&
@@ -71,34 +84,32 @@ const ObjectInfoCache::Known* ObjectInfoCache::unchanged(ParticipantId participa
   return same ? &found->second : nullptr;
 }
 
-std::string ObjectInfoCache::etag_of(ParticipantId participant, const Digest& files) const {
-  return fmt::format("\"{}-{}-{}\"", participant, catalog_.generation(), files.hex().substr(0, 32));
+const std::string& ObjectInfoCache::etag_of(ParticipantId participant, Known& known) const {
+  const std::uint64_t generation = catalog_.generation();
+  if (known.etag.empty() || known.generation != generation) {
+    known.etag = fmt::format("\"{}-{}-{}\"", participant, generation, known.digest.hex().substr(0, 32));
+    known.generation = generation;
+  }
+  return known.etag;
 }
 
 awaitable<ObjectInfoCache::State> ObjectInfoCache::state(ParticipantId participant) {
-  State state;
-  Digest digest;
-  if (const Known* known = unchanged(participant)) {
-    state.lists = known->lists;
-    digest = known->digest;
-  } else {
+  Known* known = unchanged(participant);
+  if (known == nullptr) {
     auto look = [&folders = files_.participants(), participant] { return list(folders, participant); };
     Known listed = co_await files_.run(std::move(look));
-    state.lists = listed.lists;
-    digest = listed.digest;
-    known_.insert_or_assign(participant, std::move(listed));
+    known = &known_.insert_or_assign(participant, std::move(listed)).first->second;
   }
+  State state;
+  state.lists = known->lists;
   state.info = catalog_.object_info();
-  state.etag = etag_of(participant, digest);
+  state.etag = etag_of(participant, *known);
   co_return state;
 }
 
-std::optional<ObjectInfoCache::Made> ObjectInfoCache::made(ParticipantId participant) {
-  const Known* known = unchanged(participant);
-  if (known == nullptr) return std::nullopt;
-  Made made{etag_of(participant, known->digest), nullptr};
-  made.body = bodies_.find(made.etag);
-  return made.body ? std::optional(std::move(made)) : std::nullopt;
+std::shared_ptr<const ObjectInfoCache::Compressed> ObjectInfoCache::made(ParticipantId participant) {
+  Known* known = unchanged(participant);
+  return known == nullptr ? nullptr : bodies_.find(etag_of(participant, *known));
 }
 
 comfy::ObjectInfoView ObjectInfoCache::view_of(ParticipantId participant, const State& state) {
@@ -149,13 +160,13 @@ awaitable<Result<std::shared_ptr<const ObjectInfoCache::PackedParts>>> ObjectInf
   co_return parts;
 }
 
-awaitable<Result<std::shared_ptr<const net::KeptBytes>>> ObjectInfoCache::compressed(
+awaitable<Result<std::shared_ptr<const ObjectInfoCache::Compressed>>> ObjectInfoCache::compressed(
     ParticipantId participant, State state) {
   const std::string key = state.etag;  // the participant is in it
   if (auto known = bodies_.find(key)) co_return known;
   ATELIER_CO_TRY(auto parts, co_await packed(state.info));
   ++counters_.joinings;
-  auto join = [participant, state = std::move(state), parts]() -> Result<std::string> {
+  auto join = [participant, state = std::move(state), parts]() -> Result<std::shared_ptr<const Compressed>> {
     const comfy::ObjectInfoView view = view_of(participant, state);
     GzipStream stream;
     for (const PackedPart& part : *parts) {
@@ -166,13 +177,11 @@ awaitable<Result<std::shared_ptr<const net::KeptBytes>>> ObjectInfoCache::compre
         stream.add(own);
       }
     }
-    return std::move(stream).finish();
+    return std::make_shared<const Compressed>(state.etag, std::move(stream).finish());
   };
-  ATELIER_CO_TRY(auto body, co_await run_blocking(runtime_.compute_pool(), std::move(join)));
-  body.shrink_to_fit();
-  auto kept = std::make_shared<const net::KeptBytes>(std::move(body));
-  bodies_.put(key, kept, kept->view().size() + 256);
-  co_return std::shared_ptr<const net::KeptBytes>(std::move(kept));
+  ATELIER_CO_TRY(auto answer, co_await run_blocking(runtime_.compute_pool(), std::move(join)));
+  bodies_.put(key, answer, answer->body.view().size() + 1'024);
+  co_return answer;
 }
 
 }  // namespace atelier::gateway

@@ -4,9 +4,9 @@
 // compressed (it is megabytes, and asked for at every boot). One thread; printing and compressing on the
 // compute pool.
 
+#include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +15,7 @@
 #include "gateway/byte_lru.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/participant/gzip_parts.hpp"
+#include "net/header_list.hpp"
 #include "net/kept_bytes.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
@@ -39,17 +40,21 @@ class ObjectInfoCache {
     std::shared_ptr<const comfy::ObjectInfo> info;
     std::shared_ptr<const FileLists> lists;
   };
-  struct Made {
+  /// The answer in gzip. Its tag is not that of the plain one (RFC 9110 8.8.3.3).
+  struct Compressed {
+    Compressed(const std::string& state_etag, std::string bytes);
+    [[nodiscard]] static std::string etag_for(const std::string& state_etag);
     std::string etag;  // with quotes
-    std::shared_ptr<const net::KeptBytes> body;
+    net::HeaderList headers;
+    net::KeptBytes body;
   };
-  /// The compressed answer, if it is there already and still what it would print now.
-  [[nodiscard]] std::optional<Made> made(ParticipantId participant);
+  /// Null if it is not there yet, or not any more what it would print now.
+  [[nodiscard]] std::shared_ptr<const Compressed> made(ParticipantId participant);
   /// What it would print now. Goes to disk only if a folder of the participant has changed.
   [[nodiscard]] awaitable<State> state(ParticipantId participant);
-  /// gzip of the whole answer. What is the same for everybody is compressed once per catalog.
-  [[nodiscard]] awaitable<Result<std::shared_ptr<const net::KeptBytes>>> compressed(ParticipantId participant,
-                                                                                    State state);
+  /// What is the same for everybody is compressed once per catalog.
+  [[nodiscard]] awaitable<Result<std::shared_ptr<const Compressed>>> compressed(ParticipantId participant,
+                                                                                State state);
   [[nodiscard]] awaitable<std::string> plain(ParticipantId participant, State state);
   [[nodiscard]] static comfy::ObjectInfoView view_of(ParticipantId participant, const State& state);
 
@@ -64,6 +69,8 @@ class ObjectInfoCache {
     std::shared_ptr<const FileLists> lists;
     Digest digest;
     std::vector<files::FolderStamp> input, output;
+    std::string etag;  // of this and of the catalog's `generation`
+    std::uint64_t generation = 0;
   };
   struct PackedPart {
     DeflatedPart packed;     // with an empty class_name
@@ -72,8 +79,8 @@ class ObjectInfoCache {
   using PackedParts = std::vector<PackedPart>;
 
   /// What was listed last of a participant whose folders have not changed since; null otherwise.
-  [[nodiscard]] const Known* unchanged(ParticipantId participant) const;
-  [[nodiscard]] std::string etag_of(ParticipantId participant, const Digest& files) const;
+  [[nodiscard]] Known* unchanged(ParticipantId participant);
+  [[nodiscard]] const std::string& etag_of(ParticipantId participant, Known& known) const;
   [[nodiscard]] static Known list(const files::ParticipantFolders& folders, ParticipantId participant);
   awaitable<Result<std::shared_ptr<const PackedParts>>> packed(std::shared_ptr<const comfy::ObjectInfo> info);
 
@@ -81,7 +88,7 @@ class ObjectInfoCache {
   files::Files& files_;
   Catalog& catalog_;
   std::map<ParticipantId, Known> known_;
-  ByteLru<std::string, net::KeptBytes> bodies_;  // by etag
+  ByteLru<std::string, Compressed> bodies_;  // by the state's etag
   std::shared_ptr<const comfy::ObjectInfo> packed_info_;
   std::shared_ptr<const PackedParts> packed_;  // of packed_info_
   bool packing_ = false;

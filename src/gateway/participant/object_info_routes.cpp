@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // /object_info (CI E): as the workers' engines gave it, with the participant's own files in the lists.
-#include <fmt/format.h>
-
 #include "comfy/json.hpp"
 #include "gateway/participant/face_impl.hpp"
 #include "net/range.hpp"
@@ -10,49 +8,54 @@ namespace atelier::gateway {
 
 namespace {
 
-/// Two bodies under one address need two tags (RFC 9110 8.8.3.3). True if the browser has this one already:
-/// then the answer is whole.
-bool begin_object_info(const net::Request& request, bool gzip, const std::string& state_etag,
-                       net::Response& response) {
-  const std::string etag =
-      gzip ? fmt::format("{}-gz\"", state_etag.substr(0, state_etag.size() - 1)) : state_etag;
-  response.status = 200;
-  response.headers.reserve(256, 5);
+net::Response not_modified(const std::string& etag) {
+  net::Response response(304);
   response.headers.add("ETag", etag);
   response.headers.add("Cache-Control", "no-cache");
   response.headers.add("Vary", "Accept-Encoding");
-  if (net::is_not_modified(request.headers, etag)) {
-    response.status = 304;
-    return true;
-  }
-  response.headers.add("Content-Type", "application/json; charset=utf-8");
-  if (gzip) response.headers.add("Content-Encoding", "gzip");
-  return false;
+  return response;
+}
+
+net::Response answer(const net::Request& request,
+                     std::shared_ptr<const ObjectInfoCache::Compressed> compressed) {
+  if (net::is_not_modified(request.headers, compressed->etag)) return not_modified(compressed->etag);
+  net::Response response(200);
+  response.shared_headers = std::shared_ptr<const net::HeaderList>(compressed, &compressed->headers);
+  response.body = net::SharedBody(std::shared_ptr<const net::KeptBytes>(compressed, &compressed->body));
+  return response;
+}
+
+bool takes_gzip(const net::Request& request) {
+  return accepts_coding(request.headers.get("Accept-Encoding"), "gzip");
 }
 
 }  // namespace
 
 awaitable<net::Response> ParticipantFace::Impl::get_object_info(Call& call) {
-  const bool gzip = accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip");
   ObjectInfoCache::State state = co_await object_infos.state(call.participant);
-  net::Response response;
-  if (begin_object_info(call.request, gzip, state.etag, response)) co_return response;
+  const bool gzip = takes_gzip(call.request);
+  const std::string etag = gzip ? ObjectInfoCache::Compressed::etag_for(state.etag) : state.etag;
+  // Before anything is made.
+  if (net::is_not_modified(call.request.headers, etag)) co_return not_modified(etag);
   if (gzip) {
-    auto body = co_await object_infos.compressed(call.participant, std::move(state));
-    if (!body) co_return error_response(body.error());
-    response.body = net::SharedBody(std::move(*body));
-  } else {
-    response.body = co_await object_infos.plain(call.participant, std::move(state));
+    auto compressed = co_await object_infos.compressed(call.participant, std::move(state));
+    if (!compressed) co_return error_response(compressed.error());
+    co_return answer(call.request, std::move(*compressed));
   }
+  net::Response response(200);
+  response.headers.add("ETag", etag);
+  response.headers.add("Cache-Control", "no-cache");
+  response.headers.add("Vary", "Accept-Encoding");
+  response.headers.add("Content-Type", "application/json; charset=utf-8");
+  response.body = co_await object_infos.plain(call.participant, std::move(state));
   co_return response;
 }
 
 bool ParticipantFace::Impl::quick_object_info(const Call& call, net::Response& response) {
-  if (!accepts_coding(call.request.headers.get("Accept-Encoding"), "gzip")) return false;
-  const auto made = object_infos.made(call.participant);
-  if (!made) return false;
-  if (!begin_object_info(call.request, true, made->etag, response))
-    response.body = net::SharedBody(made->body);
+  if (!takes_gzip(call.request)) return false;
+  auto made = object_infos.made(call.participant);
+  if (made == nullptr) return false;
+  response = answer(call.request, std::move(made));
   return true;
 }
 

@@ -41,7 +41,7 @@ Result<std::shared_ptr<const std::string>> unpack(const Packed& packed) {
       return whole ? size : 0;
     });
   }
-  if (!whole) return fail(Errc::io, "an attachment is damaged; see `atelier journal check`");
+  if (!whole) return fail(Errc::io, "is damaged; see `atelier journal check`");
   return std::shared_ptr<const std::string>(std::move(bytes));
 }
 

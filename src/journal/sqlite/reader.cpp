@@ -157,6 +157,7 @@ Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {
   ATELIER_TRY(const bool found, attachment_.step());
   if (!found) return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));
   auto content = unpack({attachment_.blob(0), attachment_.integer(1)});
+  if (!content) content.error().what = fmt::format("attachment {} {}", id.hex(), content.error().what);
   attachment_.reset();
   return content;
 }

@@ -76,6 +76,20 @@ TEST_CASE("merging unites models and keeps the first description") {
   CHECK(merged.find("ImageScale")->find_input("crop")->choices->size() == 2);
 }
 
+TEST_CASE("a node without a class is of none, also where an engine has a class without a name") {
+  const auto info = ObjectInfo::parse(R"({"":{"input":{},"output":[],"output_node":true}})").value();
+  auto prompt =
+      fixtures::read(R"({"1":{"inputs":{}},"2":{"class_type":7,"inputs":{}},"3":{"class_type":""},"4":5})");
+  const PromptGraph graph(prompt.as_object(), info);
+  REQUIRE(graph.nodes().size() == 4);
+  CHECK(graph.nodes()[0].node_class == nullptr);
+  CHECK(graph.nodes()[1].node_class == nullptr);
+  CHECK(graph.nodes()[2].node_class == info.find(""));
+  CHECK(graph.nodes()[3].object == nullptr);
+  CHECK(graph.find("3") == 2);
+  CHECK_FALSE(graph.find("9").has_value());
+}
+
 TEST_CASE("models and classes of a prompt are listed once and sorted") {
   auto prompt = fixtures::read(
       R"({"1":{"class_type":"Loader","inputs":{"ckpt_name":"z.safetensors","lora_name":"None"}},

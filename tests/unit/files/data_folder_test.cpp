@@ -34,6 +34,29 @@ TEST_CASE("a data folder is made with its layout and opens again after it was cl
   CHECK(DataFolder::open(at(temp / "a/b/data")).has_value());
 }
 
+TEST_CASE("a look into a participant's tree makes nothing and sees what is there") {
+  const TempFolder temp;
+  DataFolderOptions options = at(temp / "data");
+  options.inputs_path = temp / "in";
+  std::filesystem::create_directory(temp / "in");
+  const DataFolder data = DataFolder::open(options).value();
+  for (const Tree tree : {Tree::input, Tree::output}) {
+    CHECK(fails_with(data.stat_in_tree(kSeven, tree, ""), Errc::not_found));
+    CHECK(fails_with(data.stat_in_tree(kSeven, tree, "sub"), Errc::not_found));
+  }
+  CHECK_FALSE(std::filesystem::exists(temp / "in/7"));
+  CHECK_FALSE(std::filesystem::exists(temp / "data/participants/7"));
+  for (const Tree tree : {Tree::input, Tree::output}) {
+    const Directory folder = data.tree(kSeven, tree).value();
+    REQUIRE(folder.make_folder("sub").has_value());
+    CHECK(data.stat_in_tree(kSeven, tree, "").value().key == stat_of(folder.fd()).value().key);
+    CHECK(data.stat_in_tree(kSeven, tree, "sub").value().key == folder.stat("sub").value().stat.key);
+  }
+  write_text(temp / "in/7/sub/new.png", "x");
+  CHECK(fails_with(data.stat_in_tree(kSeven, Tree::output, "sub/new.png"), Errc::not_found));
+  CHECK(data.stat_in_tree(kSeven, Tree::input, "sub/new.png").value().key.size == 1);
+}
+
 TEST_CASE("a second server on the same data is refused with one sentence that names the first") {
   const TempFolder temp;
   const auto first = DataFolder::open(at(temp / "data"));

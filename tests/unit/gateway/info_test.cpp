@@ -106,7 +106,7 @@ TEST_CASE("an upload makes anew what one participant sees and nothing else") {
     auto ask = [&cache, n]() -> awaitable<std::string> {
       const auto state = co_await cache.state(ParticipantId{n});
       const auto packed = co_await cache.compressed(ParticipantId{n}, state);
-      co_return packed ? std::string((*packed)->view()) : std::string();
+      co_return packed ? std::string((*packed)->body.view()) : std::string();
     };
     return gunzip(rig.run(ask()));
   };

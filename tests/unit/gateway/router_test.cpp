@@ -28,6 +28,26 @@ struct Routes {
   Router router;
 };
 
+TEST_CASE("the quick way of a whole path is found where the route is, and only there") {
+  Router router;
+  const auto quick = [](Call&, net::Response&) { return true; };
+  const RouteHandler handler = Named{"x"};
+  router.add(Method::get, "/both", handler, Forms::both, quick);
+  router.add(Method::get, "/api-only", handler, Forms::api_only, quick);
+  router.add(Method::get, "/bare", handler, Forms::bare_only, quick);
+  router.add(Method::get, "/slow", handler);
+  router.add(Method::post, "/posted", handler, Forms::both, quick);
+  router.add(Method::get, "/captures/{}", handler, Forms::both, quick);
+  for (const std::string path :
+       {"/both", "/api/both", "/api/api-only", "/bare", "/api-only", "/api/bare", "/slow", "/posted",
+        "/both/", "/api/api/both", "/captures/1", "//both", "/api", ""}) {
+    CAPTURE(path);
+    const bool expected = router.find(Method::get, path).quick != nullptr && path != "/captures/1";
+    CHECK((router.find_quick(path) != nullptr) == expected);
+  }
+  CHECK(router.find_quick("/api/both") != nullptr);
+}
+
 TEST_CASE("a route answers bare and below /api, unless it has only one of the two forms") {
   Routes routes;
   routes.add(Method::get, "/queue");

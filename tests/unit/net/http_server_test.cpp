@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sstream>
@@ -73,9 +74,9 @@ awaitable<Response> handler(Request& request) {
     response.shared_headers = fields;
     co_return response;
   }
-  if (path == "/kept") {
+  if (path == "/kept" || path == "/kept-part") {
     static const auto bytes = std::make_shared<const KeptBytes>(pattern(100'000));
-    co_return Response(200, "text/plain", SharedBody(bytes, 5, 90'000));
+    co_return Response(200, "text/plain", SharedBody(bytes, 5, path == "/kept" ? 90'000 : 900));
   }
   co_return Response::text(404, fmt::format("{} {}", to_string(request.method), request.target));
 }
@@ -114,6 +115,18 @@ TEST_CASE("many kept bytes lie in a file, few and none in memory alone") {
     CHECK(::pread(many.file(), read.data(), read.size(), 0) == static_cast<ssize_t>(size));
     CHECK(read.substr(0, size) == many.view());
   }
+}
+
+TEST_CASE("kept bytes for which no file can be made stay in memory alone") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const KeptBytes kept(pattern(100'000));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(kept.file() == -1);
+  CHECK(kept.view() == pattern(100'000));
+  CHECK(KeptBytes(pattern(100'000)).file() >= 0);  // the next one has a file again
 }
 
 TEST_CASE("a request is answered and the connection kept") {
@@ -359,6 +372,8 @@ TEST_CASE("files, shared bytes and streams arrive whole through small pipes") {
     CHECK(body_of(shared) == text.substr(5, 90'000));
     peer.send(get("/kept"));
     CHECK(body_of(peer.receive()) == text.substr(5, 90'000));
+    peer.send(get("/kept-part"));
+    CHECK(body_of(peer.receive()) == text.substr(5, 900));
     peer.send(get("/stream"));
     CHECK(body_of(peer.receive()) ==
           "3\r\none\r\n3\r\ntwo\r\n12c\r\n" + std::string(300, 'x') + "\r\n0\r\n\r\n");

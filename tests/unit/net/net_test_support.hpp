@@ -2,6 +2,7 @@
 #pragma once
 // Raw peers over in-memory streams on the virtual clock, and a way to run a coroutine on the real runtime.
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -20,6 +21,17 @@
 #include "runtime/virtual_runtime.hpp"
 
 namespace atelier::net::test {
+
+/// False when interrupted, closed or cancelled.
+inline awaitable<bool> becomes_readable(ByteStream& stream) {
+  auto initiate = [&stream](auto handler) {
+    stream.async_wait(ByteStream::Wait::readable, ByteStream::WaitHandler(std::move(handler)));
+  };
+  const auto [error] =
+      co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
+          initiate, as_tuple_awaitable);
+  co_return !error;
+}
 
 /// The far end of a stream, used by hand: bytes in, bytes out.
 class RawPeer {

@@ -76,7 +76,7 @@ struct SecurePair {
         if (got.state == Transfer::State::done) all.append(buffer.data(), got.bytes);
         if (got.state == Transfer::State::end || got.state == Transfer::State::failed) co_return;
         if (got.state == Transfer::State::would_block && left.empty() &&
-            !co_await stream->wait(ByteStream::Wait::readable))
+            !co_await test::becomes_readable(*stream))
           co_return;
       }
     };
