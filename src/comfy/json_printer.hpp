@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The one printer of JSON text behind Json::print, python_json_dumps and ObjectInfo. For .cpp files only.
+// The one printer of JSON text behind Json::print, python_json_dumps and ObjectInfo.
 
-#include <boost/json.hpp>
+#include <boost/json/fwd.hpp>
 #include <functional>
 #include <string>
 #include <string_view>

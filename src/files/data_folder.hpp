@@ -3,7 +3,9 @@
 // DATA_DIR: its layout (design.md 8), the lock against a second server, the worker token. Opened once at
 // start, before anything is bound; afterwards the handles are copied around.
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +53,9 @@ class DataFolder {
   /// seen before: folders on the way may be links.
   [[nodiscard]] Result<FileStat> stat_in_tree(ParticipantId participant, Tree tree,
                                               std::string_view path) const;
+  /// Grows after every change that this process makes in a participant's input, output or temp folder and
+  /// before anybody is told of it. Any thread.
+  [[nodiscard]] std::uint64_t tree_changes() const { return tree_changes_->load(); }
   /// The absolute path of the journal's database: DATA_DIR/atelier.db.
   [[nodiscard]] std::string database_path() const { return path_ + "/atelier.db"; }
 
@@ -77,6 +82,20 @@ class DataFolder {
   std::string path_;
   Directory root_, blobs_, library_, staging_, temp_, catalog_, participants_, inputs_, outputs_, workflows_;
   std::shared_ptr<const FileDescriptor> lock_;  // flock; gone with the last copy
+  std::shared_ptr<std::atomic<std::uint64_t>> tree_changes_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  friend class TreeChange;
+};
+
+/// A change in a participant's folders, from before it to its end: then DataFolder::tree_changes() has grown.
+class TreeChange {
+ public:
+  explicit TreeChange(const DataFolder& data) : count_(data.tree_changes_) {}
+  ~TreeChange() { ++*count_; }
+  TreeChange(const TreeChange&) = delete;
+  TreeChange& operator=(const TreeChange&) = delete;
+
+ private:
+  std::shared_ptr<std::atomic<std::uint64_t>> count_;
 };
 
 }  // namespace atelier::files

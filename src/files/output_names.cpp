@@ -99,6 +99,7 @@ Result<NameSeen> OutputNames::name_seen(ParticipantId participant, FolderType ty
 }
 
 Result<void> OutputNames::link(ParticipantId participant, std::span<const OutputLink> outputs) const {
+  const TreeChange change(data_);
   std::vector<std::pair<std::pair<FolderType, std::string>, Directory>> folders;
   for (const OutputLink& output : outputs) {
     ATELIER_TRY_VOID(check_name(output.name));

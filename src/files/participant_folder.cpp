@@ -105,6 +105,7 @@ Result<TempFile> ParticipantFolders::create_upload(std::uint64_t bytes_max) cons
 
 Result<StoredFile> ParticipantFolders::store_upload(ParticipantId participant, const StoreRequest& request,
                                                     TempFile file) const {
+  const TreeChange change(data_);
   auto subfolder = check_folder(request.subfolder);
   if (!subfolder) return std::unexpected(as_bad_request(std::move(subfolder).error()));
   if (auto checked = check_name(request.name); !checked) {
@@ -242,6 +243,7 @@ Result<std::vector<ListedFile>> ParticipantFolders::list_newest_first(Participan
 
 Result<void> ParticipantFolders::remove(ParticipantId participant, FolderType type,
                                         std::string_view subfolder, std::string_view name) const {
+  const TreeChange change(data_);
   ATELIER_TRY_VOID(check_name(name));
   ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(type)));
   ATELIER_TRY(const Directory folder, root.open_folder(subfolder));

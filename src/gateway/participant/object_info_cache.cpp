@@ -76,12 +76,19 @@ ObjectInfoCache::Compressed::Compressed(const std::string& state_etag, std::stri
       body(std::move(bytes)) {}
 
 ObjectInfoCache::Known* ObjectInfoCache::unchanged(ParticipantId participant) {
-  const files::ParticipantFolders& folders = files_.participants();
   const auto found = known_.find(participant);
-  const bool same = found != known_.end() &&
-                    folders.same_as(participant, files::FolderType::input, found->second.input) &&
-                    folders.same_as(participant, files::FolderType::output, found->second.output);
-  return same ? &found->second : nullptr;
+  if (found == known_.end()) return nullptr;
+  Known& known = found->second;
+  const Instant now = runtime_.now();
+  const std::uint64_t changes = files_.data().tree_changes();
+  if (known.looked && known.changes == changes && now - *known.looked < kLookAgain) return &known;
+  const files::ParticipantFolders& folders = files_.participants();
+  if (!folders.same_as(participant, files::FolderType::input, known.input) ||
+      !folders.same_as(participant, files::FolderType::output, known.output))
+    return nullptr;
+  known.looked = now;
+  known.changes = changes;
+  return &known;
 }
 
 const std::string& ObjectInfoCache::etag_of(ParticipantId participant, Known& known) const {

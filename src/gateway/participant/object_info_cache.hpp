@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class ObjectInfoCache {
   [[nodiscard]] awaitable<std::string> plain(ParticipantId participant, State state);
   [[nodiscard]] static comfy::ObjectInfoView view_of(ParticipantId participant, const State& state);
 
+  static constexpr milliseconds kLookAgain{100};
+
   struct Counters {
     std::uint64_t packings = 0;  // of the shared parts
     std::uint64_t joinings = 0;  // of one participant's answer
@@ -69,7 +72,9 @@ class ObjectInfoCache {
     std::shared_ptr<const FileLists> lists;
     Digest digest;
     std::vector<files::FolderStamp> input, output;
-    std::string etag;  // of this and of the catalog's `generation`
+    std::optional<Instant> looked;  // when the folders were found as they were when listed,
+    std::uint64_t changes = 0;      // and DataFolder::tree_changes() then
+    std::string etag;               // of this and of the catalog's `generation`
     std::uint64_t generation = 0;
   };
   struct PackedPart {
@@ -78,7 +83,8 @@ class ObjectInfoCache {
   };
   using PackedParts = std::vector<PackedPart>;
 
-  /// What was listed last of a participant whose folders have not changed since; null otherwise.
+  /// What was listed last of a participant whose folders have not changed since; null otherwise. Our own
+  /// changes are seen at once, those of others (an operator's copy) kLookAgain later at most.
   [[nodiscard]] Known* unchanged(ParticipantId participant);
   [[nodiscard]] const std::string& etag_of(ParticipantId participant, Known& known) const;
   [[nodiscard]] static Known list(const files::ParticipantFolders& folders, ParticipantId participant);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <boost/json.hpp>
 #include <random>
 #include <string>
 

@@ -5,6 +5,8 @@
 #include <zlib.h>
 
 #include <boost/json.hpp>
+#include <chrono>
+#include <filesystem>
 
 #include "gateway/participant/object_info_cache.hpp"
 #include "unit/gateway/rig.hpp"
@@ -123,6 +125,26 @@ TEST_CASE("an upload makes anew what one participant sees and nothing else") {
   files::write_text(rig.folder / "data/participants/8/input/sub/deep.png", "x");
   files::write_text(rig.folder / "data/participants/8/input/dog.png", "x");
   CHECK(body(8).find("dog.png") != std::string::npos);
+  // Once folders were found unchanged, others' files come a moment later, and ours at once.
+  namespace fs = std::filesystem;
+  const std::string root = rig.folder / "data/participants/8/";
+  for (const char* folder : {"input", "input/sub", "output"}) {
+    fs::last_write_time(root + folder, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  }
+  CHECK(body(8).find("bird.png") == std::string::npos);
+  CHECK(body(8).find("bird.png") == std::string::npos);
+  files::write_text(root + "input/bird.png", "x");
+  CHECK(body(8).find("bird.png") == std::string::npos);
+  rig.upload(8, "fish.png", "a picture");
+  CHECK(body(8).find("fish.png") != std::string::npos);
+  CHECK(body(8).find("bird.png") != std::string::npos);
+  fs::last_write_time(root + "input", fs::file_time_type::clock::now() - std::chrono::hours(1));
+  CHECK(body(8).find("frog.png") == std::string::npos);
+  CHECK(body(8).find("frog.png") == std::string::npos);
+  files::write_text(root + "input/frog.png", "x");
+  auto wait = [&rig]() -> awaitable<bool> { return rig.runtime.sleep_for(ObjectInfoCache::kLookAgain); };
+  CHECK(rig.run(wait()));
+  CHECK(body(8).find("frog.png") != std::string::npos);
 }
 
 TEST_CASE("file lists hold what fits the input, at the top or below its sub-folder") {
