@@ -24,14 +24,20 @@ struct Loader {
   std::string_view class_name, input, noun;
   std::string_view function;  // as Python names it when an argument is missing
 };
-constexpr std::array<Loader, 6> kLoaders{{
+constexpr std::array<Loader, 7> kLoaders{{
     {"LoadImage", "image", "image", "LoadImage.VALIDATE_INPUTS"},
     {"LoadImageMask", "image", "image", "LoadImage.VALIDATE_INPUTS"},
     {"LoadImageOutput", "image", "image", "LoadImage.VALIDATE_INPUTS"},
     {"LoadLatent", "latent", "latent", "LoadLatent.VALIDATE_INPUTS"},
     {"LoadAudio", "audio", "audio", "LoadAudio.validate_inputs"},
     {"LoadVideo", "file", "video", "LoadVideo.validate_inputs"},
+    {"WebcamCapture", "image", "image", "LoadImage.VALIDATE_INPUTS"},
 }};
+
+/// Its choices are the user's own: its validator takes every input and says yes (nodes_logic.py).
+constexpr std::string_view kUncheckedClass = "CustomCombo";
+/// Has no validator of its own: ComfyUI looks for its file among the choices (nodes_load_3d.py).
+constexpr std::string_view kMeshLoader = "Load3D";
 
 const Loader* loader_of(std::string_view class_name) {
   const auto found = std::find_if(kLoaders.begin(), kLoaders.end(),
@@ -43,7 +49,8 @@ const Loader* loader_of(std::string_view class_name) {
 /// count, too: their choices are the participant's, and most packs check the file themselves.
 bool has_own_validator(const NodeClass& node_class, const InputSpec& spec) {
   const Loader* loader = loader_of(node_class.name);
-  return (loader != nullptr && loader->input == spec.name) || spec.upload.any();
+  return (loader != nullptr && loader->input == spec.name) || spec.upload.any() ||
+         node_class.name == kUncheckedClass;
 }
 
 json::value options_value(const InputSpec& spec) { return *spec.options; }
@@ -83,17 +90,35 @@ CheckResult check_range(const InputSpec& spec, const json::value& value) {
     const auto outside = python_less(value, *bound.limit, bound.operator_text);
     if (!outside) return std::unexpected(outside.error());
     if (!*outside) continue;
+    // An integer beyond 64 bits is kept as a double.
+    const bool wide = spec.type == "INT" && value.is_double();
+    const std::string shown = wide ? fmt::format("{:.0f}", value.get_double()) : python_str(value);
     const std::string limit = python_str(*bound.limit);
-    return make_error(bound.type, fmt::format("Value {} {} of {}", python_str(value), bound.words, limit),
-                      spec.name, received_value_info(spec, input_config(spec), value));
+    return make_error(bound.type, fmt::format("Value {} {} of {}", shown, bound.words, limit), spec.name,
+                      received_value_info(spec, input_config(spec), value));
   }
   return std::optional<json::object>{};
 }
 
+const json::array& choices_of(const InputSpec& spec) {
+  static const json::array none;
+  return spec.choices != nullptr ? *spec.choices : none;
+}
+
+/// `bad`: the values that are not in the list, as Python writes them.
+json::object not_listed_error(const InputSpec& spec, const json::value& value, std::string_view bad) {
+  const json::array& choices = choices_of(spec);
+  const bool many = choices.size() > kChoicesShown;
+  const std::string list =
+      many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
+  return make_error("value_not_in_list", "Value not in list",
+                    fmt::format("{}: {} not in {}", spec.name, bad, list),
+                    received_value_info(spec, many ? json::value() : input_config(spec), value));
+}
+
 std::optional<json::object> check_choice(const InputSpec& spec, const json::value& value) {
   if (!spec.combo || spec.remote) return std::nullopt;
-  static const json::array none;
-  const json::array& choices = spec.choices != nullptr ? *spec.choices : none;
+  const json::array& choices = choices_of(spec);
   const auto listed = [&](const json::value& v) {
     return std::any_of(choices.begin(), choices.end(),
                        [&](const json::value& c) { return python_equal(v, c); });
@@ -109,12 +134,7 @@ std::optional<json::object> check_choice(const InputSpec& spec, const json::valu
   else
     look(value);
   if (bad.empty()) return std::nullopt;
-  const bool many = choices.size() > kChoicesShown;
-  const std::string list =
-      many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
-  return make_error("value_not_in_list", "Value not in list",
-                    fmt::format("{}: {} not in {}", spec.name, bad, list),
-                    received_value_info(spec, many ? json::value() : input_config(spec), value));
+  return not_listed_error(spec, value, bad);
 }
 
 std::set<std::string> members(std::string_view types) {
@@ -241,8 +261,11 @@ CheckResult check_files(const NodeClass& node_class, const json::object& values,
     if (value == nullptr || !value->is_string())
       continue;  // missing or linked: said elsewhere, or known at run time
     const auto text = text_view(value->get_string());
-    if (text.empty() || text == "none" || text == "None") continue;  // "no file" of optional loaders
-    if (auto error = check_file(spec.name, noun_of(spec.upload), text, exists)) return error;
+    const bool chosen = node_class.name == kMeshLoader;
+    // "No file" of optional loaders.
+    if (!chosen && (text.empty() || text == "none" || text == "None")) continue;
+    if (auto error = check_file(spec.name, noun_of(spec.upload), text, exists))
+      return chosen ? not_listed_error(spec, *value, python_repr(*value)) : std::move(*error);
   }
   return std::optional<json::object>{};
 }

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <compare>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -117,6 +118,35 @@ std::optional<double> float_of_text(std::string_view text) {
 
 bool is_int(const json::value& value) { return value.is_int64() || value.is_uint64(); }
 
+bool int_less(const json::value& left, const json::value& right) {
+  if (left.is_uint64() && right.is_uint64()) return left.get_uint64() < right.get_uint64();
+  if (left.is_uint64())
+    return right.get_int64() >= 0 && left.get_uint64() < static_cast<std::uint64_t>(right.get_int64());
+  if (right.is_uint64())
+    return left.get_int64() < 0 || static_cast<std::uint64_t>(left.get_int64()) < right.get_uint64();
+  return left.get_int64() < right.get_int64();
+}
+
+/// A double against an integer without rounding the integer, as Python does it.
+std::partial_ordering compare(double left, const json::value& right) {
+  constexpr double kTwo63 = 9223372036854775808.0, kTwo64 = 18446744073709551616.0;
+  if (right.is_uint64() ? left >= kTwo64 : left >= kTwo63) return std::partial_ordering::greater;
+  if (right.is_uint64() ? left < 0 : left < -kTwo63) return std::partial_ordering::less;
+  const double whole = std::trunc(left);
+  const auto integers = right.is_uint64() ? static_cast<std::uint64_t>(whole) <=> right.get_uint64()
+                                          : static_cast<std::int64_t>(whole) <=> right.get_int64();
+  if (integers != 0) return integers;
+  return left <=> whole;
+}
+
+/// Two numbers.
+bool less(const json::value& left, const json::value& right) {
+  if (left.is_double() && right.is_double()) return left.get_double() < right.get_double();
+  if (left.is_double()) return compare(left.get_double(), right) < 0;
+  if (right.is_double()) return compare(right.get_double(), left) > 0;
+  return int_less(left, right);
+}
+
 }  // namespace
 
 std::expected<PythonNumber, PythonError> python_int(const json::value& value) {
@@ -164,14 +194,7 @@ std::expected<bool, PythonError> python_less(const json::value& a, const json::v
   const json::value x = a.is_bool() ? json::value(std::int64_t{a.get_bool()}) : a;
   const json::value y = b.is_bool() ? json::value(std::int64_t{b.get_bool()}) : b;
   const bool swapped = *operator_text == '>';
-  const json::value &left = swapped ? y : x, &right = swapped ? x : y;
-  if (left.is_double() || right.is_double()) return left.to_number<double>() < right.to_number<double>();
-  if (left.is_uint64() && right.is_uint64()) return left.get_uint64() < right.get_uint64();
-  if (left.is_uint64())
-    return right.get_int64() >= 0 && left.get_uint64() < static_cast<std::uint64_t>(right.get_int64());
-  if (right.is_uint64())
-    return left.get_int64() < 0 || static_cast<std::uint64_t>(left.get_int64()) < right.get_uint64();
-  return left.get_int64() < right.get_int64();
+  return swapped ? less(y, x) : less(x, y);
 }
 
 }  // namespace atelier::comfy

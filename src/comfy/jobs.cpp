@@ -68,14 +68,18 @@ json::object text_preview(std::string_view text) {
   return preview;
 }
 
+/// What a 3D file that is named by a text becomes.
+json::object mesh_file(const json::string& name) {
+  return {{"filename", name}, {"type", "output"}, {"subfolder", ""}, {"mediaType", "3d"}};
+}
+
 class Summary {
  public:
   void add(json::string_view node, json::string_view list, const json::value& item) {
     if (const auto* object = item.if_object()) return add_file(node, list, *object);
     const std::string_view name(list.data(), list.size());
     if (const auto* text = item.if_string(); text != nullptr && is_mesh(view(*text)))
-      return add_file(node, list,
-                      {{"filename", *text}, {"type", "output"}, {"subfolder", ""}, {"mediaType", "3d"}});
+      return add_file(node, list, mesh_file(*text));
     if (name == "text") add_text(node, list, python_str(item));
   }
 
@@ -113,6 +117,31 @@ class Summary {
   std::uint32_t count_ = 0, previewable_ = 0;
   json::object chosen_, fallback_;
 };
+
+/// 3D files that are named by texts as the files they are, and no nulls.
+std::string job_outputs(std::string_view outputs_json) {
+  auto parsed = Json::parse(outputs_json, {.bytes_max = 64u << 20, .depth_max = 80});
+  if (!parsed || !parsed->is_object()) return std::string(outputs_json);
+  for (auto& node : parsed->object()) {
+    auto* lists = node.value().if_object();
+    if (lists == nullptr) continue;
+    for (auto& list : *lists) {
+      auto* items = list.value().if_array();
+      if (items == nullptr || list.key() == "animated") continue;
+      json::array kept;
+      for (auto& item : *items) {
+        if (item.is_null()) continue;
+        const auto* text = item.if_string();
+        if (text != nullptr && is_mesh(view(*text)))
+          kept.push_back(mesh_file(*text));
+        else
+          kept.push_back(std::move(item));
+      }
+      *items = std::move(kept);
+    }
+  }
+  return parsed->print();
+}
 
 void add_number(std::string& out, std::string_view name, const std::optional<std::int64_t>& value) {
   if (value) out += fmt::format(R"(,"{}":{})", name, *value);
@@ -221,7 +250,7 @@ std::string print_job_detail(const JobEntry& job, std::string_view outputs_json,
   out += members_of(job);
   if (!outputs_json.empty()) {
     out += R"(,"outputs":)";
-    out += outputs_json;
+    out += job_outputs(outputs_json);
   }
   if (!status_json.empty()) {
     out += R"(,"execution_status":)";

@@ -128,7 +128,7 @@ struct OutputSummary {
   std::uint32_t previewable = 0;  // previewable_outputs_count
   std::uint8_t preview_rank =
       0;                // 0 none, 1 raw text, 2 text file, 3 other visual, 4 saved visual: the highest stands
-  std::string preview;  // preview_output as JSON text, <= 512 bytes, empty if none
+  std::string preview;  // preview_output as JSON text, <= 8,192 bytes, empty if none
   ATELIER_FIELDS(OutputSummary, outputs, previewable, preview_rank, preview);
 };
 

@@ -51,6 +51,9 @@ Result<ReportParts> parse_report(std::string_view bytes) {
   }
   parts.status = part(object, "status", "");
   parts.meta = part(object, "meta", "");
+  if (const json::value* meta = object.if_contains("meta"); meta != nullptr && meta->is_object()) {
+    for (const auto& node : meta->get_object()) parts.nodes.emplace_back(std::string_view(node.key()));
+  }
   return parts;
 }
 

@@ -23,6 +23,7 @@ struct AcceptedParts {
 struct ReportParts {
   std::string event_type, event_data, event;  // event: the whole frame
   std::string status, meta;
+  std::vector<std::string> nodes;  // with outputs, in the order in which they ran: the members of meta
 };
 
 [[nodiscard]] Result<AcceptedParts> parse_accepted(std::string_view bytes);

@@ -135,6 +135,7 @@ struct ParticipantFace::Impl {
 
   // info_routes.cpp, model_routes.cpp, object_info_routes.cpp
   net::Response get_features(const Call& call);
+  net::Response get_node_replacements(const Call& call);
   net::Response get_system_stats(const Call& call);
   net::Response get_models(const Call& call);
   awaitable<net::Response> get_model_folder(Call& call);

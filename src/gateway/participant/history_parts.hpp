@@ -17,6 +17,9 @@ struct ParticipantFace::Impl::HistoryParts {
   return summary.reason == core::EndReason::cancelled_waiting;
 }
 
+/// Nodes with outputs in the order in which they ran; those that `order` does not name follow.
+void put_in_order(std::vector<core::HistoryNode>& nodes, const std::vector<std::string>& order);
+
 /// The ending event of a job that no engine ended, in stock's shape; "" for one that was cancelled while it
 /// waited.
 [[nodiscard]] std::string ending_event_of(const core::Summary& summary);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "comfy/json.hpp"
 #include "comfy/messages.hpp"
@@ -46,9 +47,28 @@ std::string ending_event_of(const core::Summary& summary) {
   return comfy::execution_error_message(summary.prompt_id, error, summary.ended.ms);
 }
 
+void put_in_order(std::vector<core::HistoryNode>& nodes, const std::vector<std::string>& order) {
+  std::map<std::string_view, std::size_t> ran;
+  for (const std::string& node : order) ran.emplace(node, ran.size());
+  std::map<std::pair<std::size_t, std::size_t>, core::HistoryNode>
+      sorted;  // by place of the run, then as it was
+  for (core::HistoryNode& node : nodes) {
+    const auto found = ran.find(node.node);
+    const std::size_t place = found == ran.end() ? ran.size() : found->second;
+    sorted.emplace(std::pair(place, sorted.size()), std::move(node));
+  }
+  nodes.clear();
+  for (auto& [place, node] : sorted) nodes.push_back(std::move(node));
+}
+
 awaitable<ParticipantFace::Impl::HistoryParts> ParticipantFace::Impl::history_parts(core::Summary summary) {
   HistoryParts parts;
   if (const auto accepted = co_await attachments.accepted(summary.prompt)) parts.accepted = *accepted;
+  std::shared_ptr<const ReportParts> report;
+  if (summary.report) {
+    if (auto read = co_await attachments.report(summary.report)) report = std::move(*read);
+  }
+  if (report) put_in_order(summary.nodes, report->nodes);
   std::vector<std::pair<std::string, std::string>> outputs, meta;
   for (const core::HistoryNode& node : summary.nodes) {
     if (node.node.empty() || !node.ui) continue;  // files that no node's ui names
@@ -58,12 +78,10 @@ awaitable<ParticipantFace::Impl::HistoryParts> ParticipantFace::Impl::history_pa
     meta.emplace_back(node.node, comfy::history_meta(node.node, node.node, std::nullopt, node.node));
   }
   parts.outputs = comfy::json_map(outputs);
-  if (summary.report) {
-    if (const auto report = co_await attachments.report(summary.report)) {
-      parts.status = (*report)->status;
-      parts.meta = (*report)->meta;
-      if ((*report)->event_type == "execution_error") parts.error = (*report)->event_data;
-    }
+  if (report) {
+    parts.status = report->status;
+    parts.meta = report->meta;
+    if (report->event_type == "execution_error") parts.error = report->event_data;
   }
   if (parts.meta.empty()) parts.meta = comfy::json_map(meta);
   if (parts.status.empty()) {

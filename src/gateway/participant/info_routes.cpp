@@ -4,6 +4,7 @@
 
 #include "comfy/files.hpp"
 #include "comfy/json.hpp"
+#include "comfy/node_replacements.hpp"
 #include "comfy/object_info.hpp"
 #include "gateway/participant/face_impl.hpp"
 
@@ -47,6 +48,10 @@ std::string feature_flags_json(std::uint64_t upload_bytes_max) {
 }
 
 net::Response ParticipantFace::Impl::get_features(const Call&) { return json_response(flags_json); }
+
+net::Response ParticipantFace::Impl::get_node_replacements(const Call&) {
+  return json_response(comfy::print_node_replacements(*catalog.object_info()));
+}
 
 net::Response ParticipantFace::Impl::get_system_stats(const Call&) {
   const std::vector<WorkerView> connected = workers ? workers() : std::vector<WorkerView>{};

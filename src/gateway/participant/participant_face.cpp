@@ -128,6 +128,7 @@ void ParticipantFace::Impl::add_routes() {
   on(post, "/settings/{}", &Impl::post_setting);
 
   on_quick("/features", &Impl::get_features);
+  on_quick("/node_replacements", &Impl::get_node_replacements);
   on_quick("/system_stats", &Impl::get_system_stats);
   router.add(
       get, "/object_info", [this](Call& call) { return get_object_info(call); }, Forms::both,
@@ -151,7 +152,6 @@ void ParticipantFace::Impl::add_routes() {
   fixed("/users", R"({"storage":"server","migrated":true})");
   // Nothing of these comes from the workshop yet; the front end takes the empty forms (CI A1, G2).
   fixed("/i18n", "{}");
-  fixed("/node_replacements", "{}");
   fixed("/workflow_templates", "{}");
   fixed("/global_subgraphs", "{}");
   fixed("/global_subgraphs/{}", "null");

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "comfy/messages.hpp"
+#include "comfy/node_replacements.hpp"
 #include "comfy/prompt.hpp"
 #include "comfy/prompt_graph.hpp"
 #include "comfy/rewrite.hpp"
@@ -127,6 +128,10 @@ struct ParticipantFace::Impl::PromptWork {
       return true;
     };
     graph.emplace(request().prompt.object(), *info);
+    if (std::ranges::any_of(graph->nodes(), [](const auto& node) { return node.node_class == nullptr; })) {
+      comfy::replace_nodes(request().prompt.object(), *info);
+      graph.emplace(request().prompt.object(), *info);
+    }
     for (comfy::InputFile& file : comfy::input_files_of(*graph, remember)) {
       named.emplace(file.type, std::move(file.name));
     }

@@ -56,6 +56,9 @@ std::uint8_t preview_rank(const boost::json::object& preview) {
   return type != nullptr && type->is_string() && type->get_string() == "output" ? 4 : 3;
 }
 
+/// A text of 1,024 characters, which is what ComfyUI shows of one, with all that may have to be escaped.
+constexpr std::size_t kPreviewBytesMax = 8'192;
+
 core::OutputSummary summary_of(const std::string& node, const std::string& ui) {
   core::OutputSummary summary;
   auto parsed = comfy::Json::parse(ui);
@@ -67,7 +70,7 @@ core::OutputSummary summary_of(const std::string& node, const std::string& ui) {
   summary.previewable = counted.previewable_count;
   if (counted.preview && counted.preview->is_object()) {
     std::string text = counted.preview->print();
-    if (text.size() <= 512) {
+    if (text.size() <= kPreviewBytesMax) {
       summary.preview_rank = preview_rank(counted.preview->object());
       summary.preview = std::move(text);
     }

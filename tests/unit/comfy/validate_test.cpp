@@ -273,4 +273,60 @@ TEST_CASE("node titles are named when a class is unknown") {
         "missing_node_type");
 }
 
+namespace {
+
+/// The type of the first error of a graph that is one node, an output; "" if it is accepted.
+std::string verdict(std::string_view input_facts, std::string_view class_name, std::string_view inputs) {
+  const auto info =
+      ObjectInfo::parse(
+          fmt::format(R"({{"{}":{{"input":{{"required":{}}},"output":[],"output_node":true}}}})", class_name,
+                      input_facts))
+          .value();
+  auto request =
+      fixtures::request(fmt::format(R"({{"1":{{"class_type":"{}","inputs":{}}}}})", class_name, inputs));
+  const auto validation = validate(request, info, fixtures::kNoFiles);
+  if (validation.accepted) return "";
+  const json::value error = fixtures::first_error(validation, "1");
+  return fmt::format("{}: {}", std::string_view(error.at("type").as_string()),
+                     std::string_view(error.at("details").as_string()));
+}
+
+}  // namespace
+
+TEST_CASE("bounds of 64 bits are compared without rounding") {
+  const char* seed = R"({"n":["INT",{"min":0,"max":18446744073709551615}]})";
+  CHECK(verdict(seed, "Seeded", R"({"n":18446744073709551615})") == "");
+  CHECK(verdict(seed, "Seeded", R"({"n":18446744073709551616})") == "value_bigger_than_max: n");
+  CHECK(verdict(seed, "Seeded", R"({"n":1.8446744073709552e19})") == "value_bigger_than_max: n");
+  CHECK(verdict(seed, "Seeded", R"({"n":"18446744073709551616"})") == "value_bigger_than_max: n");
+  CHECK(verdict(seed, "Seeded", R"({"n":-1})") == "value_smaller_than_min: n");
+  const char* wide = R"({"n":["FLOAT",{"min":-9223372036854775807,"max":9223372036854775807}]})";
+  CHECK(verdict(wide, "Wide", R"({"n":9223372036854774784.0})") == "");
+  CHECK(verdict(wide, "Wide", R"({"n":9223372036854775808.0})") == "value_bigger_than_max: n");
+  CHECK(verdict(wide, "Wide", R"({"n":-9223372036854775808.0})") == "value_smaller_than_min: n");
+  const char* whole = R"({"n":["FLOAT",{"min":-2,"max":2}]})";
+  CHECK(verdict(whole, "Whole", R"({"n":2.0})") == "");
+  CHECK(verdict(whole, "Whole", R"({"n":2.5})") == "value_bigger_than_max: n");
+  CHECK(verdict(whole, "Whole", R"({"n":-2.0})") == "");
+  CHECK(verdict(whole, "Whole", R"({"n":-2.5})") == "value_smaller_than_min: n");
+}
+
+TEST_CASE("what a class's own validator looks at is not looked for among the choices, all else is") {
+  CHECK(verdict(R"({"choice":["COMBO",{"options":[]}]})", "CustomCombo", R"({"choice":"b","option1":"a"})") ==
+        "");
+  CHECK(verdict(R"({"choice":["COMBO",{"options":[]}]})", "Combo", R"({"choice":"b"})") ==
+        "value_not_in_list: choice: 'b' not in []");
+  const char* webcam = R"({"image":["WEBCAM",{}]})";
+  CHECK(verdict(webcam, "WebcamCapture", R"({"image":"webcam/1.png [temp]"})") ==
+        "custom_validation_failed: image - Invalid image file: webcam/1.png [temp]");
+  CHECK(verdict(webcam, "WebcamCapture", R"({"image":null})") ==
+        "exception_during_validation: 'NoneType' object has no attribute 'endswith'");
+  const char* mesh = R"({"model_file":["COMBO",{"options":["3d/a.glb"],"file_upload":true}]})";
+  for (const char* name : {"", "none", "3d/x.glb"}) {
+    CHECK(verdict(mesh, "Load3D", fmt::format(R"({{"model_file":"{}"}})", name)) ==
+          fmt::format("value_not_in_list: model_file: '{}' not in []", name));
+  }
+  CHECK(verdict(mesh, "OtherMeshLoader", R"({"model_file":"none"})") == "");
+}
+
 }  // namespace atelier::comfy

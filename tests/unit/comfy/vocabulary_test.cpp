@@ -298,4 +298,14 @@ TEST_CASE("prefixes that ComfyUI would refuse or misplace are passed on") {
   CHECK(worker_prefix("%date%", atelier::JobId{1}, atelier::Epoch{1}) == "atelier/1-1/%date%");
 }
 
+TEST_CASE("a job's outputs name 3D files as files, and hold no nulls") {
+  const std::string detail = print_job_detail(
+      JobEntry{}, R"({"5":{"result":["3d/x.glb",null,null],"text":["plain"],"animated":[null],"n":null}})",
+      "{}", "{}", "{}");
+  CHECK(fixtures::read(detail).at("outputs") ==
+        fixtures::read(
+            R"({"5":{"result":[{"filename":"3d/x.glb","type":"output","subfolder":"","mediaType":"3d"}],
+          "text":["plain"],"animated":[null],"n":null}})"));
+}
+
 }  // namespace atelier::comfy

@@ -67,6 +67,22 @@ TEST_CASE("a job that waits or runs has no history, one that ended has the whole
   CHECK(rig.get("/user/7/history").json().at(uuid(1)) == item);
 }
 
+TEST_CASE("outputs stand in the order in which their nodes ran, not in that in which their files came") {
+  Rig rig;
+  rig.join();
+  const JobId job = rig.submit(7, uuid(1));
+  rig.started(job);
+  for (const char* node : {"9", "4", "3"}) rig.commit(job, node, kImages);
+  rig.computed(job);
+  rig.ended(job, core::Outcome::succeeded, R"({"type":"execution_success","data":{}})",
+            R"({"status_str":"success"})", R"({"3":{},"9":{}})");
+  const auto outputs = rig.get("/user/7/history/" + uuid(1)).json().at(uuid(1)).at("outputs").as_object();
+  std::vector<std::string> nodes;
+  for (const auto& node : outputs) nodes.emplace_back(node.key());
+  CHECK(nodes == std::vector<std::string>{"3", "9", "4"});
+  CHECK(rig.get("/user/7/api/jobs").json().at("jobs").at(0).at("preview_output").at("nodeId") == "3");
+}
+
 TEST_CASE("nobody finds another one's history") {
   Ended ended(1);
   CHECK(history(ended.rig, 8) == Ids{});

@@ -208,7 +208,8 @@ void Rig::commit(JobId job, const std::string& node, std::string ui) {
   linked.ui = attach(ui, second);
   linked.summary.outputs = linked.summary.previewable = 1;
   linked.summary.preview_rank = 4;
-  linked.summary.preview = R"({"filename":"cat_00001_.png","subfolder":"","type":"output","nodeId":"9"})";
+  linked.summary.preview =
+      fmt::format(R"({{"filename":"cat_00001_.png","subfolder":"","type":"output","nodeId":"{}"}})", node);
   record(std::move(linked), std::move(second));
   LiveFrame frame;
   frame.kind = LiveKind::executed;
@@ -221,7 +222,7 @@ void Rig::commit(JobId job, const std::string& node, std::string ui) {
   runtime.run_ready();
 }
 
-void Rig::ended(JobId job, core::Outcome outcome, std::string event, std::string report) {
+void Rig::ended(JobId job, core::Outcome outcome, std::string event, std::string report, std::string meta) {
   std::vector<journal::NewAttachment> attachments;
   core::Ended fact;
   fact.job = job;
@@ -229,7 +230,7 @@ void Rig::ended(JobId job, core::Outcome outcome, std::string event, std::string
   fact.outcome = outcome;
   if (!event.empty()) {
     fact.report = attach(
-        fmt::format(R"({{"event":{},"status":{},"meta":null}})", event, report.empty() ? "null" : report),
+        fmt::format(R"({{"event":{},"status":{},"meta":{}}})", event, report.empty() ? "null" : report, meta),
         attachments);
     face->expect_ending(job, fact.epoch, std::move(event));
   }
