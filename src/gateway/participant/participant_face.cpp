@@ -274,30 +274,34 @@ void ParticipantFace::expect_ending(JobId job, Epoch epoch, std::string event_js
 void ParticipantFace::on_effects(const core::Entry&, std::span<const core::Effect> effects) {
   Impl& self = *impl_;
   for (const core::Effect& effect : effects) {
-    std::visit(
-        Match{[&](const core::JobQueued& queued) {
-                if (queued.cause != core::QueueCause::submitted) self.live.forget(queued.job);
-                self.send_status(queued.participant);
-                self.places_changed();
-              },
-              [&](const core::JobMarked& marked) {
-                self.send_status(marked.participant);
-                self.places_changed();
-              },
-              [&](const core::JobLeased&) { self.places_changed(); },
-              [&](const core::JobStarted& started) { self.send_status(started.participant); },
-              [&](const core::JobEnded& ended) {
-                self.on_job_ended(ended);
-                self.places_changed();
-              },
-              [&](const core::WorkshopChanged&) { self.places_changed(); },
-              // Answered to whoever posted them, or shown by the worker link's live frames.
-              [](const core::Accepted&) {}, [](const core::Refused&) {}, [](const core::JobComputed&) {},
-              [](const core::NodeCommitted&) {}, [](const core::CommitRepeated&) {},
-              [](const core::NodeLinked&) {}, [](const core::StopWanted&) {},
-              [](const core::LinkReplaced&) {}, [](const core::LeaseMoved&) {},
-              [](const core::LeaseDropped&) {}, [](const core::HistoryDropped&) {}},
-        effect);
+    std::visit(Match{[&](const core::JobQueued& queued) {
+                       if (queued.cause != core::QueueCause::submitted) self.live.forget(queued.job);
+                       self.send_status(queued.participant);
+                       self.places_changed();
+                     },
+                     [&](const core::JobMarked& marked) {
+                       self.send_status(marked.participant);
+                       self.places_changed();
+                     },
+                     // As ComfyUI says it when a prompt leaves its queue: before execution_start, which comes
+                     // from the worker when it has got the job.
+                     [&](const core::JobLeased& leased) {
+                       self.send_status(leased.participant);
+                       self.places_changed();
+                     },
+                     [&](const core::JobEnded& ended) {
+                       self.on_job_ended(ended);
+                       self.places_changed();
+                     },
+                     [&](const core::WorkshopChanged&) { self.places_changed(); },
+                     // Answered to whoever posted them, or shown by the worker link's live frames.
+                     [](const core::Accepted&) {}, [](const core::Refused&) {},
+                     [](const core::JobStarted&) {}, [](const core::JobComputed&) {},
+                     [](const core::NodeCommitted&) {}, [](const core::CommitRepeated&) {},
+                     [](const core::NodeLinked&) {}, [](const core::StopWanted&) {},
+                     [](const core::LinkReplaced&) {}, [](const core::LeaseMoved&) {},
+                     [](const core::LeaseDropped&) {}, [](const core::HistoryDropped&) {}},
+               effect);
   }
 }
 

@@ -20,7 +20,7 @@ const std::string kEngineExecuted =
 boost::json::value read(std::string_view message) { return comfy::Json::parse(message).value().value(); }
 
 TEST_CASE(
-    "a status goes to all sockets of a seat, and to no other seat, when a job is put and when it starts") {
+    "a status goes to all sockets of a seat, and to no other seat, when a job is put and when it is taken") {
   Rig rig;
   Tab mine(rig, 7, "mine"), other(rig, 7, "other"), theirs(rig, 8, "mine");
   for (Tab* tab : {&mine, &other, &theirs}) tab->take();
@@ -33,9 +33,11 @@ TEST_CASE(
   }
   rig.runtime.advance(milliseconds{2'000});
   mine.take();
-  rig.join();
-  rig.started(job);
+  rig.join();  // waiting jobs are granted at once
   CHECK(mine.take_types().front() == "status");
+  rig.started(job);
+  rig.event(job, "execution_start", "", R"({"prompt_id":"RUN"})");
+  CHECK(mine.take_types() == Texts{"execution_start"});  // the status came before it
   CHECK(theirs.take() == Texts{});
 }
 
