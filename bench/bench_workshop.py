@@ -2,7 +2,7 @@
 """What the measuring scripts share: a workshop of the release build in a folder of its own (below BENCH_DIR,
 if that is set), and what a process has used."""
 
-import os, sys, tempfile
+import contextlib, json, os, shutil, subprocess, sys, tempfile, time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'integration'))
@@ -32,6 +32,37 @@ def with_catalog(name, comfy=None, **env):
         workshop.close()
         raise
     return workshop
+
+
+def load(program, *arguments):
+    """What a load program of this folder measured."""
+    command = [os.path.join(BIN, 'bench', program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    sys.stderr.write(done.stderr)
+    return json.loads(done.stdout)
+
+
+def find_nginx():
+    found = shutil.which('nginx') or ('/usr/sbin/nginx' if os.path.exists('/usr/sbin/nginx') else None)
+    return found or sys.exit('nginx is not installed: apt-get install nginx-light')
+
+
+@contextlib.contextmanager
+def running_nginx(program, configuration):
+    """nginx with one worker and this text as its configuration; gives the worker's process id."""
+    path = os.path.join(WORK, 'nginx.conf')
+    with open(path, 'w') as file:
+        file.write(configuration)
+    nginx = subprocess.Popen([program, '-c', path, '-p', WORK], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        children = subprocess.run(
+            ['pgrep', '-P', str(nginx.pid)], capture_output=True, text=True, check=True
+        )
+        yield int(children.stdout.split()[0])
+    finally:
+        nginx.terminate()
+        nginx.wait()
 
 
 def resident_kb(pid):

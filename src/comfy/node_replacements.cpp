@@ -6,6 +6,7 @@
 
 #include "comfy/input_spec.hpp"
 #include "comfy/json.hpp"
+#include "comfy/prompt_graph.hpp"
 
 namespace atelier::comfy {
 
@@ -68,12 +69,12 @@ void move_outputs(json::object& prompt, json::string_view id, const json::value&
     auto* inputs = node != nullptr ? node->if_contains("inputs") : nullptr;
     if (inputs == nullptr || !inputs->is_object()) continue;
     for (auto& input : inputs->get_object()) {
-      auto* link = input.value().if_array();
-      if (link == nullptr || link->size() != 2 || !(*link)[0].is_string() || (*link)[0].get_string() != id)
-        continue;
+      if (!is_link(input.value())) continue;
+      json::array& link = input.value().get_array();
+      if (link[0].get_string() != id) continue;
       for (const json::value& entry : mapping.get_array()) {
-        if (entry.at("old_idx") != (*link)[1]) continue;
-        (*link)[1] = entry.at("new_idx");
+        if (entry.at("old_idx") != link[1]) continue;
+        link[1] = entry.at("new_idx");
         break;
       }
     }

@@ -12,6 +12,11 @@ namespace atelier::comfy {
 
 namespace json = boost::json;
 
+bool is_link(const json::value& value) {
+  const auto* pair = value.if_array();
+  return pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_number();
+}
+
 PromptGraph::PromptGraph(json::object& prompt, const ObjectInfo& info) : prompt_(&prompt) {
   nodes_.reserve(prompt.size());
   for (auto& member : prompt) {

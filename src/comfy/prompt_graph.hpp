@@ -11,6 +11,9 @@
 
 namespace atelier::comfy {
 
+/// [node id, output]; ComfyUI 0.21.0, comfy_execution/graph_utils.py, is_link.
+[[nodiscard]] bool is_link(const boost::json::value& value);
+
 struct PromptNode {
   std::string_view id;
   std::string_view class_type;            // "" if it has none that is text

@@ -18,12 +18,6 @@ namespace {
 constexpr std::string_view kPrefixInput = "filename_prefix";
 constexpr std::size_t kHashDigits = 16;
 
-/// ComfyUI 0.21.0, comfy_execution/graph_utils.py, is_link.
-bool is_link(const json::value& value) {
-  const auto* pair = value.if_array();
-  return pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_number();
-}
-
 std::string escape_pointer(std::string_view key) {
   std::string out;
   for (const char c : key) {

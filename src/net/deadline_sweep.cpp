@@ -6,6 +6,17 @@
 #include <boost/asio/detached.hpp>
 
 namespace atelier::net {
+namespace {
+
+/// Ends when the handler that `begin` is given is called.
+template <class Begin>
+auto wait_for(Begin begin) {
+  auto initiate = [begin](auto handler) { begin(ByteStream::WaitHandler(std::move(handler))); };
+  return asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
+      initiate, as_tuple_awaitable);
+}
+
+}  // namespace
 
 std::shared_ptr<DeadlineSweep> DeadlineSweep::make(Runtime& runtime) {
   return std::shared_ptr<DeadlineSweep>(new DeadlineSweep(runtime));
@@ -72,11 +83,8 @@ awaitable<Waiter::End> Waiter::wait(Instant deadline) {
   if (!done_) {
     deadline_.set(deadline);
     expired_ = false;
-    auto initiate = [this](auto handler) { slot_.arm(ByteStream::WaitHandler(std::move(handler))); };
-    auto result =
-        co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
-            initiate, as_tuple_awaitable);
-    static_cast<void>(result);
+    static_cast<void>(
+        co_await wait_for([this](ByteStream::WaitHandler handler) { slot_.arm(std::move(handler)); }));
     deadline_.clear();
   }
   co_return done_ ? End::done : expired_ ? End::timeout : End::cancelled;
@@ -91,12 +99,8 @@ TimedStream::TimedStream(std::unique_ptr<ByteStream> stream, std::shared_ptr<Dea
 awaitable<TimedStream::End> TimedStream::wait(ByteStream::Wait what, Instant deadline) {
   expired_ = false;
   deadline_.set(deadline);
-  auto initiate = [this, what](auto handler) {
-    stream_->async_wait(what, ByteStream::WaitHandler(std::move(handler)));
-  };
-  const auto [error] =
-      co_await asio::async_initiate<decltype(as_tuple_awaitable), void(boost::system::error_code)>(
-          initiate, as_tuple_awaitable);
+  const auto [error] = co_await wait_for(
+      [this, what](ByteStream::WaitHandler handler) { stream_->async_wait(what, std::move(handler)); });
   deadline_.clear();
   co_return !error ? End::ready : expired_ ? End::timeout : End::stopped;
 }

@@ -56,25 +56,20 @@ awaitable<comfy::JobEntry> ParticipantFace::Impl::job_entry(core::Summary summar
     entry.execution_end_time = summary.ended.ms;
   }
   if (!summary.workflow_id.empty()) entry.workflow_id = summary.workflow_id;
-  const auto best = std::ranges::max_element(summary.nodes, {}, [](const core::HistoryNode& node) {
-    return node.summary.preview.empty() ? 0 : node.summary.preview_rank;
-  });
-  const auto as_good = [best](const core::HistoryNode& node) {
-    return !node.summary.preview.empty() && node.summary.preview_rank == best->summary.preview_rank;
+  for (const core::HistoryNode& node : summary.nodes) entry.outputs_count += node.summary.outputs;
+  const auto rank = [](const core::HistoryNode& node) {
+    return node.summary.preview.empty() ? 0 : int{node.summary.preview_rank};
   };
+  auto best = std::ranges::max_element(summary.nodes, {}, rank);  // the first of the best
+  const bool any = best != summary.nodes.end() && rank(*best) > 0;
   // Of several the first counts, in the order in which they ran; they were stored as their files came.
-  if (summary.report && std::ranges::count_if(summary.nodes, as_good) > 1) {
-    if (const auto report = co_await attachments.report(summary.report))
+  if (any && summary.report && std::ranges::count(summary.nodes, rank(*best), rank) > 1) {
+    if (const auto report = co_await attachments.report(summary.report)) {
       put_in_order(summary.nodes, (*report)->nodes);
-  }
-  std::uint8_t rank = 0;
-  for (const core::HistoryNode& node : summary.nodes) {
-    entry.outputs_count += node.summary.outputs;
-    if (node.summary.preview_rank > rank && !node.summary.preview.empty()) {
-      rank = node.summary.preview_rank;
-      entry.preview_output_json = node.summary.preview;
+      best = std::ranges::max_element(summary.nodes, {}, rank);
     }
   }
+  if (any) entry.preview_output_json = best->summary.preview;
   if (summary.outcome == core::Outcome::failed) {
     const HistoryParts parts = co_await history_parts(std::move(summary));
     if (!parts.error.empty()) entry.execution_error_json = parts.error;
