@@ -16,6 +16,7 @@
 #include "gateway/worker_link/worker_link.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "net/http_server.hpp"
+#include "net/kept_bytes.hpp"
 #include "runtime/signal.hpp"
 #include "workshop/workshop.hpp"
 
@@ -100,6 +101,7 @@ awaitable<Result<void>> Server::open() {
   ATELIER_CO_TRY(const std::string token, data.worker_token(fresh_secret(self.runtime)));
   ATELIER_CO_TRY(std::string seat_key, data.seat_key(fresh_secret(self.runtime)));
   const std::string database = data.database_path();
+  net::KeptBytes::use_folder(data.path());
   files::QuotaLimits quota;
   quota.bytes = config.bytes("USER_QUOTA");
   self.files = std::make_unique<files::Files>(self.runtime, std::move(data), quota);

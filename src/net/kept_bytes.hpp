@@ -11,13 +11,17 @@
 
 namespace atelier::net {
 
-/// Immutable. Many bytes lie in a file without a name (memfd_create(2)), mapped into memory: a plain
-/// connection sends those with sendfile, which copies nothing, and they are in memory once all the same. An
-/// eighth of the files that the process may open is used at most: connections come first. Any thread.
+/// Immutable. Many bytes lie in a file without a name, mapped into memory: a plain connection sends those
+/// with sendfile, which copies nothing, and they are in memory once all the same. An eighth of the files that
+/// the process may open is used at most: connections come first. Any thread.
 class KeptBytes {
  public:
   /// Below this a copy is cheaper than sendfile (measured: at 14 KB they are equal).
   static constexpr std::size_t kFileMin = 16 << 10;
+
+  /// From now on the files are made in this folder (O_TMPFILE), whose file system gives more of a file at
+  /// once than memory does (memfd_create(2)), which is the way when the folder cannot take one.
+  static void use_folder(const std::string& path);
 
   explicit KeptBytes(std::string bytes);
   ~KeptBytes();

@@ -7,27 +7,27 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "net/byte_stream.hpp"
 #include "net/deadline_sweep.hpp"
+#include "net/socket_waits.hpp"
+#include "net/wait_slot.hpp"
 
 namespace atelier::net {
 namespace {
-
-using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 
 void set_option(int fd, int level, int name, int value) {
   ::setsockopt(fd, level, name, &value, sizeof value);
 }
 
-Transfer sent(ssize_t count) {
+Transfer moved(ssize_t count) {
   if (count >= 0) return Transfer::moved(static_cast<std::size_t>(count));
   if (errno == EAGAIN || errno == EWOULDBLOCK) return Transfer::blocked();
   return Transfer::broken(errno);
@@ -35,19 +35,30 @@ Transfer sent(ssize_t count) {
 
 class TcpStream final : public ByteStream {
  public:
-  TcpStream(Executor executor, OwnedFd socket) : descriptor_(executor, socket.release()) {
-    const int fd = descriptor_.native_handle();
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
+  TcpStream(Executor executor, OwnedFd socket)
+      : executor_(executor), socket_(std::move(socket)), waits_(std::in_place, executor, fd()) {
+    set_option(fd(), IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
+    set_option(fd(), IPPROTO_TCP, TCP_INQ, 1);
   }
   ~TcpStream() override { close(); }
 
   Transfer try_read(std::span<char> into) override {
+    iovec piece{into.data(), into.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
     while (true) {
-      const ssize_t count = ::recv(fd(), into.data(), into.size(), MSG_DONTWAIT);
-      if (count > 0) return Transfer::moved(static_cast<std::size_t>(count));
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      const ssize_t count = ::recvmsg(fd(), &message, MSG_DONTWAIT);
       if (count == 0) return Transfer::ended();
-      if (errno != EINTR) return sent(count);
+      if (count < 0 && errno == EINTR) continue;
+      const Transfer transfer = moved(count);
+      note(Wait::readable,
+           count > 0 ? nothing_left(message) : transfer.state == Transfer::State::would_block);
+      return transfer;
     }
   }
 
@@ -83,25 +94,51 @@ class TcpStream final : public ByteStream {
   std::size_t buffered() const override { return 0; }
 
   void async_wait(Wait what, WaitHandler handler) override {
-    descriptor_.async_wait(what == Wait::readable ? Descriptor::wait_read : Descriptor::wait_write,
-                           std::move(handler));
+    if (waits_) {
+      waits_->async_wait(what, std::move(handler));
+    } else {
+      WaitSlot(executor_).arm(std::move(handler));  // its end is the abort
+    }
   }
 
   void interrupt() override {
-    boost::system::error_code ignored;
-    descriptor_.cancel(ignored);
+    if (waits_) waits_->interrupt();
   }
   void shutdown_send() override { ::shutdown(fd(), SHUT_WR); }
   void close() override {
-    boost::system::error_code ignored;
-    descriptor_.close(ignored);
+    waits_.reset();
+    socket_.reset();
   }
-  bool is_open() const override { return descriptor_.is_open(); }
-  Executor executor() override { return descriptor_.get_executor(); }
+  bool is_open() const override { return waits_.has_value(); }
+  Executor executor() override { return executor_; }
 
  private:
-  [[nodiscard]] int fd() { return descriptor_.native_handle(); }
-  Descriptor descriptor_;
+  [[nodiscard]] int fd() const { return socket_.get(); }
+
+  void note(Wait what, bool exhausted) {
+    if (waits_) waits_->exhausted(what, exhausted);
+  }
+
+  Transfer sent(ssize_t count) {
+    const Transfer transfer = moved(count);
+    note(Wait::writable, transfer.state == Transfer::State::would_block);
+    return transfer;
+  }
+
+  /// tcp(7) has no word about TCP_INQ: with each read the kernel gives the bytes that wait, and at least 1
+  /// when the peer has finished (net/ipv4/tcp.c, tcp_inq_hint; Linux 4.18).
+  static bool nothing_left(const msghdr& message) {
+    const cmsghdr* const control = CMSG_FIRSTHDR(&message);
+    if (control == nullptr || control->cmsg_level != SOL_TCP || control->cmsg_type != TCP_CM_INQ)
+      return false;
+    int waiting = 0;
+    std::memcpy(&waiting, CMSG_DATA(control), sizeof waiting);
+    return waiting == 0;
+  }
+
+  Executor executor_;
+  OwnedFd socket_;
+  std::optional<SocketWaits> waits_;  // empty once it is closed
 };
 
 struct Address {

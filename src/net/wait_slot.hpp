@@ -33,12 +33,18 @@ class WaitSlot {
 
   /// Posts the handler; nothing if none waits.
   void finish(boost::system::error_code error = {}) {
-    if (!handler_) return;
+    if (ByteStream::WaitHandler handler = take())
+      asio::post(executor_, [h = std::move(handler), error]() mutable { std::move(h)(error); });
+  }
+
+  /// The handler, which is the caller's to call; empty if none waits.
+  [[nodiscard]] ByteStream::WaitHandler take() {
     ByteStream::WaitHandler handler;
+    if (!handler_) return handler;
     handler.swap(handler_);
     auto slot = asio::get_associated_cancellation_slot(handler);
     if (slot.is_connected()) slot.clear();
-    asio::post(executor_, [h = std::move(handler), error]() mutable { std::move(h)(error); });
+    return handler;
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <sstream>
 
 #include "net/http.hpp"
@@ -114,6 +115,20 @@ TEST_CASE("many kept bytes lie in a file, few and none in memory alone") {
     std::string read(size + 1, ' ');
     CHECK(::pread(many.file(), read.data(), read.size(), 0) == static_cast<ssize_t>(size));
     CHECK(read.substr(0, size) == many.view());
+  }
+}
+
+TEST_CASE("kept bytes lie in the folder that is named, and in memory where it takes none") {
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  for (const std::string& path : {folder, folder + "/atelier-no-such-folder"}) {
+    KeptBytes::use_folder(path);
+    const KeptBytes kept(pattern(100'000));
+    KeptBytes::use_folder("");
+    REQUIRE(kept.file() >= 0);
+    CHECK(kept.view() == pattern(100'000));
+    const std::string link = fmt::format("/proc/self/fd/{}", kept.file());
+    const std::string where = std::filesystem::read_symlink(link).string();
+    CHECK(where.starts_with(path == folder ? folder + "/#" : "/memfd:"));
   }
 }
 
