@@ -10,17 +10,17 @@ namespace atelier::comfy {
 
 namespace {
 
-using Extensions = std::array<std::string_view, 24>;
+using Extensions = std::array<std::string_view, 32>;
 
 // Media types that Python's mimetypes knows on a Debian system, and the meshes that the front end's viewer
 // opens (ComfyUI 0.21.0, nodes_load_3d.py).
-constexpr Extensions kImages{"avif", "bmp", "gif", "heic", "heif", "ico", "jfif", "jpe",
-                             "jpeg", "jpg", "pbm", "pgm",  "png",  "pnm", "ppm",  "psd",
-                             "svg",  "tga", "tif", "tiff", "webp", "xbm", "xpm",  "exr"};
-constexpr Extensions kVideos{"avi",  "flv", "m1v", "m4v", "mkv", "mov",  "mp4", "mpe",
-                             "mpeg", "mpg", "ogv", "qt",  "ts",  "webm", "wmv", "m2ts"};
-constexpr Extensions kAudio{"aac", "aif", "aifc", "aiff", "au",   "flac", "m4a", "mid",  "midi",
-                            "mp2", "mp3", "oga",  "ogg",  "opus", "snd",  "wav", "weba", "wma"};
+constexpr Extensions kImages{"apng", "avif", "bmp",  "exr", "gif",  "hdr",  "heic", "heif", "ico", "jfif",
+                             "jp2",  "jpe",  "jpeg", "jpg", "jxl",  "pbm",  "pgm",  "png",  "pnm", "ppm",
+                             "psd",  "svg",  "svgz", "tif", "tiff", "webp", "xbm",  "xpm"};
+constexpr Extensions kVideos{"avi", "flv",  "m1v", "m4v", "mkv", "mov",  "mp4",
+                             "mpe", "mpeg", "mpg", "ogv", "qt",  "webm", "wmv"};
+constexpr Extensions kAudio{"3g2", "3gp", "aac", "aif", "aifc", "aiff", "amr", "au",  "flac", "m4a",
+                            "mid", "mp2", "mp3", "oga", "ogg",  "opus", "snd", "wav", "wma"};
 constexpr Extensions kMeshes{"fbx", "glb", "gltf", "ksplat", "obj", "ply", "splat", "spz", "stl", "usdz"};
 
 bool contains(const Extensions& list, std::string_view extension) {

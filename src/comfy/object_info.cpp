@@ -286,13 +286,21 @@ void print_entry(const Entry& entry, const ObjectInfoView& view, std::map<FileLi
 }  // namespace
 
 struct ObjectInfo::Impl {
-  std::map<std::string, std::shared_ptr<const Entry>, std::less<>> classes;  // printed in this order
-  std::unordered_map<std::string_view, const NodeClass*> by_name;            // looked up at every node
+  struct Class {
+    std::string name;
+    std::shared_ptr<const Entry> entry;
+  };
+  std::vector<Class> classes;  // in the order of the answer
+  std::unordered_map<std::string_view, const Class*> by_name;
   std::size_t text_bytes = 0;  // of all pieces: what print_all reserves
 
   /// When `classes` is complete.
   void index() {
-    for (const auto& [name, entry] : classes) by_name.emplace(name, &entry->node);
+    for (const Class& known : classes) by_name.emplace(known.name, &known);
+  }
+  [[nodiscard]] const Class* find(std::string_view name) const {
+    const auto found = by_name.find(name);
+    return found == by_name.end() ? nullptr : found->second;
   }
 };
 
@@ -355,7 +363,7 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
     std::string name(member.key());
     auto entry = make_entry(name, std::move(*raw));
     for (const auto& piece : entry->pieces) impl->text_bytes += piece.text.size() + name.size() + 8;
-    impl->classes.emplace(std::move(name), std::move(entry));
+    impl->classes.push_back({std::move(name), std::move(entry)});
   }
   impl->index();
   return ObjectInfo(std::move(impl));
@@ -364,12 +372,18 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
 ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
   if (parts.size() == 1) return parts.front();
   auto impl = std::make_shared<Impl>();
+  std::unordered_map<std::string_view, std::size_t> places;
   for (const auto& part : parts) {
     impl->text_bytes = std::max(impl->text_bytes, part.impl_->text_bytes);
-    for (const auto& [name, entry] : part.impl_->classes) {
-      const auto [place, fresh] = impl->classes.emplace(name, entry);
-      if (fresh || place->second == entry) continue;
-      if (auto merged = with_choices_of(*place->second, *entry)) place->second = std::move(merged);
+    for (const auto& known : part.impl_->classes) {
+      const auto [place, fresh] = places.emplace(known.name, impl->classes.size());
+      if (fresh) {
+        impl->classes.push_back(known);
+        continue;
+      }
+      auto& entry = impl->classes[place->second].entry;
+      if (entry == known.entry) continue;
+      if (auto merged = with_choices_of(*entry, *known.entry)) entry = std::move(merged);
     }
   }
   impl->index();
@@ -377,14 +391,15 @@ ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
 }
 
 const NodeClass* ObjectInfo::find(std::string_view class_name) const {
-  const auto found = impl_->by_name.find(class_name);
-  return found == impl_->by_name.end() ? nullptr : found->second;
+  const auto* const known = impl_->find(class_name);
+  return known == nullptr ? nullptr : &known->entry->node;
 }
 
 std::vector<std::string> ObjectInfo::class_names() const {
   std::vector<std::string> names;
   names.reserve(impl_->classes.size());
   for (const auto& [name, entry] : impl_->classes) names.push_back(name);
+  std::ranges::sort(names);
   return names;
 }
 
@@ -408,7 +423,7 @@ std::vector<ObjectInfoPart> ObjectInfo::parts() const {
   std::vector<ObjectInfoPart> parts;
   std::string text = "{";
   for (const auto& [name, entry] : impl_->classes) {
-    if (&name != &impl_->classes.begin()->first) text += ',';
+    if (&name != &impl_->classes.front().name) text += ',';
     print_json_string(name, {}, text);
     text += ':';
     if (entry->pieces.size() == 1) {
@@ -424,22 +439,22 @@ std::vector<ObjectInfoPart> ObjectInfo::parts() const {
 }
 
 std::string ObjectInfo::print_description(std::string_view class_name, const ObjectInfoView& view) const {
-  const auto found = impl_->classes.find(class_name);
-  if (found == impl_->classes.end()) return "null";
+  const auto* const known = impl_->find(class_name);
+  if (known == nullptr) return "null";
   std::map<FileListKey, std::string> lists;
   std::string out;
-  print_entry(*found->second, view, lists, out);
+  print_entry(*known->entry, view, lists, out);
   return out;
 }
 
 std::string ObjectInfo::print_class(std::string_view class_name, const ObjectInfoView& view) const {
-  const auto found = impl_->classes.find(class_name);
-  if (found == impl_->classes.end()) return "{}";
+  const auto* const known = impl_->find(class_name);
+  if (known == nullptr) return "{}";
   std::map<FileListKey, std::string> lists;
   std::string out = "{";
-  print_json_string(found->first, {}, out);
+  print_json_string(known->name, {}, out);
   out += ':';
-  print_entry(*found->second, view, lists, out);
+  print_entry(*known->entry, view, lists, out);
   return out += '}';
 }
 

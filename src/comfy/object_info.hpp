@@ -107,16 +107,16 @@ class ObjectInfo {
   /// object is too. Errors: too_large above a limit, bad_request if it is not a JSON object.
   [[nodiscard]] static Result<ObjectInfo> parse(std::string_view text, const ObjectInfoLimits& limits = {});
 
-  /// Union of several: the first that has a class gives its description, later ones add choices to those
-  /// combos that list model files (see is_model_combo).
+  /// Union of several: the first that has a class gives its description and its place, later ones add choices
+  /// to those combos that list model files (see is_model_combo).
   [[nodiscard]] static ObjectInfo merge(std::span<const ObjectInfo> parts);
 
   [[nodiscard]] const NodeClass* find(std::string_view class_name) const;  // nullptr if unknown
   [[nodiscard]] std::vector<std::string> class_names() const;              // sorted
   [[nodiscard]] std::size_t size() const;
 
-  /// The whole answer of /object_info, classes by name. Static text is joined from prepared pieces; only the
-  /// file lists are made anew.
+  /// The whole answer of /object_info, classes in the order in which they came. Static text is joined from
+  /// prepared pieces; only the file lists are made anew.
   [[nodiscard]] std::string print_all(const ObjectInfoView& view) const;
   /// The parts whose texts, joined in order, are print_all().
   [[nodiscard]] std::vector<ObjectInfoPart> parts() const;

@@ -14,38 +14,49 @@ struct TypeOfExtension {
   std::string_view extension, type;
 };
 
-// Sorted by extension. Facts from the IANA registry and from Python's mimetypes, which decides in ComfyUI.
+// Sorted by extension. What decides in ComfyUI: Python's mimetypes with Debian's table of media types, and
+// the models' types that it adds (utils/mime_types.py).
 constexpr std::array kTypes = std::to_array<TypeOfExtension>({
-    {".3gp", "video/3gpp"},
-    {".3mf", "model/3mf"},
+    {".3g2", "audio/3gpp2"},
+    {".3gp", "audio/3gpp"},
+    {".7z", "application/x-7z-compressed"},
     {".aac", "audio/aac"},
     {".aif", "audio/x-aiff"},
     {".aiff", "audio/x-aiff"},
+    {".amr", "audio/AMR"},
     {".apng", "image/apng"},
     {".avi", "video/x-msvideo"},
     {".avif", "image/avif"},
     {".bmp", "image/bmp"},
+    {".ckpt", "application/pickle"},
     {".css", "text/css"},
     {".csv", "text/csv"},
     {".eml", "message/rfc822"},
-    {".fbx", "model/vnd.fbx"},
+    {".exr", "image/aces"},
     {".flac", "audio/flac"},
+    {".flv", "video/x-flv"},
+    {".gguf", "application/gguf"},
     {".gif", "image/gif"},
     {".glb", "model/gltf-binary"},
     {".gltf", "model/gltf+json"},
-    {".gz", "application/gzip"},
+    {".hdr", "image/vnd.radiance"},
     {".heic", "image/heic"},
+    {".heif", "image/heif"},
     {".htm", "text/html"},
     {".html", "text/html"},
     {".ico", "image/vnd.microsoft.icon"},
+    {".jfif", "image/jpeg"},
+    {".jp2", "image/jp2"},
     {".jpe", "image/jpeg"},
     {".jpeg", "image/jpeg"},
     {".jpg", "image/jpeg"},
     {".js", "text/javascript"},
     {".json", "application/json"},
+    {".jxl", "image/jxl"},
     {".m4a", "audio/mp4"},
-    {".m4v", "video/x-m4v"},
+    {".m4v", "video/mp4"},
     {".md", "text/markdown"},
+    {".mid", "audio/sp-midi"},
     {".mjs", "text/javascript"},
     {".mkv", "video/x-matroska"},
     {".mov", "video/quicktime"},
@@ -59,27 +70,49 @@ constexpr std::array kTypes = std::to_array<TypeOfExtension>({
     {".oga", "audio/ogg"},
     {".ogg", "audio/ogg"},
     {".ogv", "video/ogg"},
-    {".opus", "audio/opus"},
+    {".opus", "audio/ogg"},
+    {".otf", "font/otf"},
+    {".pbm", "image/x-portable-bitmap"},
     {".pdf", "application/pdf"},
-    {".ply", "model/ply"},
+    {".pgm", "image/x-portable-graymap"},
+    {".pkl", "application/pickle"},
     {".png", "image/png"},
     {".pnm", "image/x-portable-anymap"},
     {".ppm", "image/x-portable-pixmap"},
+    {".psd", "image/vnd.adobe.photoshop"},
+    {".pt", "application/pytorch"},
+    {".pth", "application/pytorch"},
+    {".py", "text/x-python"},
     {".qt", "video/quicktime"},
+    {".rtf", "application/rtf"},
+    {".safetensors", "application/safetensors"},
+    {".sft", "application/safetensors"},
+    {".srt", "text/plain"},
     {".stl", "model/stl"},
     {".svg", "image/svg+xml"},
+    {".svgz", "image/svg+xml"},
     {".tar", "application/x-tar"},
     {".tif", "image/tiff"},
     {".tiff", "image/tiff"},
+    {".ts", "text/vnd.trolltech.linguist"},
+    {".ttf", "font/ttf"},
     {".txt", "text/plain"},
     {".usdz", "model/vnd.usdz+zip"},
+    {".vtt", "text/vtt"},
     {".wasm", "application/wasm"},
     {".wav", "audio/x-wav"},
-    {".weba", "audio/webm"},
     {".webm", "video/webm"},
     {".webp", "image/webp"},
+    {".wma", "audio/x-ms-wma"},
+    {".wmv", "video/x-ms-wmv"},
+    {".woff", "font/woff"},
+    {".woff2", "font/woff2"},
+    {".xbm", "image/x-xbitmap"},
     {".xhtml", "application/xhtml+xml"},
-    {".xml", "text/xml"},
+    {".xml", "application/xml"},
+    {".xpm", "image/x-xpixmap"},
+    {".yaml", "application/yaml"},
+    {".yml", "application/yaml"},
     {".zip", "application/zip"},
 });
 static_assert(std::ranges::is_sorted(kTypes, {}, &TypeOfExtension::extension));
@@ -95,15 +128,6 @@ std::string_view content_type(std::string_view name) {
       std::ranges::lower_bound(kTypes, std::string_view(extension), {}, &TypeOfExtension::extension);
   if (found == kTypes.end() || found->extension != extension) return "application/octet-stream";
   return found->type;
-}
-
-ContentKind content_kind(std::string_view name) {
-  const std::string_view type = content_type(name);
-  if (type.starts_with("image/")) return ContentKind::image;
-  if (type.starts_with("video/")) return ContentKind::video;
-  if (type.starts_with("audio/")) return ContentKind::audio;
-  if (type.starts_with("model/")) return ContentKind::model;
-  return ContentKind::other;
 }
 
 }  // namespace atelier::files

@@ -185,20 +185,6 @@ Result<ViewedFile> ParticipantFolders::open_annotated(ParticipantId participant,
                  std::string(split.name));
 }
 
-Result<std::vector<ListedFile>> ParticipantFolders::list(ParticipantId participant, FolderType type,
-                                                         std::optional<ContentKind> kind,
-                                                         std::size_t depth_max) const {
-  ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(type)));
-  ATELIER_TRY(Listing listing, root.list("", ListLimits{.depth_max = depth_max}));
-  std::vector<ListedFile> files;
-  for (Entry& entry : listing.entries) {
-    if (entry.kind != EntryKind::file) continue;
-    if (kind && content_kind(split_path(entry.path).name) != *kind) continue;
-    files.push_back(listed(entry));
-  }
-  return files;
-}
-
 Result<StampedList> ParticipantFolders::list_stamped(ParticipantId participant, FolderType type,
                                                      std::size_t depth_max) const {
   ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(type)));

@@ -12,7 +12,6 @@
 #include "base/hash.hpp"
 #include "base/ids.hpp"
 #include "files/blobs.hpp"
-#include "files/content_type.hpp"
 #include "files/data_folder.hpp"
 #include "files/temp_file.hpp"
 
@@ -102,12 +101,8 @@ class ParticipantFolders {
   [[nodiscard]] Result<ViewedFile> open_annotated(ParticipantId participant, std::string_view annotated_name,
                                                   FolderType default_type = FolderType::input) const;
 
-  /// Top-level files of the type's folder with that kind of content, sorted by name (byte order); all kinds
-  /// if empty. `depth_max` above 1 lists sub-folders, too ("3d/cup.glb").
-  [[nodiscard]] Result<std::vector<ListedFile>> list(ParticipantId participant, FolderType type,
-                                                     std::optional<ContentKind> kind,
-                                                     std::size_t depth_max = 1) const;
-  /// The files of all kinds down to `depth_max`, as list() gives them, with what same_as() needs.
+  /// The files of the type's folder, sorted by name (byte order), without dotfiles, with what same_as()
+  /// needs. `depth_max` 1: top level alone; above that sub-folders, too ("3d/cup.glb").
   [[nodiscard]] Result<StampedList> list_stamped(ParticipantId participant, FolderType type,
                                                  std::size_t depth_max) const;
   /// The folder's names are still those that the stamps were taken of. A statx per folder (at most

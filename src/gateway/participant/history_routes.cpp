@@ -23,6 +23,9 @@ Result<std::optional<std::int64_t>> number_of(const net::Request& request, std::
   if (!text) return std::optional<std::int64_t>{};
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error == std::errc::result_out_of_range && end == text->data() + text->size()) {
+    return std::optional(text->starts_with('-') ? INT64_MIN : INT64_MAX);
+  }
   if (error != std::errc{} || end != text->data() + text->size()) {
     return fail(Errc::bad_request, fmt::format("{} is not a whole number.", name));
   }

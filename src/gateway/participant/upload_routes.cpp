@@ -3,9 +3,11 @@
 // /upload/mask (CI D2).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "comfy/json.hpp"
 #include "files/safe_path.hpp"
@@ -31,16 +33,13 @@ class UploadForm final : public net::MultipartSink {
       file.emplace(std::move(*created));
       filename = std::move(*head.filename);
       writing_ = true;
-    } else if (head.name == "type") {
-      field_ = &type;
-    } else if (head.name == "subfolder") {
-      field_ = &subfolder;
-    } else if (head.name == "overwrite") {
-      field_ = &overwrite;
-    } else if (head.name == "original_ref") {
-      field_ = &original_ref;
+    } else if (std::string* const field = field_named(head.name)) {
+      if (std::ranges::find(begun_, field) != begun_.end())
+        co_return Result<void>{};  // the first of a name counts
+      begun_.push_back(field);
+      field->clear();
+      field_ = field;
     }
-    if (field_ != nullptr) field_->clear();
     co_return Result<void>{};
   }
 
@@ -57,8 +56,16 @@ class UploadForm final : public net::MultipartSink {
   std::optional<files::TempFile> file;
 
  private:
+  std::string* field_named(std::string_view name) {
+    if (name == "type") return &type;
+    if (name == "subfolder") return &subfolder;
+    if (name == "overwrite") return &overwrite;
+    return name == "original_ref" ? &original_ref : nullptr;
+  }
+
   files::Files& files_;
   std::uint64_t bytes_max_;
+  std::vector<const std::string*> begun_;
   std::string* field_ = nullptr;
   bool writing_ = false;
 };

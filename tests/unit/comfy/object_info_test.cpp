@@ -3,6 +3,7 @@
 #include "comfy/prompt_graph.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <boost/json.hpp>
 
@@ -74,6 +75,28 @@ TEST_CASE("merging unites models and keeps the first description") {
   CHECK(loader.at("input").at("required").at("lora_name").at(0) == json::value{"None", "x.pt", "y.pt"});
   CHECK(!loader.as_object().contains("display_name"));
   CHECK(merged.find("ImageScale")->find_input("crop")->choices->size() == 2);
+}
+
+TEST_CASE("classes are told in the order in which engines tell them") {
+  const auto part = [](std::string_view names) {
+    std::string text = "{";
+    for (const char name : names)
+      text += fmt::format(R"({}"{}":{{"input":{{}},"output":[]}})", text.size() > 1 ? "," : "", name);
+    return ObjectInfo::parse(text + "}").value();
+  };
+  const auto order = [](const ObjectInfo& info) {
+    std::string names;
+    const json::value all = fixtures::read(info.print_all({}));
+    for (const auto& member : all.as_object()) names += std::string(member.key());
+    std::string parts;
+    for (const ObjectInfoPart& piece : info.parts()) parts += piece.text;
+    CHECK(fixtures::read(parts) == all);
+    return names;
+  };
+  const ObjectInfo parts[] = {part("zam"), part("kzba")};
+  CHECK(order(parts[0]) == "zam");
+  CHECK(order(ObjectInfo::merge(parts)) == "zamkb");
+  CHECK(parts[0].class_names() == std::vector<std::string>{"a", "m", "z"});
 }
 
 TEST_CASE("a node without a class is of none, also where an engine has a class without a name") {

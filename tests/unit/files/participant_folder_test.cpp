@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "files/participant_folder.hpp"
+#include "files/content_type.hpp"
 
 #include <doctest/doctest.h>
 
@@ -148,30 +149,31 @@ TEST_CASE("annotated names choose the folder and cut one character before the br
   CHECK(fails_with(stores->participants().open_annotated(kSeven, "../x.png"), Errc::forbidden));
 }
 
-TEST_CASE("input files are listed by kind of content, sorted, without folders and dotfiles") {
+TEST_CASE("files are listed sorted, without dotfiles, down to the depth that is asked for") {
   const TempFolder temp;
   const Stores stores(temp.path());
-  for (const char* name :
-       {"b.png", "B.JPG", "a.webp", "song.mp3", "clip.mp4", "cup.glb", "text.txt", ".hidden.png"}) {
+  for (const char* name : {"b.png", "B.JPG", "a.webp", "text.txt", ".hidden.png"}) {
     REQUIRE(stores.upload(kSeven, input(name), name).has_value());
   }
   REQUIRE(stores.upload(kSeven, {FolderType::input, "3d", "sub.glb", Replace::no}, "glb").has_value());
-  const auto names = [&](std::optional<ContentKind> kind, std::size_t depth) {
+  const auto names = [&](std::size_t depth) {
     std::string joined;
-    for (const ListedFile& file :
-         stores->participants().list(kSeven, FolderType::input, kind, depth).value()) {
-      joined += file.path + " ";
-    }
+    const auto list = stores->participants().list_stamped(kSeven, FolderType::input, depth).value();
+    for (const ListedFile& file : list.files) joined += file.path + " ";
     return joined;
   };
-  CHECK(names(ContentKind::image, 1) == "B.JPG a.webp b.png ");
-  CHECK(names(ContentKind::video, 1) == "clip.mp4 ");
-  CHECK(names(ContentKind::audio, 1) == "song.mp3 ");
-  CHECK(names(ContentKind::model, 2) == "3d/sub.glb cup.glb ");
-  CHECK(names(std::nullopt, 1) == "B.JPG a.webp b.png clip.mp4 cup.glb song.mp3 text.txt ");
+  CHECK(names(1) == "B.JPG a.webp b.png text.txt ");
+  CHECK(names(2) == "3d/sub.glb B.JPG a.webp b.png text.txt ");
+}
+
+TEST_CASE("a name's media type is the one that Python gives") {
   CHECK(content_type("x.PNG") == "image/png");
-  CHECK(content_type("x.unknown") == "application/octet-stream");
-  CHECK(content_type("png") == "application/octet-stream");
+  CHECK(content_type("x.m4v") == "video/mp4");
+  CHECK(content_type("x.3gp") == "audio/3gpp");
+  CHECK(content_type("a.b/x.safetensors") == "application/safetensors");
+  for (const char* name : {"x.unknown", "png", "x.gz", "x.ply", "x."}) {
+    CHECK(content_type(name) == "application/octet-stream");
+  }
 }
 
 TEST_CASE("the newest file is listed first") {

@@ -23,6 +23,14 @@ TEST_CASE("an upload lies in the participant's input folder, under the name it i
   CHECK(view(rig, 8, "filename=cat.png&type=input").status == 404);
 }
 
+TEST_CASE("of several fields of one name the first counts") {
+  Rig rig;
+  const Reply reply =
+      rig.upload(7, "cat.png", "first",
+                 {{"subfolder", "one"}, {"type", "temp"}, {"subfolder", "two"}, {"type", "input"}});
+  CHECK(text(reply.json()) == R"({"name":"cat.png","subfolder":"one","type":"temp"})");
+}
+
 TEST_CASE("the same name with the same bytes is the same file, with other bytes it gets a number") {
   Rig rig;
   CHECK(rig.upload(7, "cat.png", "first").json().at("name") == "cat.png");

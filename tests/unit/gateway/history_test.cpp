@@ -115,6 +115,9 @@ TEST_CASE("max_items alone gives the last ones, with an offset those from there,
   CHECK(history(rig, 7, "offset=3") == Ids{uuid(4)});
   CHECK(history(rig, 7, "max_items=2&offset=-1") == Ids{uuid(3), uuid(4)});
   CHECK(history(rig, 7, "max_items=99") == Ids{uuid(1), uuid(2), uuid(3), uuid(4)});
+  CHECK(history(rig, 7, "max_items=99999999999999999999") == Ids{uuid(1), uuid(2), uuid(3), uuid(4)});
+  CHECK(history(rig, 7, "max_items=-99999999999999999999") == Ids{});
+  CHECK(history(rig, 7, "offset=99999999999999999999") == Ids{});
   CHECK(history(rig, 7, "max_items=0") == Ids{});
   CHECK(history(rig, 7, "offset=4") == Ids{});
   CHECK(history(rig, 7, "max_items=-1") == Ids{});
