@@ -12,7 +12,7 @@
 namespace atelier::net {
 
 /// Immutable. Many bytes lie in a file without a name, mapped into memory: a plain connection sends those
-/// with sendfile, which copies nothing, and they are in memory once all the same. An eighth of the files that
+/// with sendfile, which copies nothing, and they are kept once all the same. An eighth of the files that
 /// the process may open is used at most: connections come first. Any thread.
 class KeptBytes {
  public:

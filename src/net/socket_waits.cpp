@@ -24,7 +24,7 @@ class SocketWaits::Registration {
         directions_{Direction{*this, executor, asio::detail::reactor::read_op},
                     Direction{*this, executor, asio::detail::reactor::write_op}} {
     reactor_.init_task();
-    failed_ = reactor_.register_descriptor(fd_, data_) != 0;
+    failed_.assign(reactor_.register_descriptor(fd_, data_), boost::system::system_category());
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
@@ -34,10 +34,16 @@ class SocketWaits::Registration {
   void async_wait(ByteStream::Wait what, ByteStream::WaitHandler handler) {
     Direction& direction = at(what);
     direction.slot.arm(std::move(handler));
-    if (failed_ || !direction.exhausted) {
-      direction.slot.finish();
-    } else if (!direction.queued) {
+    if (failed_) {
+      direction.slot.finish(failed_);
+    } else if (direction.queued) {
+      if (!direction.exhausted) direction.slot.finish();
+    } else if (direction.exhausted) {
       start(direction);
+    } else {
+      // The operation goes round the loop, not the handler: interrupt() still finds that.
+      begin(direction);
+      reactor_.post_immediate_completion(&direction, false);
     }
   }
 
@@ -74,17 +80,24 @@ class SocketWaits::Registration {
 
   Direction& at(ByteStream::Wait what) { return directions_[what == ByteStream::Wait::readable ? 0 : 1]; }
 
-  void start(Direction& direction) {
+  void begin(Direction& direction) {
     direction.queued = true;
     direction.ec_ = {};
     ++users_;
+  }
+  void start(Direction& direction) {
+    begin(direction);
     reactor_.start_op(direction.reactor_type, fd_, data_, &direction, false, true);
   }
 
   void completed(Direction& direction, bool running) {
     direction.queued = false;
     ByteStream::WaitHandler handler;
-    if (running && !closed_) {
+    if (!running) {  // the loop ends: so does what waits, which may own the stream
+      direction.slot.take().swap(handler);
+      return release();
+    }
+    if (!closed_) {
       if (!direction.ec_) {
         direction.exhausted = false;
         direction.slot.take().swap(handler);
@@ -106,7 +119,7 @@ class SocketWaits::Registration {
   std::array<Direction, 2> directions_;
   int users_ = 1;
   bool closed_ = false;
-  bool failed_ = false;
+  boost::system::error_code failed_;  // the kernel takes no more to watch
 };
 
 SocketWaits::SocketWaits(Executor executor, int fd) : registration_(new Registration(executor, fd)) {}

@@ -20,7 +20,8 @@ class SocketWaits {
 
   /// What the last read (write) left: true if the next one would block, false if nobody knows.
   void exhausted(ByteStream::Wait what, bool yes);
-  /// As ByteStream::async_wait.
+  /// As ByteStream::async_wait; an error of the kernel's when it cannot watch the socket. A wait that its
+  /// slot has cancelled keeps the executor busy until interrupt() or the end of this.
   void async_wait(ByteStream::Wait what, ByteStream::WaitHandler handler);
   void interrupt();
 

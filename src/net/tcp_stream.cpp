@@ -56,8 +56,8 @@ class TcpStream final : public ByteStream {
       if (count == 0) return Transfer::ended();
       if (count < 0 && errno == EINTR) continue;
       const Transfer transfer = moved(count);
-      note(Wait::readable,
-           count > 0 ? nothing_left(message) : transfer.state == Transfer::State::would_block);
+      empty_if_alive_ = count > 0 && nothing_left(message);
+      note(Wait::readable, transfer.state == Transfer::State::would_block);
       return transfer;
     }
   }
@@ -122,11 +122,13 @@ class TcpStream final : public ByteStream {
   Transfer sent(ssize_t count) {
     const Transfer transfer = moved(count);
     note(Wait::writable, transfer.state == Transfer::State::would_block);
+    // Not reset meanwhile, for then nothing could be sent.
+    if (count > 0 && std::exchange(empty_if_alive_, false)) note(Wait::readable, true);
     return transfer;
   }
 
   /// tcp(7) has no word about TCP_INQ: with each read the kernel gives the bytes that wait, and at least 1
-  /// when the peer has finished (net/ipv4/tcp.c, tcp_inq_hint; Linux 4.18).
+  /// when the peer has finished (net/ipv4/tcp.c, tcp_inq_hint; Linux 4.18). A reset does not show.
   static bool nothing_left(const msghdr& message) {
     const cmsghdr* const control = CMSG_FIRSTHDR(&message);
     if (control == nullptr || control->cmsg_level != SOL_TCP || control->cmsg_type != TCP_CM_INQ)
@@ -139,6 +141,7 @@ class TcpStream final : public ByteStream {
   Executor executor_;
   OwnedFd socket_;
   std::optional<SocketWaits> waits_;  // empty once it is closed
+  bool empty_if_alive_ = false;       // the last read left nothing, unless the connection was reset
 };
 
 struct Address {
@@ -175,16 +178,15 @@ awaitable<Result<std::unique_ptr<ByteStream>>> connect_one(Runtime& runtime, con
     co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(first_error)));
   }
   TimedStream stream(make_tcp_stream(runtime.executor(), std::move(socket)), DeadlineSweep::make(runtime));
-  if (first_error == EINPROGRESS) {
+  // An empty write says how far it is: it would block, is done, or tells why there is no connection.
+  for (Transfer probe = stream->try_write({}); probe.state != Transfer::State::done;
+       probe = stream->try_write({})) {
+    if (probe.state == Transfer::State::failed)
+      co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(probe.error)));
     const auto end = co_await stream.wait(ByteStream::Wait::writable, deadline);
     if (end == TimedStream::End::timeout)
       co_return fail(Errc::timeout, fmt::format("connect to {}: no answer", name));
     if (end == TimedStream::End::stopped) co_return fail(Errc::cancelled, "the connect was cancelled");
-    int error = 0;
-    socklen_t length = sizeof error;
-    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0)
-      co_return fail(Errc::unavailable, fmt::format("connect to {}: {}", name, std::strerror(error)));
   }
   co_return stream.release();
 }

@@ -11,9 +11,12 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "net/byte_stream.hpp"
+#include "net_test_support.hpp"
 
 using namespace atelier;       // NOLINT: tests
 using namespace atelier::net;  // NOLINT: tests
@@ -23,20 +26,26 @@ using State = Transfer::State;
 
 namespace {
 
+/// A listener with the shortest queue, and where it is.
+OwnedFd listen_on(sockaddr_in& address) {
+  OwnedFd listener(::socket(AF_INET, SOCK_STREAM, 0));
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  REQUIRE(::bind(listener.get(), any, length) == 0);
+  REQUIRE(::listen(listener.get(), 0) == 0);
+  REQUIRE(::getsockname(listener.get(), any, &length) == 0);
+  return listener;
+}
+
 /// A stream over a real socket, and the plain socket at its other end.
 struct Rig {
   Rig() {
-    OwnedFd listener(::socket(AF_INET, SOCK_STREAM, 0));
     sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    REQUIRE(::bind(listener.get(), any, length) == 0);
-    REQUIRE(::listen(listener.get(), 1) == 0);
-    REQUIRE(::getsockname(listener.get(), any, &length) == 0);
+    const OwnedFd listener = listen_on(address);
     peer.reset(::socket(AF_INET, SOCK_STREAM, 0));
-    REQUIRE(::connect(peer.get(), any, length) == 0);
+    REQUIRE(::connect(peer.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     stream = make_tcp_stream(context.get_executor(),
                              OwnedFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)));
   }
@@ -81,6 +90,11 @@ struct Rig {
   void say(std::string_view bytes) {
     REQUIRE(::send(peer.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
   }
+  void reset_peer() {
+    const linger at_once{1, 0};
+    ::setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    peer.reset();
+  }
   void fill() {
     const std::string_view bytes(buffer.data(), buffer.size());
     while (stream->try_write({&bytes, 1}).state == State::done) continue;
@@ -112,7 +126,9 @@ TEST_CASE("a wait ends for what is there and what comes, and stays for what was 
     rig.run();
     CHECK(rig.error == error_code());
     CHECK(rig.read().bytes == 1);
-    rig.wait(Wait::readable);
+    const std::string_view answer = "answer";
+    CHECK(rig.stream->try_write({&answer, 1}).bytes == answer.size());
+    rig.wait(Wait::readable);  // at once without an end in vain: that is what an answer costs
     rig.poll();
     CHECK_FALSE(rig.error);
   }
@@ -132,13 +148,41 @@ TEST_CASE("a wait ends for the peer's end, also if that came with the last bytes
   CHECK(rig.becomes(Wait::writable));
 }
 
+TEST_CASE("a wait ends for a reset that came with the last bytes") {
+  Rig rig;
+  rig.wait_in_vain(Wait::readable);
+  rig.say("abc");
+  rig.reset_peer();
+  rig.run();
+  CHECK(rig.read().bytes == 3);
+  CHECK(rig.becomes(Wait::readable));
+  CHECK(rig.read().state == State::failed);
+}
+
+TEST_CASE("a connect that nobody answers ends with its deadline, not before") {
+  VirtualRuntime runtime;
+  sockaddr_in address{};
+  const OwnedFd listener = listen_on(address);
+  std::vector<OwnedFd> fillers;  // of the queue of a listener that takes nobody
+  for (int i = 0; i < 4; ++i) {
+    fillers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    ::connect(fillers.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  }
+  const auto try_it = [&]() -> awaitable<void> {
+    const auto stream = co_await connect_tcp(runtime, "127.0.0.1", ntohs(address.sin_port),
+                                             runtime.now() + milliseconds{5'000});
+    REQUIRE(!stream.has_value());
+    CHECK(stream.error().code == Errc::timeout);
+    CHECK(runtime.now() >= Instant{5'000});
+  };
+  test::run_to_end(runtime, try_it());
+}
+
 TEST_CASE("a wait ends for a reset") {
   for (const Wait what : {Wait::readable, Wait::writable}) {
     Rig rig;
     rig.wait_in_vain(what);
-    const linger at_once{1, 0};
-    ::setsockopt(rig.peer.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    rig.peer.reset();
+    rig.reset_peer();
     rig.run();
     CHECK(rig.error == error_code());
     CHECK(rig.read().state == State::failed);
@@ -206,6 +250,14 @@ TEST_CASE("an interrupt ends the waits, and the stream can be waited for again")
   }
 }
 
+TEST_CASE("an interrupt also ends a wait whose end is on its way") {
+  Rig rig;
+  rig.wait(Wait::readable);  // nothing was read yet: it would end at once
+  rig.stream->interrupt();
+  rig.run();
+  CHECK(rig.error == asio::error::operation_aborted);
+}
+
 TEST_CASE("a wait is aborted by its slot, a close, a destructor, and after a close") {
   Rig rig;
   asio::cancellation_signal signal;
@@ -256,6 +308,22 @@ TEST_CASE("the one who waited may destroy the stream") {
   rig.say("a");
   rig.run();
   CHECK(called);
+}
+
+TEST_CASE("a wait that owns its stream ends with the context") {
+  std::weak_ptr<ByteStream> left;
+  {
+    Rig rig;
+    rig.wait_in_vain(Wait::readable);
+    rig.stream->interrupt();
+    rig.run();
+    const std::shared_ptr<ByteStream> owned = std::move(rig.stream);
+    left = owned;
+    CHECK(owned->try_read(rig.buffer).state == State::would_block);
+    owned->async_wait(Wait::readable, [owned](error_code) {});
+    rig.poll();
+  }
+  CHECK(left.expired());
 }
 
 TEST_CASE("a stream and its wait may end with the context") {
