@@ -66,11 +66,23 @@ void Application::on(const Submitted& event) {
 }
 
 void Application::close_passed_stretches(const std::vector<JobId>& passed) {
+  for (auto open = state_.passed.begin(); open != state_.passed.end();) {
+    if (std::ranges::find(passed, *open) != passed.end()) {
+      ++open;
+      continue;
+    }
+    JobFacts& job = state_.jobs.at(*open);
+    job.passed_ms += static_cast<std::uint64_t>((entry_.time - *job.passed_since).count());
+    job.passed_since.reset();
+    open = state_.passed.erase(open);
+  }
   for (JobId id : passed) {
     JobFacts* job = state_.find(id);
     if (job == nullptr || job->lease) continue;
     ++job->passed_places;
-    if (!job->passed_since) job->passed_since = entry_.time;
+    if (job->passed_since) continue;
+    job->passed_since = entry_.time;
+    state_.passed.insert(id);
   }
 }
 
@@ -89,9 +101,6 @@ void Application::on(const Leased& event) {
   std::erase(state_.workshop.moved, job->job);
   job->state = JobState::leased;
   job->epoch = event.epoch;
-  if (job->passed_since)
-    job->passed_ms += static_cast<std::uint64_t>((entry_.time - *job->passed_since).count());
-  job->passed_since.reset();
   LeaseFacts lease;
   lease.slot = event.slot;
   lease.link = event.link;
@@ -126,6 +135,7 @@ void Application::on(const Started& event) {
   job->lease->started_at = entry_.time;
   job->lease->started_wall = entry_.wall;
   state_.index(*job);
+  if (!job->submitted.models.empty()) state_.loaded[job->lease->slot] = job->submitted.models;
   accept();
   effect(JobStarted{job->job, job->submitted.participant, event.epoch});
 }
@@ -172,6 +182,8 @@ void Application::on(const Computed& event) {
   if (SlotFacts* slot = state_.find(lease.slot);
       slot != nullptr && slot->job == job->job && slot->epoch == event.epoch) {
     remember_run(*job, *slot, gpu_ms);
+    const std::uint32_t speed = state_.workers.at(lease.slot.worker).speed_milli;
+    state_.estimates.add(job->submitted.signature, speed, lease.loads, gpu_ms);
     for (const std::string& model : job->submitted.models) {
       std::erase(slot->holds, model);
       slot->holds.push_back(model);

@@ -37,7 +37,7 @@ SlotFacts Application::make_slot(const JoinedSlot& joined, Time now) {
 }
 
 void Application::on(const WorkerJoined& event) {
-  if (event.name.empty() || event.slots.size() > state_.limits.slots_per_worker_max)
+  if (event.name.empty() || event.speed_milli == 0 || event.slots.size() > state_.limits.slots_per_worker_max)
     return refuse(NoEffect::bad_value);
   auto name = state_.worker_names.find(event.name);
   if (name == state_.worker_names.end()) {
@@ -53,6 +53,7 @@ void Application::on(const WorkerJoined& event) {
         if (job.lease && job.lease->slot.worker == old->first) return refuse(NoEffect::container_full);
       }
       state_.worker_names.erase(old->second.name);
+      std::erase_if(state_.loaded, [&](const auto& entry) { return entry.first.worker == old->first; });
       state_.workers.erase(old);
     }
     name = state_.worker_names.emplace(event.name, WorkerId{++state_.workshop.last_worker}).first;
@@ -66,6 +67,7 @@ void Application::on(const WorkerJoined& event) {
   worker.gateway = event.gateway;
   worker.boot = event.boot;
   worker.draining = event.draining;
+  worker.speed_milli = event.speed_milli;
   if (!event.tags.empty()) worker.tags = event.tags;
 
   std::vector<SlotFacts> slots;
@@ -73,7 +75,11 @@ void Application::on(const WorkerJoined& event) {
     SlotFacts slot = make_slot(joined, entry_.time);
     const auto before = std::ranges::find(worker.slots, joined.index, &SlotFacts::index);
     if (before != worker.slots.end()) {
-      if (before->engine_start == joined.engine_start) slot.holds = before->holds;
+      if (before->engine_start == joined.engine_start) {
+        slot.holds = before->holds;
+      } else {
+        state_.loaded.erase(SlotId{worker.worker, joined.index});
+      }
       const JobFacts* job = state_.find(before->job);
       const bool leased = job != nullptr && job->lease && !job->lease->computed &&
                           job->lease->epoch == before->epoch &&
@@ -137,6 +143,7 @@ void Application::on(const SlotsChanged& event) {
   for (std::uint32_t index : event.removed) {
     // A job on it is given back by its agent with `returned{slot_removed}` before the slot goes.
     std::erase_if(worker->slots, [&](const SlotFacts& slot) { return slot.index == index; });
+    state_.loaded.erase(SlotId{event.worker, index});
   }
   for (const JoinedSlot& joined : event.added) {
     if (std::ranges::find(worker->slots, joined.index, &SlotFacts::index) != worker->slots.end()) continue;
@@ -158,6 +165,7 @@ void Application::on(const EngineLost& event) {
   slot->job = {};
   slot->epoch = {};
   slot->holds.clear();
+  state_.loaded.erase(event.slot);
   accept();
   JobFacts* job = state_.find(id);
   if (job != nullptr && job->lease && job->lease->epoch == epoch && !job->lease->computed) {
@@ -175,7 +183,10 @@ void Application::on(const EngineReady& event) {
   if (slot == nullptr) return refuse(NoEffect::unknown_slot);
   slot->capability = event.capability;
   slot->engine_version = event.engine_version;
-  if (slot->engine_start != event.engine_start) slot->holds.clear();
+  if (slot->engine_start != event.engine_start) {
+    slot->holds.clear();
+    state_.loaded.erase(event.slot);
+  }
   slot->engine_start = event.engine_start;
   use_capability(event.capability);
   if (slot->state == SlotState::engine_lost) make_slot_idle(*slot);

@@ -48,6 +48,7 @@ void Application::on(const ParticipantLimits& event) {
 void Application::on(const ModeChanged& event) {
   if (state_.workshop.mode == event.mode) return refuse(NoEffect::nothing_to_change);
   state_.workshop.mode = event.mode;
+  state_.index_waiting();
   accept();
   effect(WorkshopChanged{});
 }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "base/match.hpp"
 #include "core/application.hpp"
@@ -167,7 +169,24 @@ void Core::import_fact(const CheckpointRecord& record) {
 }
 
 void Core::finish_import() {
+  state_->waiting.reset(state_->workshop.mode);
+  for (const auto& [id, worker] : state_->workers) {
+    for (const SlotFacts& slot : worker.slots) {
+      auto& loaded = state_->loaded[SlotId{id, slot.index}] = slot.holds;
+      std::ranges::sort(loaded);
+    }
+  }
   for (const auto& [id, job] : state_->jobs) state_->index(job);
+  std::map<std::string, std::uint32_t, std::less<>> speeds;  // of kinds of workers
+  for (const auto& [id, worker] : state_->workers) {
+    for (const SlotFacts& slot : worker.slots) speeds[slot.kind] = worker.speed_milli;
+  }
+  for (const auto& [signature, history] : state_->runs) {
+    for (const RunSample& run : history.runs) {
+      const auto speed = speeds.find(run.worker_kind);
+      state_->estimates.add(signature, speed == speeds.end() ? 1000 : speed->second, run.loaded, run.gpu_ms);
+    }
+  }
 }
 
 }  // namespace atelier::core

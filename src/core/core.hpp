@@ -28,6 +28,13 @@ struct InFlight {
   std::uint32_t in_all = 0;
 };
 
+/// How far affinity (a worker runs what it has loaded) may put a job behind the order without it.
+struct Affinity {
+  std::optional<std::uint32_t> places_max;  // how often another goes first; empty: no limit
+  /// In all; empty: the larger of 60 s and a tenth of what the job has waited, at most 300 s.
+  std::optional<milliseconds> delay_max;
+};
+
 struct Decision {
   std::vector<Event> proposals;  // they stand first in the next batch
   std::optional<Time> next_at;   // when it would propose something without a new event
@@ -57,7 +64,7 @@ class Core {
   /// sequence.
   std::vector<Effect> apply(const Entry& entry);
   /// Policy. Its proposals count only when the journal gives them back; never called again before that.
-  [[nodiscard]] Decision decide(Time now) const;
+  [[nodiscard]] Decision decide(Time now, const Affinity& affinity = {}) const;
   /// What decide would grant if every busy slot were free now; at most one job per slot, a job once.
   [[nodiscard]] std::vector<LikelyNext> likely_next(Time now) const;
 

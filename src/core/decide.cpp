@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <queue>
+#include <utility>
 
-#include "base/assert.hpp"
 #include "core/policy.hpp"
 
 namespace atelier::core {
@@ -44,9 +45,14 @@ std::vector<LikelyNext> Policy::foresee() {
 }
 
 void Policy::grant_all() {
+  if (left_ == 0) return;
   grant_moved();
   grant_instructor();
-  grant_in_common_order();
+  if (state_.workshop.mode == QueueMode::round_robin) {
+    grant_fair_turns();
+  } else {
+    grant_in_common_order();
+  }
 }
 
 void Policy::end_what_is_over() {
@@ -83,12 +89,16 @@ void Policy::end_what_is_over() {
 }
 
 void Policy::find_slots(SlotState state) {
+  static const std::vector<std::string> none;
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
     for (const SlotFacts& slot : worker.slots) {
-      if (slot.state == state) free_.push_back({&worker, &slot});
+      if (slot.state != state) continue;
+      const auto loaded = state_.loaded.find(SlotId{id, slot.index});
+      free_.push_back({&worker, &slot, loaded == state_.loaded.end() ? &none : &loaded->second});
     }
   }
+  left_ = free_.size();
 }
 
 bool Policy::may_start(ParticipantId owner) const {
@@ -104,44 +114,84 @@ bool Policy::may_start(ParticipantId owner) const {
   return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < facts.running_max;
 }
 
-std::ptrdiff_t Policy::slot_for(KindId kind) {
-  if (hopeless_.contains(kind)) return -1;
+const std::vector<Policy::Fit>& Policy::fits(KindId kind) {
+  const auto [found, fresh] = fits_.try_emplace(kind);
+  if (!fresh) return found->second;
   const Needs& needs = state_.waiting.needs(kind);
-  for (std::size_t i = 0; i < free_.size(); ++i) {
-    if (able(state_, *free_[i].worker, *free_[i].slot, needs)) return static_cast<std::ptrdiff_t>(i);
+  found->second.reserve(free_.size());
+  for (const FreeSlot& free : free_) {
+    found->second.push_back(!able(state_, *free.worker, *free.slot, needs) ? Fit::unable
+                            : subset(needs.models, *free.loaded)           ? Fit::holds
+                                                                           : Fit::able);
   }
-  hopeless_.insert(kind);  // slots only get fewer within one call
-  return -1;
+  return found->second;
 }
 
-void Policy::grant(const JobFacts& job, std::ptrdiff_t slot) {
-  const FreeSlot& chosen = free_[static_cast<std::size_t>(slot)];
+std::size_t Policy::slot_for(KindId kind) {
+  if (hopeless_.contains(kind)) return kNone;
+  const std::vector<Fit>& fit = fits(kind);
+  std::size_t best = kNone;
+  const auto rank = [&](std::size_t i) { return std::pair(fit[i], free_[i].worker->speed_milli); };
+  for (std::size_t i = 0; i < free_.size(); ++i) {
+    if (free_[i].taken || fit[i] == Fit::unable) continue;
+    if (best == kNone || rank(best) < rank(i)) best = i;
+  }
+  if (best == kNone) hopeless_.insert(kind);  // slots only get fewer within one call
+  return best;
+}
+
+std::uint64_t Policy::start_tag(ParticipantId owner) const {
+  const auto participant = state_.participants.find(owner);
+  if (participant == state_.participants.end()) return 0;
+  const auto taken = taken_.find(owner);
+  const bool later = taken != taken_.end() && taken->second.tag;
+  return std::max(later ? *taken->second.tag : participant->second.tag, participant->second.floor);
+}
+
+void Policy::grant(const JobFacts& job, std::size_t slot, std::vector<JobId> passed) {
+  FreeSlot& chosen = free_[slot];
   Leased leased;
   leased.job = job.job;
   leased.slot = SlotId{chosen.worker->worker, chosen.slot->index};
   leased.link = chosen.worker->link;
   leased.epoch = Epoch{job.epoch.value + 1};
+  leased.loads = fits(state_.waiting.kind_of(job.job))[slot] != Fit::holds;
+  for (const JobId id : passed) ++passed_now_[id];
+  leased.passed = std::move(passed);
+  const ParticipantId owner = job.submitted.participant;
+  Taken& taken = taken_[owner];
+  leased.start_tag = start_tag(owner);
+  // The instructor's jobs cost nothing (core.md 2).
+  if (owner != ParticipantId{}) {
+    const std::uint64_t signature = job.submitted.signature;
+    leased.charge_ms = state_.estimates.run_ms(signature, chosen.worker->speed_milli) +
+                       (leased.loads ? state_.estimates.load_ms(signature) : 0);
+    const std::uint32_t weight = state_.participants.at(owner).weight_milli;
+    taken.tag = leased.start_tag + leased.charge_ms * 1000 / std::max<std::uint32_t>(weight, 1);
+  }
   decision_.proposals.emplace_back(std::move(leased));
-  Taken& taken = taken_[job.submitted.participant];
   taken.jobs.insert(job.job);
   ++taken.granted;
-  free_.erase(free_.begin() + slot);
+  chosen.taken = true;
+  --left_;
 }
 
 void Policy::grant_moved() {
   for (JobId id : state_.workshop.moved) {
-    if (free_.empty()) return;
+    if (left_ == 0) return;
     if (!state_.waiting.contains(id)) continue;
     const JobFacts& job = state_.jobs.at(id);
     if (!may_start(job.submitted.participant)) continue;
-    if (const std::ptrdiff_t slot = slot_for(state_.waiting.kind_of(id)); slot >= 0) grant(job, slot);
+    if (const std::size_t slot = slot_for(state_.waiting.kind_of(id)); slot != kNone) grant(job, slot);
   }
 }
 
 void Policy::grant_instructor() {
-  const auto lane = state_.waiting.lanes().find(ParticipantId{});
-  if (lane == state_.waiting.lanes().end()) return;
-  while (!free_.empty() && grant_from(ParticipantId{}, lane->second)) {
+  const auto& lanes = state_.waiting.lanes();
+  for (auto lane = lanes.lower_bound({}); lane != lanes.end() && lane->first.owner == ParticipantId{};
+       ++lane) {
+    while (left_ > 0 && grant_from(ParticipantId{}, lane->second)) {
+    }
   }
 }
 
@@ -149,7 +199,7 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
   if (!may_start(owner)) return false;
   const Taken& taken = taken_[owner];
   const LaneKey* best = nullptr;
-  std::ptrdiff_t best_slot = -1;
+  std::size_t best_slot = kNone;
   for (const auto& [kind, keys] : lane.kinds) {
     const LaneKey* first = nullptr;
     for (const LaneKey& key : keys) {
@@ -158,8 +208,8 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
       break;
     }
     if (first == nullptr || (best != nullptr && *best < *first)) continue;
-    const std::ptrdiff_t slot = slot_for(kind);
-    if (slot < 0) continue;
+    const std::size_t slot = slot_for(kind);
+    if (slot == kNone) continue;
     best = first;
     best_slot = slot;
   }
@@ -171,27 +221,27 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
 void Policy::grant_in_common_order() {
   // A lane's places are its jobs' ids; which of the owner's jobs takes which place is the lane's order
   // (core.md 4).
-  using Place = std::pair<JobId, ParticipantId>;
   std::priority_queue<Place, std::vector<Place>, std::greater<>>
       again;  // lanes that had a turn, at their next place
-  std::map<ParticipantId, std::set<JobId>::const_iterator> cursors;
+  std::map<LaneId, std::set<JobId>::const_iterator> cursors;
   auto fresh = state_.waiting.heads().begin();
-  while (!free_.empty()) {
+  while (left_ > 0) {
     const bool from_fresh = fresh != state_.waiting.heads().end() && (again.empty() || *fresh < again.top());
     if (!from_fresh && again.empty()) return;
     const Place place = from_fresh ? *fresh++ : again.top();
     if (!from_fresh) again.pop();
-    const ParticipantId owner = place.second;
-    if (owner == ParticipantId{}) continue;
-    const Lane& lane = state_.waiting.lanes().at(owner);
-    if (!grant_from(owner, lane))
+    if (place.owner == ParticipantId{}) continue;
+    const Lane& lane = state_.waiting.lanes().at(place.lane());
+    if (!grant_from(place.owner, lane))
       continue;  // none of its jobs can start: the places of this lane stay as they are
-    auto cursor = cursors.try_emplace(owner, lane.places.begin()).first;
-    if (++cursor->second != lane.places.end()) again.push({*cursor->second, owner});
+    auto cursor = cursors.try_emplace(place.lane(), lane.places.begin()).first;
+    if (++cursor->second != lane.places.end()) again.push({place.level, *cursor->second, place.owner});
   }
 }
 
-Decision Core::decide(Time now) const { return Policy(*state_, now).run(); }
+Decision Core::decide(Time now, const Affinity& affinity) const {
+  return Policy(*state_, now, affinity).run();
+}
 std::vector<LikelyNext> Core::likely_next(Time now) const { return Policy(*state_, now).foresee(); }
 
 }  // namespace atelier::core

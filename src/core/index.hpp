@@ -42,7 +42,22 @@ struct LaneKey {
   bool operator==(const LaneKey&) const = default;
 };
 
-/// Jobs of one owner that wait and are not held, cancelled or moved by hand.
+/// Who shares an order: an owner's jobs, in priority mode those of one level.
+struct LaneId {
+  ParticipantId owner;
+  PriorityLevel level = PriorityLevel::instructor;  // in other modes always this
+  auto operator<=>(const LaneId&) const = default;
+};
+/// A place in the common order of fifo and priority.
+struct Place {
+  PriorityLevel level = PriorityLevel::instructor;
+  JobId job;
+  ParticipantId owner;
+  auto operator<=>(const Place&) const = default;
+  [[nodiscard]] LaneId lane() const { return {owner, level}; }
+};
+
+/// Jobs of one lane that wait and are neither held nor cancelled.
 struct Lane {
   std::map<KindId, std::set<LaneKey>> kinds;
   std::set<JobId> places;  // the ids: the lane's places in the common order of fifo and priority
@@ -50,15 +65,20 @@ struct Lane {
 
 class WaitingIndex {
  public:
+  /// The mode decides what a lane is. Forgets all jobs.
+  void reset(QueueMode mode);
   void add(const JobFacts& job);
   void remove(const JobFacts& job);
   [[nodiscard]] bool contains(JobId job) const { return entries_.contains(job); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] KindId kind_of(JobId job) const { return entries_.at(job).kind; }
+  /// How many jobs of each kind wait, and how many that need the same models as this kind.
+  [[nodiscard]] const std::vector<std::size_t>& counts() const { return counts_; }
+  [[nodiscard]] std::size_t wanting_models_of(KindId kind) const { return by_models_[models_of_[kind]]; }
   [[nodiscard]] const Needs& needs(KindId kind) const { return *needs_.at(kind); }
-  [[nodiscard]] const std::map<ParticipantId, Lane>& lanes() const { return lanes_; }
-  /// (first place, owner) of every lane that has a job, in order.
-  [[nodiscard]] const std::set<std::pair<JobId, ParticipantId>>& heads() const { return heads_; }
+  [[nodiscard]] const std::map<LaneId, Lane>& lanes() const { return lanes_; }
+  /// The first place of every lane that has a job, in order.
+  [[nodiscard]] const std::set<Place>& heads() const { return heads_; }
 
  private:
   struct Waiting {
@@ -66,13 +86,19 @@ class WaitingIndex {
     LaneKey key;
   };
   KindId intern(const JobFacts& job);
+  [[nodiscard]] LaneId lane_of(const JobFacts& job) const;
 
+  bool by_level_ = false;
   std::map<JobId, Waiting> entries_;
-  std::map<ParticipantId, Lane> lanes_;
-  std::set<std::pair<JobId, ParticipantId>> heads_;
+  std::map<LaneId, Lane> lanes_;
+  std::set<Place> heads_;
   // Kinds are kept for ever within a process: as many as there are different need sets.
   std::map<Needs, KindId, NeedsLess> kinds_;
   std::vector<const Needs*> needs_;
+  std::vector<std::size_t> counts_;
+  std::map<std::vector<std::string>, std::size_t> models_;  // -> index into by_models_
+  std::vector<std::size_t> models_of_;                      // by kind
+  std::vector<std::size_t> by_models_;
 };
 
 /// Jobs of one participant, whatever their state.

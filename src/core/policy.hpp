@@ -3,11 +3,11 @@
 // decide: who is next, what is given up. It may change in every release, because only its results are
 // recorded. Within one call it keeps a scratch of what it has proposed. Internal to core.
 
+#include <cstdint>
 #include <map>
 #include <optional>
-#include <queue>
 #include <set>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "core/state.hpp"
@@ -20,19 +20,47 @@ namespace atelier::core {
 
 class Policy {
  public:
-  Policy(const Core::State& state, Time now) : state_(state), now_(now) {}
+  Policy(const Core::State& state, Time now, const Affinity& affinity = {})
+      : state_(state), now_(now), affinity_(affinity) {}
   Decision run();
   std::vector<LikelyNext> foresee();
 
  private:
+  static constexpr std::size_t kNone = SIZE_MAX;
   struct FreeSlot {
     const WorkerFacts* worker;
     const SlotFacts* slot;
+    const std::vector<std::string>* loaded;  // models of the last job that started there
+    bool taken = false;
   };
-  /// What this call has taken from a lane: its jobs, and how many it may count against a cap.
+  /// What each slot of free_ is to the jobs of one kind.
+  enum class Fit : std::uint8_t { unable, able, holds };
+  /// What this call has taken from a participant's lanes: jobs, and how many count against a cap.
   struct Taken {
     std::set<JobId> jobs;
     std::uint32_t granted = 0;
+    std::optional<std::uint64_t> tag;  // of the ledger, once something was granted
+  };
+  /// A job's place in the fair order: its finish tag, then its age.
+  struct Turn {
+    std::uint64_t finish = 0;
+    JobId job;
+    std::size_t lane = 0;  // of the walk
+    KindId kind = 0;
+    std::size_t slot = kNone;  // of free_
+    bool loads = false;
+    std::size_t before = 0;  // how many of its owner's jobs stand before it
+    bool operator>(const Turn& other) const {
+      return std::tie(finish, job) > std::tie(other.finish, other.job);
+    }
+  };
+  /// A slot that computes, and when it will probably be free.
+  struct BusySlot {
+    const WorkerFacts* worker;
+    const SlotFacts* slot;
+    const std::vector<std::string>* loaded;
+    std::int64_t remaining_ms = 0;
+    bool awaited = false;
   };
 
   void end_what_is_over();
@@ -45,16 +73,53 @@ class Policy {
   /// Grants the lane's first able job; false if none of its jobs can start now.
   bool grant_from(ParticipantId owner, const Lane& lane);
   bool may_start(ParticipantId owner) const;
-  /// Index into free_ of the slot for these needs, or -1.
-  std::ptrdiff_t slot_for(KindId kind);
-  void grant(const JobFacts& job, std::ptrdiff_t slot);
+  const std::vector<Fit>& fits(KindId kind);
+  /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
+  /// first; kNone if there is none.
+  std::size_t slot_for(KindId kind);
+  void grant(const JobFacts& job, std::size_t slot, std::vector<JobId> passed = {});
+  std::uint64_t start_tag(ParticipantId owner) const;
+
+  // round_robin (fair_turns.cpp)
+  void grant_fair_turns();
+  /// A lane on a walk through the fair order: its next jobs that have a slot, and its tag after those taken.
+  struct LaneWalk {
+    ParticipantId owner;
+    std::uint64_t tag = 0;
+    std::vector<std::pair<JobId, KindId>> jobs;
+  };
+  LaneWalk walk(ParticipantId owner, const Lane& lane, std::size_t most);
+  /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.
+  Turn turn_of(const LaneWalk& lane, std::size_t index);
+  /// What the job will cost its owner: its run, and the load if it needs one.
+  std::uint64_t cost_of(const Turn& turn) const;
+  /// What it counts in the order: less of its run (between the order by start and that by finish), and more
+  /// of a load, which costs everybody who waits; the more of them want these models, the less.
+  std::uint64_t weight_in_order(const Turn& turn) const;
+  /// Grants one job; false if none can start.
+  bool grant_one_turn();
+  /// Another may go before this job: the bound on places and delay allows it.
+  bool may_be_passed(JobId job, std::int64_t for_ms) const;
+  /// It may go before all these.
+  bool may_pass(const Turn& turn, const std::vector<JobId>& passed) const;
+  /// Among slots that would have to load: the one whose models are wanted least.
+  std::size_t slot_to_load(KindId kind);
+  void find_busy_slots();
+  /// A busy slot that holds what the job needs and is free sooner than a load takes.
+  BusySlot* worth_waiting_for(const Turn& turn);
 
   const Core::State& state_;
   Time now_;
+  Affinity affinity_;
   Decision decision_;
   std::vector<FreeSlot> free_;
+  std::size_t left_ = 0;  // of free_, not taken
   std::map<ParticipantId, Taken> taken_;
-  std::set<KindId> hopeless_;  // kinds that no free slot can run: tested once
+  std::map<KindId, std::vector<Fit>> fits_;
+  std::set<KindId> hopeless_;                  // kinds that no slot left can run: tested once
+  std::map<JobId, std::uint32_t> passed_now_;  // by what this call has granted
+  std::vector<BusySlot> busy_;
+  std::int64_t next_free_ms_ = 0;  // when the first of them will be free
 };
 
 }  // namespace atelier::core

@@ -33,6 +33,7 @@ bool worn_out(const JobFacts& job) { return job.deaths >= kDeathsMax || job.loss
 void Core::State::unindex(const JobFacts& job) {
   waiting.remove(job);
   to_end.erase(job.job);
+  passed.erase(job.job);
   if (job.cancel_at) cancels.erase({*job.cancel_at, job.job});
   if (job.cancel_requested) cancels.erase({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
   OwnerIndex& owner = owners[job.submitted.participant];
@@ -47,10 +48,19 @@ void Core::State::unindex(const JobFacts& job) {
   }
 }
 
+void Core::State::index_waiting() {
+  waiting.reset(workshop.mode);
+  for (const auto& [id, job] : jobs) {
+    if (job.state == JobState::queued && !to_end.contains(id)) waiting.add(job);
+  }
+}
+
 void Core::State::index(const JobFacts& job) {
+  estimates.know(job.submitted.signature, job.submitted.models);
   OwnerIndex& owner = owners[job.submitted.participant];
   owner.by_prompt_id.emplace(job.submitted.prompt_id, job.job);
   if (job.cancel_at) cancels.insert({*job.cancel_at, job.job});
+  if (job.passed_since) passed.insert(job.job);
   if (waits(job)) {
     owner.waiting.insert(owner.waiting.end(), LaneKey{!job.at_head, job.number, job.job});
     if (!job.cancel_requested) ++owner.waiting_count;

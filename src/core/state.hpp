@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/core.hpp"
+#include "core/estimates.hpp"
 #include "core/index.hpp"
 
 namespace atelier::core {
@@ -29,10 +30,13 @@ struct Core::State {
   std::map<GatewayId, GatewayFacts> gateways;
   // Index.
   WaitingIndex waiting;
+  Estimates estimates;
+  std::map<SlotId, std::vector<std::string>> loaded;  // the models of the job that started last in a slot
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
   std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
+  std::set<JobId> passed;                    // those whose delay by affinity is running
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
 
   [[nodiscard]] ParticipantFacts& participant(ParticipantId id);
@@ -41,6 +45,8 @@ struct Core::State {
   /// Takes `job` out of every index / puts it into those that its facts ask for.
   void unindex(const JobFacts& job);
   void index(const JobFacts& job);
+  /// After a change of the mode.
+  void index_waiting();
 };
 
 }  // namespace atelier::core

@@ -317,14 +317,15 @@ struct JoinedSlot {
 /// agent's start.
 struct WorkerJoined {
   static constexpr std::uint16_t kKind = 50;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   std::string name;  // unique in the workshop, <= 64 bytes
   GatewayId gateway;
   Key128 boot;
   std::vector<JoinedSlot> slots;  // <= 64
   std::vector<std::string> tags;  // sorted, <= 16
   bool draining = false;
-  ATELIER_FIELDS(WorkerJoined, name, gateway, boot, slots, tags, draining);
+  std::uint32_t speed_milli = 1000;  // of its slots, in thousandths of the workshop's reference GPU
+  ATELIER_FIELDS(WorkerJoined, name, gateway, boot, slots, tags, draining, speed_milli);
 };
 /// The link is gone. Leases live on until they expire or the worker is back.
 struct WorkerLeft {

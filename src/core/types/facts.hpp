@@ -114,7 +114,7 @@ struct SlotFacts {
 
 struct WorkerFacts {
   static constexpr std::uint16_t kKind = 203;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   WorkerId worker;
   std::string name;
   LinkId link;        // the present one; 0 = not connected
@@ -123,7 +123,8 @@ struct WorkerFacts {
   bool draining = false, paused = false;
   std::vector<std::string> tags;
   std::vector<SlotFacts> slots;
-  ATELIER_FIELDS(WorkerFacts, worker, name, link, gateway, boot, draining, paused, tags, slots);
+  std::uint32_t speed_milli = 1000;
+  ATELIER_FIELDS(WorkerFacts, worker, name, link, gateway, boot, draining, paused, tags, slots, speed_milli);
 };
 
 struct CapabilityFacts {
