@@ -76,6 +76,25 @@ int run(int argc, char** argv) {
   add_journal("dump", "Prints every entry as one line of JSON.", atelier::app::journal_dump);
   add_journal("check", "Reads all of it and says what is wrong.", atelier::app::journal_check);
 
+  atelier::app::SimulateOptions simulation;
+  CLI::App* simulate = program.add_subcommand("simulate",
+                                              "Replays a recorded workshop (--trace FILE) through the real "
+                                              "queue on a virtual clock and prints what it "
+                                              "was worth, as JSON.");
+  simulate->add_option("--trace", simulation.trace, "The recording (format atelier-trace/1).")->required();
+  simulate->add_option("--policy", simulation.policy, "The queue's mode: fifo, priority or round_robin.")
+      ->check(CLI::IsMember({"fifo", "priority", "round_robin"}));
+  simulate
+      ->add_option("--affinity", simulation.affinity,
+                   "How far a job that needs no load may go before others: strict (--affinity-places, "
+                   "--affinity-delay-s) or product (as the server does it).")
+      ->check(CLI::IsMember({"strict", "product"}));
+  simulate->add_option("--affinity-places", simulation.affinity_places, "How often a job may be passed.");
+  simulate->add_option("--affinity-delay-s", simulation.affinity_delay_s, "For how long in all.");
+  simulate->add_option("--schedule", simulation.schedule,
+                       "Also writes who ran when into this file (format atelier-schedule/1).");
+  simulate->callback([&exit_code, &simulation] { exit_code = atelier::app::simulate(simulation); });
+
   try {
     program.parse(argc, argv);
   } catch (const CLI::ExtrasError& error) {

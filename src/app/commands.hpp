@@ -20,6 +20,13 @@ using Options = std::map<std::string, std::string>;  // configuration keys given
 [[nodiscard]] int check_config(const Options& options);
 /// Prints the token of each seat, one per line, seat 1 first.
 [[nodiscard]] int tokens(const Options& options);
+struct SimulateOptions {
+  std::string trace, schedule;  // files; the schedule goes nowhere if empty
+  std::string policy = "round_robin", affinity = "strict";
+  std::uint32_t affinity_places = 2, affinity_delay_s = 60;  // of strict
+};
+/// Replays a trace and prints its report. 0 if the schedule is valid, 1 if not, 2 for a bad trace.
+[[nodiscard]] int simulate(const SimulateOptions& options);
 /// `journal dump` and `journal check`.
 [[nodiscard]] int journal_dump(const Options& options);
 [[nodiscard]] int journal_check(const Options& options);
