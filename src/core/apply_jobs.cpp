@@ -119,6 +119,7 @@ void Application::on(const Leased& event) {
   state_.workshop.virtual_time = std::max(state_.workshop.virtual_time, event.start_tag);
   participant.tag =
       event.start_tag + event.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
+  state_.turn_changed(job->submitted.participant);
   close_passed_stretches(event.passed);
   accept();
   effect(LeaseMoved{job->job, event.epoch, event.link});
@@ -203,6 +204,7 @@ void Application::on(const Computed& event) {
         (static_cast<std::int64_t>(gpu_ms) - static_cast<std::int64_t>(lease.charge_ms)) * 1000 / weight;
     participant.tag = static_cast<std::uint64_t>(
         std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
+    state_.turn_changed(job->submitted.participant);
   }
   accept();
   effect(JobComputed{job->job, job->submitted.participant, lease.slot, event.epoch});
@@ -216,6 +218,7 @@ void Application::drop_lease(JobFacts& job, bool give_back) {
     const std::uint64_t charged =
         lease.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
     participant.tag = participant.tag > charged ? participant.tag - charged : 0;
+    state_.turn_changed(job.submitted.participant);
   }
   if (SlotFacts* slot = state_.find(lease.slot);
       slot != nullptr && slot->job == job.job && slot->epoch == lease.epoch) {
@@ -415,6 +418,7 @@ void Application::on(const JobReleased& event) {
   if (!job->cancel_at) job->state = JobState::queued;
   state_.index(*job);
   state_.participant(job->submitted.participant).floor = state_.workshop.virtual_time;
+  state_.turn_changed(job->submitted.participant);
   accept();
   effect(JobQueued{job->job, job->submitted.participant, QueueCause::released});
 }

@@ -29,6 +29,7 @@ void Application::on(const ParticipantHeld& event) {
   if (participant.held == event.held) return refuse(NoEffect::nothing_to_change);
   participant.held = event.held;
   if (!event.held) participant.floor = state_.workshop.virtual_time;
+  state_.turn_changed(event.participant);
   accept();
   effect(WorkshopChanged{});
 }
@@ -39,6 +40,7 @@ void Application::on(const ParticipantLimits& event) {
   participant.waiting_max = event.waiting_max;
   participant.running_max = event.running_max;
   participant.weight_milli = event.weight_milli;
+  state_.weight_milli_max = std::max(state_.weight_milli_max, event.weight_milli);
   participant.allowance_ms = event.allowance_ms;
   participant.priority = event.priority;
   accept();

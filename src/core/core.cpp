@@ -177,6 +177,8 @@ void Core::finish_import() {
     }
   }
   for (const auto& [id, job] : state_->jobs) state_->index(job);
+  for (const auto& [id, participant] : state_->participants)
+    state_->weight_milli_max = std::max(state_->weight_milli_max, participant.weight_milli);
   std::map<std::string, std::uint32_t, std::less<>> speeds;  // of kinds of workers
   for (const auto& [id, worker] : state_->workers) {
     for (const SlotFacts& slot : worker.slots) speeds[slot.kind] = worker.speed_milli;

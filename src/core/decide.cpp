@@ -12,11 +12,16 @@ bool subset(const std::vector<std::string>& wanted, const std::vector<std::strin
   return std::ranges::includes(offered, wanted);  // both sorted
 }
 
+/// By the worker's name and tags.
+bool reachable(const WorkerFacts& worker, const Needs& needs) {
+  return (needs.pinned_worker.empty() || needs.pinned_worker == worker.name) &&
+         subset(needs.tags, worker.tags);
+}
+
 }  // namespace
 
 bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& slot, const Needs& needs) {
-  if (!needs.pinned_worker.empty() && needs.pinned_worker != worker.name) return false;
-  if (!subset(needs.tags, worker.tags)) return false;
+  if (!reachable(worker, needs)) return false;
   const auto found = state.capabilities.find(slot.capability);
   if (found == state.capabilities.end()) return false;
   return subset(needs.classes, found->second.capability.classes) &&
@@ -114,15 +119,23 @@ bool Policy::may_start(ParticipantId owner) const {
   return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < facts.running_max;
 }
 
+bool Policy::able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const {
+  const Needs& needs = state_.waiting.needs(kind);
+  if (!reachable(worker, needs) || !state_.capabilities.contains(slot.capability)) return false;
+  const auto [known, fresh] = state_.can_run.try_emplace({kind, slot.capability}, false);
+  if (fresh) known->second = able(state_, worker, slot, needs);
+  return known->second;
+}
+
 const std::vector<Policy::Fit>& Policy::fits(KindId kind) {
   const auto [found, fresh] = fits_.try_emplace(kind);
   if (!fresh) return found->second;
   const Needs& needs = state_.waiting.needs(kind);
   found->second.reserve(free_.size());
   for (const FreeSlot& free : free_) {
-    found->second.push_back(!able(state_, *free.worker, *free.slot, needs) ? Fit::unable
-                            : subset(needs.models, *free.loaded)           ? Fit::holds
-                                                                           : Fit::able);
+    found->second.push_back(!able_kind(kind, *free.worker, *free.slot) ? Fit::unable
+                            : subset(needs.models, *free.loaded)       ? Fit::holds
+                                                                       : Fit::able);
   }
   return found->second;
 }
@@ -141,36 +154,35 @@ std::size_t Policy::slot_for(KindId kind) {
 }
 
 std::uint64_t Policy::start_tag(ParticipantId owner) const {
-  const auto participant = state_.participants.find(owner);
-  if (participant == state_.participants.end()) return 0;
   const auto taken = taken_.find(owner);
-  const bool later = taken != taken_.end() && taken->second.tag;
-  return std::max(later ? *taken->second.tag : participant->second.tag, participant->second.floor);
+  const std::uint64_t start = state_.start_tag(owner);
+  return taken != taken_.end() && taken->second.tag ? std::max(*taken->second.tag, start) : start;
 }
 
-void Policy::grant(const JobFacts& job, std::size_t slot, std::vector<JobId> passed) {
+void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed) {
   FreeSlot& chosen = free_[slot];
+  const ParticipantId owner = job.facts->submitted.participant;
+  Taken& taken = taken_[owner];
   Leased leased;
-  leased.job = job.job;
+  leased.job = job.key.job;
   leased.slot = SlotId{chosen.worker->worker, chosen.slot->index};
   leased.link = chosen.worker->link;
-  leased.epoch = Epoch{job.epoch.value + 1};
-  leased.loads = fits(state_.waiting.kind_of(job.job))[slot] != Fit::holds;
-  for (const JobId id : passed) ++passed_now_[id];
-  leased.passed = std::move(passed);
-  const ParticipantId owner = job.submitted.participant;
-  Taken& taken = taken_[owner];
+  leased.epoch = Epoch{job.facts->epoch.value + 1};
+  leased.loads = fits(job.kind)[slot] != Fit::holds;
+  for (const JobFacts* other : passed) {
+    leased.passed.push_back(other->job);
+    ++passed_now_[other->job];
+  }
   leased.start_tag = start_tag(owner);
   // The instructor's jobs cost nothing (core.md 2).
   if (owner != ParticipantId{}) {
-    const std::uint64_t signature = job.submitted.signature;
-    leased.charge_ms = state_.estimates.run_ms(signature, chosen.worker->speed_milli) +
-                       (leased.loads ? state_.estimates.load_ms(signature) : 0);
+    leased.charge_ms = state_.estimates.run_ms(*job.estimate, chosen.worker->speed_milli) +
+                       (leased.loads ? state_.estimates.load_ms(*job.estimate) : 0);
     const std::uint32_t weight = state_.participants.at(owner).weight_milli;
     taken.tag = leased.start_tag + leased.charge_ms * 1000 / std::max<std::uint32_t>(weight, 1);
   }
   decision_.proposals.emplace_back(std::move(leased));
-  taken.jobs.insert(job.job);
+  taken.jobs.insert(job.key.job);
   ++taken.granted;
   chosen.taken = true;
   --left_;
@@ -182,7 +194,8 @@ void Policy::grant_moved() {
     if (!state_.waiting.contains(id)) continue;
     const JobFacts& job = state_.jobs.at(id);
     if (!may_start(job.submitted.participant)) continue;
-    if (const std::size_t slot = slot_for(state_.waiting.kind_of(id)); slot != kNone) grant(job, slot);
+    const WaitingJob& waiting = state_.waiting.at(id);
+    if (const std::size_t slot = slot_for(waiting.kind); slot != kNone) grant(waiting, slot);
   }
 }
 
@@ -214,7 +227,7 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
     best_slot = slot;
   }
   if (best == nullptr) return false;
-  grant(state_.jobs.at(best->job), best_slot);
+  grant(*lane.order.at(*best), best_slot);
   return true;
 }
 

@@ -26,16 +26,21 @@ void Estimates::Recent::add(std::uint64_t value) {
 Estimates::Known& Estimates::known(std::uint64_t signature) {
   const auto found = signatures_.find(signature);
   if (found != signatures_.end()) return found->second;
-  if (signatures_.size() >= kSignaturesMax) signatures_.erase(signatures_.begin());
-  return signatures_[signature];
+  return signatures_[signatures_.size() >= kSignaturesMax ? 0 : signature];
 }
 
-void Estimates::know(std::uint64_t signature, const std::vector<std::string>& models) {
+const Estimates::Known* Estimates::know(std::uint64_t signature, const std::vector<std::string>& models) {
   Known& entry = known(signature);
-  if (entry.group != 0 || models.empty()) return;
+  if (entry.group != 0 || models.empty()) return &entry;
   const auto [group, fresh] = groups_by_models_.emplace(models, groups_.size());
   if (fresh) groups_.emplace_back();
   entry.group = group->second;
+  return &entry;
+}
+
+const Estimates::Known& Estimates::of(std::uint64_t signature) const {
+  const auto found = signatures_.find(signature);
+  return found == signatures_.end() ? signatures_.at(0) : found->second;
 }
 
 void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loaded, std::uint64_t gpu_ms) {
@@ -44,9 +49,9 @@ void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loa
   const auto at_reference = [speed_milli](std::uint64_t ms) { return ms * speed_milli / 1000; };
   std::uint64_t run = gpu_ms;
   if (loaded) {
-    const std::uint64_t load = load_ms(signature);
+    const std::uint64_t load = load_ms(entry);
     if (!entry.runs.empty()) {
-      const std::uint64_t expected = run_ms(signature, speed_milli);
+      const std::uint64_t expected = run_ms(entry, speed_milli);
       const std::uint64_t seen = gpu_ms > expected ? gpu_ms - expected : 0;
       group.loads.add(seen);
       all_.loads.add(seen);
@@ -59,23 +64,18 @@ void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loa
   all_.runs.add(at_reference(run));
 }
 
-std::uint64_t Estimates::run_ms(std::uint64_t signature, std::uint32_t speed_milli) const {
-  const auto found = signatures_.find(signature);
-  std::uint64_t reference = kUnknownRunMs;
-  if (found != signatures_.end() && !found->second.runs.empty()) {
-    reference = found->second.runs.median();
-  } else if (found != signatures_.end() && !groups_[found->second.group].runs.empty()) {
-    reference = groups_[found->second.group].runs.median();
-  } else if (!all_.runs.empty()) {
-    reference = all_.runs.median();
-  }
+std::uint64_t Estimates::run_ms(const Known& known, std::uint32_t speed_milli) const {
+  const Group& group = groups_[known.group];
+  const std::uint64_t reference = !known.runs.empty()   ? known.runs.median()
+                                  : !group.runs.empty() ? group.runs.median()
+                                  : !all_.runs.empty()  ? all_.runs.median()
+                                                        : kUnknownRunMs;
   return reference * 1000 / speed_milli;
 }
 
-std::uint64_t Estimates::load_ms(std::uint64_t signature) const {
-  const auto found = signatures_.find(signature);
-  if (found != signatures_.end() && !groups_[found->second.group].loads.empty())
-    return groups_[found->second.group].loads.median();
+std::uint64_t Estimates::load_ms(const Known& known) const {
+  const Group& group = groups_[known.group];
+  if (!group.loads.empty()) return group.loads.median();
   return all_.loads.empty() ? kUnknownLoadMs : all_.loads.median();
 }
 

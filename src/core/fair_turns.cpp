@@ -12,20 +12,19 @@
 namespace atelier::core {
 namespace {
 
-constexpr std::size_t kLookAhead = 64;  // turns of the order that affinity looks at
-constexpr std::size_t kOwnLookAhead = 16;
+constexpr std::size_t kLookAhead = 16;  // turns of the order that affinity looks at
+constexpr std::size_t kScanMax = 256;   // jobs of a lane that are looked at for those with a slot
 
 }  // namespace
 
 void Policy::grant_fair_turns() {
-  find_busy_slots();
   while (left_ > 0 && grant_one_turn()) {
   }
 }
 
 void Policy::find_busy_slots() {
   static const std::vector<std::string> none;
-  next_free_ms_ = INT64_MAX;
+  if (std::exchange(looked_for_busy_, true)) return;
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
     for (const SlotFacts& slot : worker.slots) {
@@ -43,96 +42,124 @@ void Policy::find_busy_slots() {
   }
 }
 
-Policy::LaneWalk Policy::walk(ParticipantId owner, const Lane& lane, std::size_t most) {
-  // The lane's order over its kinds, of which those without a slot are left out.
-  struct Cursor {
-    std::set<LaneKey>::const_iterator at, end;
-    KindId kind;
-    bool operator>(const Cursor& other) const { return *other.at < *at; }
-  };
-  LaneWalk result{owner, start_tag(owner), {}};
+bool Policy::has_slot(ParticipantId owner, const WaitingJob& job) {
+  if (slot_for(job.kind) == kNone) return false;
   const auto taken = taken_.find(owner);
-  const auto skip = [&](Cursor& cursor) {
-    while (cursor.at != cursor.end && taken != taken_.end() && taken->second.jobs.contains(cursor.at->job))
-      ++cursor.at;
-    return cursor.at != cursor.end;
-  };
-  std::priority_queue<Cursor, std::vector<Cursor>, std::greater<>> next;
-  for (const auto& [kind, keys] : lane.kinds) {
+  return taken == taken_.end() || !taken->second.jobs.contains(job.key.job);
+}
+
+const WaitingJob* Policy::head_of(const LaneWalk& lane) {
+  std::size_t scanned = 0;
+  for (const auto& [key, job] : lane.lane->order) {
+    if (has_slot(lane.owner, *job)) return job;
+    if (++scanned == kScanMax) break;
+  }
+  if (scanned < kScanMax) return nullptr;
+  // Many jobs that nobody can run: by kinds.
+  const WaitingJob* head = nullptr;
+  for (const auto& [kind, keys] : lane.lane->kinds) {
     if (slot_for(kind) == kNone) continue;
-    Cursor cursor{keys.begin(), keys.end(), kind};
-    if (skip(cursor)) next.push(cursor);
+    for (const LaneKey& key : keys) {
+      const WaitingJob* const job = lane.lane->order.at(key);
+      if (!has_slot(lane.owner, *job)) continue;
+      if (head == nullptr || key < head->key) head = job;
+      break;
+    }
   }
-  while (!next.empty() && result.jobs.size() < most) {
-    Cursor cursor = next.top();
-    next.pop();
-    result.jobs.emplace_back(cursor.at->job, cursor.kind);
-    ++cursor.at;
-    if (skip(cursor)) next.push(cursor);
+  return head;
+}
+
+void Policy::list(LaneWalk& lane) {
+  lane.listed = true;
+  std::size_t scanned = 0;
+  for (const auto& [key, job] : lane.lane->order) {
+    if (has_slot(lane.owner, *job)) lane.jobs.push_back(job);
+    if (lane.jobs.size() == kLaneLookAhead || ++scanned == kScanMax) break;
   }
-  return result;
+  if (lane.jobs.empty()) {
+    if (const WaitingJob* const head = head_of(lane)) lane.jobs.push_back(head);
+  }
 }
 
 std::uint64_t Policy::cost_of(const Turn& turn) const {
-  const std::uint64_t signature = state_.jobs.at(turn.job).submitted.signature;
-  return state_.estimates.run_ms(signature, 1000) + (turn.loads ? state_.estimates.load_ms(signature) : 0);
+  return state_.estimates.run_ms(*turn.job->estimate, 1000) +
+         (turn.loads ? state_.estimates.load_ms(*turn.job->estimate) : 0);
 }
 
-std::uint64_t Policy::weight_in_order(const Turn& turn) const {
-  const std::uint64_t signature = state_.jobs.at(turn.job).submitted.signature;
-  const std::uint64_t run = state_.estimates.run_ms(signature, 1000) * 17 / 20;
-  if (!turn.loads) return run;
-  const auto sharers =
-      static_cast<double>(std::max<std::size_t>(state_.waiting.wanting_models_of(turn.kind), 1));
+std::uint64_t Policy::run_in_order(const Estimates::Known& estimate) const {
+  return state_.estimates.run_ms(estimate, 1000) * 17 / 20;
+}
+
+std::uint64_t Policy::load_in_order(KindId kind, const Estimates::Known& estimate) const {
+  const auto sharers = static_cast<double>(std::max<std::size_t>(state_.waiting.wanting_models_of(kind), 1));
   const double load =
-      static_cast<double>(state_.estimates.load_ms(signature)) * 6 / std::sqrt(std::sqrt(sharers));
-  return run + static_cast<std::uint64_t>(load);
+      static_cast<double>(state_.estimates.load_ms(estimate)) * 6 / std::sqrt(std::sqrt(sharers));
+  return static_cast<std::uint64_t>(load);
 }
 
-Policy::Turn Policy::turn_of(const LaneWalk& lane, std::size_t index) {
+Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const WaitingJob& job) {
   Turn turn;
-  std::vector<JobId> before;
-  for (const auto& [job, kind] : lane.jobs) {
-    Turn here;
-    here.job = job;
-    here.kind = kind;
-    here.lane = index;
-    here.slot = slot_for(kind);
-    here.loads = fits(kind)[here.slot] != Fit::holds;
-    here.before = before.size();
-    if (before.empty()) turn = here;
-    if (!here.loads && may_pass(here, before)) {
-      turn = here;
-      break;
-    }
-    if (!may_be_passed(job, 0)) break;
-    before.push_back(job);
-  }
-  const std::uint32_t weight = std::max<std::uint32_t>(state_.participants.at(lane.owner).weight_milli, 1);
-  turn.finish = lane.tag + weight_in_order(turn) * 1000 / weight;
+  turn.job = &job;
+  turn.lane = index;
+  turn.slot = slot_for(job.kind);
+  turn.loads = fits(job.kind)[turn.slot] != Fit::holds;
+  const std::uint64_t weight =
+      run_in_order(*job.estimate) + (turn.loads ? load_in_order(job.kind, *job.estimate) : 0);
+  turn.finish = lane.tag + weight * 1000 / lane.weight_milli;
   return turn;
 }
 
-bool Policy::may_be_passed(JobId id, std::int64_t for_ms) const {
-  const JobFacts& job = state_.jobs.at(id);
-  const auto now = passed_now_.find(id);
+bool Policy::holds_any(const LaneWalk& lane) {
+  return std::ranges::any_of(lane.lane->kinds, [this](const auto& kind) {
+    const std::size_t slot = slot_for(kind.first);
+    return slot != kNone && fits(kind.first)[slot] == Fit::holds;
+  });
+}
+
+std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
+  if (!lane.listed) {
+    const WaitingJob* const head = head_of(lane);
+    if (head == nullptr) return std::nullopt;
+    const Turn turn = make_turn(lane, index, *head);
+    if (!turn.loads || !holds_any(lane)) return turn;
+    list(lane);
+  }
+  if (lane.jobs.empty()) return std::nullopt;
+  std::optional<Turn> first;
+  Passed before;
+  for (const WaitingJob* job : lane.jobs) {
+    Turn turn = make_turn(lane, index, *job);
+    turn.before = before.jobs.size();
+    if (!first) first = turn;
+    if (!turn.loads && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
+    if (slack_of(*job->facts) < 0) break;
+    pass(before, *job->facts);
+  }
+  return first;
+}
+
+std::int64_t Policy::slack_of(const JobFacts& job) const {
+  const auto now = passed_now_.find(job.job);
   const std::uint32_t places = job.passed_places + (now == passed_now_.end() ? 0 : now->second);
-  if (affinity_.places_max && places >= *affinity_.places_max) return false;
+  if (affinity_.places_max && places >= *affinity_.places_max) return -1;
   const std::int64_t waited = (now_ - job.submitted_at).count();
   const std::int64_t most =
       affinity_.delay_max ? affinity_.delay_max->count()
                           : std::min<std::int64_t>(std::max<std::int64_t>(60'000, waited / 10), 300'000);
   const std::int64_t open = job.passed_since ? (now_ - *job.passed_since).count() : 0;
-  return static_cast<std::int64_t>(job.passed_ms) + open + for_ms <= most;
+  return most - static_cast<std::int64_t>(job.passed_ms) - open;
 }
 
-bool Policy::may_pass(const Turn& turn, const std::vector<JobId>& passed) const {
-  const std::uint64_t signature = state_.jobs.at(turn.job).submitted.signature;
+void Policy::pass(Passed& passed, const JobFacts& job) const {
+  passed.jobs.push_back(&job);
+  passed.slack_ms = std::min(passed.slack_ms, slack_of(job));
+}
+
+std::int64_t Policy::delay_of(const Turn& turn) const {
   const std::uint32_t speed = free_[turn.slot].worker->speed_milli;
-  const auto run = static_cast<std::int64_t>(state_.estimates.run_ms(signature, speed) +
-                                             (turn.loads ? state_.estimates.load_ms(signature) : 0));
-  const std::int64_t until_next = std::min(next_free_ms_, run);
-  return std::ranges::all_of(passed, [&](JobId id) { return may_be_passed(id, until_next); });
+  const std::uint64_t run = state_.estimates.run_ms(*turn.job->estimate, speed) +
+                            (turn.loads ? state_.estimates.load_ms(*turn.job->estimate) : 0);
+  return std::min(next_free_ms_, static_cast<std::int64_t>(run));
 }
 
 std::size_t Policy::slot_to_load(KindId kind) {
@@ -140,7 +167,7 @@ std::size_t Policy::slot_to_load(KindId kind) {
   // How many waiting jobs want what the slot holds.
   const auto wanted = [&](std::size_t slot) {
     std::size_t count = 0;
-    if (free_[slot].loaded->empty()) return count;
+    if (left_ == 1 || free_[slot].loaded->empty()) return count;
     const std::vector<std::size_t>& counts = state_.waiting.counts();
     for (KindId other = 0; other < counts.size(); ++other) {
       if (counts[other] > 0 && fits(other)[slot] == Fit::holds) count += counts[other];
@@ -161,16 +188,16 @@ std::size_t Policy::slot_to_load(KindId kind) {
 }
 
 Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
-  const Needs& needs = state_.waiting.needs(turn.kind);
-  const JobFacts& job = state_.jobs.at(turn.job);
-  const auto load = static_cast<std::int64_t>(state_.estimates.load_ms(job.submitted.signature));
-  const std::int64_t idle_since = std::max(free_[turn.slot].slot->idle_since.ms, job.queued_since.ms);
+  const Needs& needs = state_.waiting.needs(turn.job->kind);
+  const auto load = static_cast<std::int64_t>(state_.estimates.load_ms(*turn.job->estimate));
+  const std::int64_t idle_since =
+      std::max(free_[turn.slot].slot->idle_since.ms, turn.job->facts->queued_since.ms);
   const Time until{idle_since + load};
   if (now_ >= until) return nullptr;  // it was expected to be free by now
   for (BusySlot& busy : busy_) {
     if (busy.awaited || busy.remaining_ms >= load) continue;
     if (!std::ranges::includes(*busy.loaded, needs.models)) continue;
-    if (!able(state_, *busy.worker, *busy.slot, needs)) continue;
+    if (!able_kind(turn.job->kind, *busy.worker, *busy.slot)) continue;
     decision_.next_at = std::min(decision_.next_at.value_or(until), until);
     return &busy;
   }
@@ -178,55 +205,95 @@ Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
 }
 
 bool Policy::grant_one_turn() {
+  find_busy_slots();
   std::priority_queue<Turn, std::vector<Turn>, std::greater<>> order;
   std::vector<LaneWalk> lanes;
-  for (const auto& [id, lane] : state_.waiting.lanes()) {
-    if (id.owner == ParticipantId{} || !may_start(id.owner)) continue;
-    LaneWalk walked = walk(id.owner, lane, kOwnLookAhead);
-    if (walked.jobs.empty()) continue;
-    order.push(turn_of(walked, lanes.size()));
-    lanes.push_back(std::move(walked));
-  }
-  std::vector<JobId> passed;
-  std::optional<Turn> first;  // that has to load
-  std::vector<JobId> passed_by_first;
-  const auto with_own = [&](const Turn& turn) {
-    std::vector<JobId> all = passed;
-    for (std::size_t i = 0; i < turn.before; ++i) {
-      const JobId own = lanes[turn.lane].jobs[i].first;
-      if (std::ranges::find(all, own) == all.end()) all.push_back(own);
+  lanes.reserve(2 * kLookAhead);
+  // Lanes join the walk when their turn could be the next one: by start tag and what a job of the class
+  // counts at least.
+  struct Cursor {
+    WaitingIndex::ByStart::const_iterator at, end;
+    std::uint64_t weight = 0;
+    [[nodiscard]] std::pair<std::uint64_t, JobId> least() const {
+      return {std::get<0>(*at) + weight, std::get<1>(*at)};
     }
-    return all;
+    bool operator>(const Cursor& other) const { return least() > other.least(); }
   };
-  for (std::size_t seen = 0; !order.empty() && seen < kLookAhead; ++seen) {
+  std::priority_queue<Cursor, std::vector<Cursor>, std::greater<>> next;
+  for (const auto& [job_class, of_class] : state_.waiting.lanes_of_classes()) {
+    const std::size_t slot = slot_for(job_class.kind);
+    const bool holds = slot != kNone && fits(job_class.kind)[slot] == Fit::holds;
+    const WaitingIndex::ByStart& chosen = holds ? of_class.any : of_class.first;
+    if (chosen.empty()) continue;
+    Cursor cursor{chosen.begin(), chosen.end(), 0};
+    if (slot != kNone) {
+      const Estimates::Known& estimate = state_.estimates.of(job_class.signature);
+      const std::uint64_t weight =
+          run_in_order(estimate) + (holds ? 0 : load_in_order(job_class.kind, estimate));
+      cursor.weight = weight * 1000 / state_.weight_milli_max;
+    }
+    next.push(cursor);
+  }
+  std::set<const Lane*> seen_lanes;
+  const auto join = [&] {
+    const auto first_of = [](const Turn& turn) { return std::pair(turn.finish, turn.job->key.job); };
+    while (!next.empty() && (order.empty() || next.top().least() < first_of(order.top()))) {
+      Cursor cursor = next.top();
+      next.pop();
+      const LaneId id = std::get<2>(*cursor.at);
+      const Lane* const lane = std::get<3>(*cursor.at);
+      if (++cursor.at != cursor.end) next.push(cursor);
+      if (!seen_lanes.insert(lane).second) continue;
+      if (id.owner == ParticipantId{} || !may_start(id.owner)) continue;
+      const std::uint32_t weight = state_.participants.at(id.owner).weight_milli;
+      LaneWalk walk{id.owner, lane, std::max<std::uint32_t>(weight, 1), start_tag(id.owner), false, {}};
+      const auto turn = turn_of(walk, lanes.size());
+      if (!turn) continue;
+      order.push(*turn);
+      lanes.push_back(std::move(walk));
+    }
+  };
+  Passed passed;
+  std::optional<Turn> first;  // that has to load
+  std::vector<const JobFacts*> passed_by_first;
+  for (std::size_t seen = 0; seen < kLookAhead; ++seen) {
+    join();
+    if (order.empty()) break;
     const Turn turn = order.top();
     order.pop();
-    std::vector<JobId> all = with_own(turn);
-    if (!turn.loads && may_pass(turn, all)) {
-      grant(state_.jobs.at(turn.job), turn.slot, std::move(all));
+    LaneWalk& lane = lanes[turn.lane];
+    Passed with_own;
+    if (turn.before > 0) with_own = passed;
+    for (std::size_t i = 0; i < turn.before; ++i) {
+      const JobFacts* const own = lane.jobs[i]->facts;
+      if (std::ranges::find(with_own.jobs, own) == with_own.jobs.end()) pass(with_own, *own);
+    }
+    const Passed& all = turn.before > 0 ? with_own : passed;
+    const bool may_pass = all.jobs.empty() || delay_of(turn) <= all.slack_ms;
+    if (!turn.loads && may_pass) {
+      grant(*turn.job, turn.slot, all.jobs);
       return true;
     }
     if (turn.loads && !first) {
       BusySlot* const busy = worth_waiting_for(turn);
       if (busy != nullptr) {
         busy->awaited = true;
-      } else if (may_pass(turn, all)) {
+      } else if (may_pass) {
         first = turn;
-        passed_by_first = std::move(all);
+        passed_by_first = all.jobs;
       }
     }
-    if (!may_be_passed(turn.job, 0)) break;
-    passed.push_back(turn.job);
+    if (slack_of(*turn.job->facts) < 0) break;
+    pass(passed, *turn.job->facts);
     // The lane's next turn, as if this one had been taken.
-    LaneWalk& lane = lanes[turn.lane];
-    const std::uint32_t weight = std::max<std::uint32_t>(state_.participants.at(lane.owner).weight_milli, 1);
-    lane.tag += cost_of(turn) * 1000 / weight;
+    if (!lane.listed) list(lane);
+    lane.tag += cost_of(turn) * 1000 / lane.weight_milli;
     lane.jobs.erase(lane.jobs.begin() + static_cast<std::ptrdiff_t>(turn.before));
-    if (!lane.jobs.empty()) order.push(turn_of(lane, turn.lane));
+    if (const auto later = turn_of(lane, turn.lane)) order.push(*later);
   }
   for (BusySlot& busy : busy_) busy.awaited = false;
   if (!first) return false;
-  grant(state_.jobs.at(first->job), slot_to_load(first->kind), std::move(passed_by_first));
+  grant(*first->job, slot_to_load(first->job->kind), passed_by_first);
   return true;
 }
 

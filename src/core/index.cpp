@@ -23,6 +23,7 @@ void WaitingIndex::reset(QueueMode mode) {
   entries_.clear();
   lanes_.clear();
   heads_.clear();
+  lanes_of_classes_.clear();
   counts_.assign(counts_.size(), 0);
   by_models_.assign(by_models_.size(), 0);
 }
@@ -31,18 +32,68 @@ LaneId WaitingIndex::lane_of(const JobFacts& job) const {
   return {job.submitted.participant, by_level_ ? job.submitted.priority : PriorityLevel::instructor};
 }
 
-void WaitingIndex::add(const JobFacts& job) {
-  const Waiting waiting{intern(job), LaneKey{!job.at_head, job.number, job.job}};
+std::map<JobClass, JobId> WaitingIndex::first_classes(const Lane& lane) {
+  std::map<JobClass, JobId> classes;
+  std::size_t seen = 0;
+  for (auto job = lane.order.begin(); job != lane.order.end() && seen < kLaneLookAhead; ++job, ++seen)
+    classes.try_emplace(job->second->job_class(), job->first.job);
+  return classes;
+}
+
+bool WaitingIndex::is_in_front(const Lane& lane, const LaneKey& key) {
+  std::size_t seen = 0;
+  for (auto job = lane.order.begin(); job != lane.order.end() && seen < kLaneLookAhead; ++job, ++seen) {
+    if (!(job->first < key)) return true;
+  }
+  return seen < kLaneLookAhead;
+}
+
+void WaitingIndex::link(const LaneId& id, const Lane& lane) {
+  if (lane.order.empty()) return;
+  const WaitingJob& head = *lane.order.begin()->second;
+  lanes_of_classes_[head.job_class()].first.insert({lane.start, head.key.job, id, &lane});
+  for (const auto& [job_class, job] : first_classes(lane))
+    lanes_of_classes_[job_class].any.insert({lane.start, job, id, &lane});
+}
+
+void WaitingIndex::unlink(const LaneId& id, const Lane& lane) {
+  if (lane.order.empty()) return;
+  const WaitingJob& head = *lane.order.begin()->second;
+  lanes_of_classes_.at(head.job_class()).first.erase({lane.start, head.key.job, id, &lane});
+  for (const auto& [job_class, job] : first_classes(lane)) {
+    const auto lanes = lanes_of_classes_.find(job_class);
+    lanes->second.any.erase({lane.start, job, id, &lane});
+    if (lanes->second.any.empty()) lanes_of_classes_.erase(lanes);
+  }
+}
+
+void WaitingIndex::restart(ParticipantId owner, std::uint64_t start) {
+  for (auto lane = lanes_.lower_bound({owner, {}}); lane != lanes_.end() && lane->first.owner == owner;
+       ++lane) {
+    if (lane->second.start == start) continue;
+    unlink(lane->first, lane->second);
+    lane->second.start = start;
+    link(lane->first, lane->second);
+  }
+}
+
+void WaitingIndex::add(const JobFacts& job, std::uint64_t start, const Estimates::Known* estimate) {
+  const WaitingJob waiting{intern(job), LaneKey{!job.at_head, job.number, job.job}, &job, estimate};
   // A new job comes last nearly everywhere.
   const std::size_t before = entries_.size();
-  entries_.emplace_hint(entries_.end(), job.job, waiting);
+  const auto entry = entries_.emplace_hint(entries_.end(), job.job, waiting);
   ATELIER_ASSERT(entries_.size() == before + 1);
   ++counts_[waiting.kind];
   ++by_models_[models_of_[waiting.kind]];
   const LaneId id = lane_of(job);
   Lane& lane = lanes_[id];
+  if (lane.places.empty()) lane.start = start;
+  const bool relink = is_in_front(lane, waiting.key);
+  if (relink) unlink(id, lane);
+  lane.order.emplace_hint(lane.order.end(), waiting.key, &entry->second);
   auto& kind = lane.kinds[waiting.kind];
   kind.insert(kind.end(), waiting.key);
+  if (relink) link(id, lane);
   const JobId head = lane.places.empty() ? JobId{} : *lane.places.begin();
   lane.places.insert(lane.places.end(), job.job);
   if (*lane.places.begin() == head) return;
@@ -59,10 +110,14 @@ void WaitingIndex::remove(const JobFacts& job) {
   Lane& lane = found->second;
   heads_.erase({id.level, *lane.places.begin(), id.owner});
   auto kind = lane.kinds.find(entry->second.kind);
+  const bool relink = is_in_front(lane, entry->second.key);
+  if (relink) unlink(id, lane);
+  lane.order.erase(entry->second.key);
   kind->second.erase(entry->second.key);
   --counts_[entry->second.kind];
   --by_models_[models_of_[entry->second.kind]];
   if (kind->second.empty()) lane.kinds.erase(kind);
+  if (relink) link(id, lane);
   lane.places.erase(job.job);
   entries_.erase(entry);
   if (lane.places.empty()) {

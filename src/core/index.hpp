@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/estimates.hpp"
 #include "core/types/facts.hpp"
 
 namespace atelier::core {
@@ -57,20 +58,43 @@ struct Place {
   [[nodiscard]] LaneId lane() const { return {owner, level}; }
 };
 
+/// Jobs that need the same and are expected to take equally long.
+struct JobClass {
+  KindId kind = 0;
+  std::uint64_t signature = 0;
+  auto operator<=>(const JobClass&) const = default;
+};
+
+struct WaitingJob {
+  KindId kind = 0;
+  LaneKey key;
+  const JobFacts* facts = nullptr;
+  const Estimates::Known* estimate = nullptr;
+  [[nodiscard]] JobClass job_class() const { return {kind, facts->submitted.signature}; }
+};
+
+/// How many jobs of a lane affinity looks at: a later one may go before those in front of it.
+inline constexpr std::size_t kLaneLookAhead = 6;
+
 /// Jobs of one lane that wait and are neither held nor cancelled.
 struct Lane {
+  std::map<LaneKey, const WaitingJob*> order;
   std::map<KindId, std::set<LaneKey>> kinds;
-  std::set<JobId> places;  // the ids: the lane's places in the common order of fifo and priority
+  std::set<JobId> places;   // the ids: the lane's places in the common order of fifo and priority
+  std::uint64_t start = 0;  // the owner's next start tag
 };
 
 class WaitingIndex {
  public:
   /// The mode decides what a lane is. Forgets all jobs.
   void reset(QueueMode mode);
-  void add(const JobFacts& job);
+  /// `start`: the owner's next start tag.
+  void add(const JobFacts& job, std::uint64_t start, const Estimates::Known* estimate);
+  void restart(ParticipantId owner, std::uint64_t start);
   void remove(const JobFacts& job);
   [[nodiscard]] bool contains(JobId job) const { return entries_.contains(job); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] const WaitingJob& at(JobId job) const { return entries_.at(job); }
   [[nodiscard]] KindId kind_of(JobId job) const { return entries_.at(job).kind; }
   /// How many jobs of each kind wait, and how many that need the same models as this kind.
   [[nodiscard]] const std::vector<std::size_t>& counts() const { return counts_; }
@@ -79,19 +103,31 @@ class WaitingIndex {
   [[nodiscard]] const std::map<LaneId, Lane>& lanes() const { return lanes_; }
   /// The first place of every lane that has a job, in order.
   [[nodiscard]] const std::set<Place>& heads() const { return heads_; }
+  /// Lanes by their start tags, then by the age of that job.
+  using ByStart = std::set<std::tuple<std::uint64_t, JobId, LaneId, const Lane*>>;
+  struct LanesOfClass {
+    ByStart first;  // whose first job is of this class
+    ByStart any;    // among whose first kLaneLookAhead jobs is one of this class: the first such
+  };
+  /// Of every class of which a job waits.
+  [[nodiscard]] const std::map<JobClass, LanesOfClass>& lanes_of_classes() const { return lanes_of_classes_; }
 
  private:
-  struct Waiting {
-    KindId kind = 0;
-    LaneKey key;
-  };
   KindId intern(const JobFacts& job);
+  /// Into lanes_of_classes_, and out of it, which comes before every change of the lane's start and of its
+  /// first kLaneLookAhead jobs.
+  void link(const LaneId& id, const Lane& lane);
+  void unlink(const LaneId& id, const Lane& lane);
+  /// The first job of each class among the lane's first ones.
+  static std::map<JobClass, JobId> first_classes(const Lane& lane);
+  static bool is_in_front(const Lane& lane, const LaneKey& key);
   [[nodiscard]] LaneId lane_of(const JobFacts& job) const;
 
   bool by_level_ = false;
-  std::map<JobId, Waiting> entries_;
+  std::map<JobId, WaitingJob> entries_;
   std::map<LaneId, Lane> lanes_;
   std::set<Place> heads_;
+  std::map<JobClass, LanesOfClass> lanes_of_classes_;
   // Kinds are kept for ever within a process: as many as there are different need sets.
   std::map<Needs, KindId, NeedsLess> kinds_;
   std::vector<const Needs*> needs_;

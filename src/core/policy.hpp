@@ -44,15 +44,28 @@ class Policy {
   /// A job's place in the fair order: its finish tag, then its age.
   struct Turn {
     std::uint64_t finish = 0;
-    JobId job;
-    std::size_t lane = 0;  // of the walk
-    KindId kind = 0;
+    const WaitingJob* job = nullptr;
+    std::size_t lane = 0;      // of the walk
     std::size_t slot = kNone;  // of free_
     bool loads = false;
     std::size_t before = 0;  // how many of its owner's jobs stand before it
     bool operator>(const Turn& other) const {
-      return std::tie(finish, job) > std::tie(other.finish, other.job);
+      return std::tie(finish, job->key.job) > std::tie(other.finish, other.job->key.job);
     }
+  };
+  /// A lane on a walk through the fair order: its tag after the jobs taken.
+  struct LaneWalk {
+    ParticipantId owner;
+    const Lane* lane = nullptr;
+    std::uint32_t weight_milli = 1000;
+    std::uint64_t tag = 0;
+    bool listed = false;
+    std::vector<const WaitingJob*> jobs;  // once listed: the next ones that have a slot
+  };
+  /// Jobs that would be passed, and for how long the most pressing of them may wait still.
+  struct Passed {
+    std::vector<const JobFacts*> jobs;
+    std::int64_t slack_ms = INT64_MAX;
   };
   /// A slot that computes, and when it will probably be free.
   struct BusySlot {
@@ -73,35 +86,39 @@ class Policy {
   /// Grants the lane's first able job; false if none of its jobs can start now.
   bool grant_from(ParticipantId owner, const Lane& lane);
   bool may_start(ParticipantId owner) const;
+  bool able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const;
   const std::vector<Fit>& fits(KindId kind);
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
   std::size_t slot_for(KindId kind);
-  void grant(const JobFacts& job, std::size_t slot, std::vector<JobId> passed = {});
+  void grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed = {});
   std::uint64_t start_tag(ParticipantId owner) const;
 
   // round_robin (fair_turns.cpp)
   void grant_fair_turns();
-  /// A lane on a walk through the fair order: its next jobs that have a slot, and its tag after those taken.
-  struct LaneWalk {
-    ParticipantId owner;
-    std::uint64_t tag = 0;
-    std::vector<std::pair<JobId, KindId>> jobs;
-  };
-  LaneWalk walk(ParticipantId owner, const Lane& lane, std::size_t most);
-  /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.
-  Turn turn_of(const LaneWalk& lane, std::size_t index);
-  /// What the job will cost its owner: its run, and the load if it needs one.
-  std::uint64_t cost_of(const Turn& turn) const;
-  /// What it counts in the order: less of its run (between the order by start and that by finish), and more
-  /// of a load, which costs everybody who waits; the more of them want these models, the less.
-  std::uint64_t weight_in_order(const Turn& turn) const;
   /// Grants one job; false if none can start.
   bool grant_one_turn();
-  /// Another may go before this job: the bound on places and delay allows it.
-  bool may_be_passed(JobId job, std::int64_t for_ms) const;
-  /// It may go before all these.
-  bool may_pass(const Turn& turn, const std::vector<JobId>& passed) const;
+  /// The lane's first job that was not granted and has a slot; null if there is none.
+  const WaitingJob* head_of(const LaneWalk& lane);
+  void list(LaneWalk& lane);
+  /// A waiting job that was not granted yet and has a slot.
+  bool has_slot(ParticipantId owner, const WaitingJob& job);
+  /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.
+  std::optional<Turn> turn_of(LaneWalk& lane, std::size_t index);
+  Turn make_turn(const LaneWalk& lane, std::size_t index, const WaitingJob& job);
+  /// The lane has a job that needs no load.
+  bool holds_any(const LaneWalk& lane);
+  /// The time until the next decision if this turn is taken: what a job that it passes is delayed by.
+  std::int64_t delay_of(const Turn& turn) const;
+  /// How much longer others may go before this job; negative if they may not at all.
+  std::int64_t slack_of(const JobFacts& job) const;
+  void pass(Passed& passed, const JobFacts& job) const;
+  /// What the job will cost its owner: its run, and the load if it needs one.
+  std::uint64_t cost_of(const Turn& turn) const;
+  /// What counts in the order: less of a run (between the order by start and that by finish), and more of a
+  /// load, which costs everybody who waits; the more of them want these models, the less.
+  std::uint64_t run_in_order(const Estimates::Known& estimate) const;
+  std::uint64_t load_in_order(KindId kind, const Estimates::Known& estimate) const;
   /// Among slots that would have to load: the one whose models are wanted least.
   std::size_t slot_to_load(KindId kind);
   void find_busy_slots();
@@ -118,8 +135,9 @@ class Policy {
   std::map<KindId, std::vector<Fit>> fits_;
   std::set<KindId> hopeless_;                  // kinds that no slot left can run: tested once
   std::map<JobId, std::uint32_t> passed_now_;  // by what this call has granted
-  std::vector<BusySlot> busy_;
-  std::int64_t next_free_ms_ = 0;  // when the first of them will be free
+  std::vector<BusySlot> busy_;                 // once looked for
+  bool looked_for_busy_ = false;
+  std::int64_t next_free_ms_ = INT64_MAX;  // when the first of them will be free
 };
 
 }  // namespace atelier::core

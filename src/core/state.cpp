@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/state.hpp"
 
+#include <algorithm>
+
 namespace atelier::core {
 
 ParticipantFacts& Core::State::participant(ParticipantId id) {
@@ -51,12 +53,21 @@ void Core::State::unindex(const JobFacts& job) {
 void Core::State::index_waiting() {
   waiting.reset(workshop.mode);
   for (const auto& [id, job] : jobs) {
-    if (job.state == JobState::queued && !to_end.contains(id)) waiting.add(job);
+    if (job.state == JobState::queued && !to_end.contains(id)) index_as_waiting(job);
   }
 }
 
+std::uint64_t Core::State::start_tag(ParticipantId owner) const {
+  const auto found = participants.find(owner);
+  return found == participants.end() ? 0 : std::max(found->second.tag, found->second.floor);
+}
+
+void Core::State::index_as_waiting(const JobFacts& job) {
+  const Submitted& submitted = job.submitted;
+  waiting.add(job, start_tag(submitted.participant), estimates.know(submitted.signature, submitted.models));
+}
+
 void Core::State::index(const JobFacts& job) {
-  estimates.know(job.submitted.signature, job.submitted.models);
   OwnerIndex& owner = owners[job.submitted.participant];
   owner.by_prompt_id.emplace(job.submitted.prompt_id, job.job);
   if (job.cancel_at) cancels.insert({*job.cancel_at, job.job});
@@ -67,7 +78,7 @@ void Core::State::index(const JobFacts& job) {
     if (job.cancel_requested || worn_out(job)) {
       to_end.insert(job.job);
     } else if (job.state == JobState::queued) {
-      waiting.add(job);
+      index_as_waiting(job);
     }
   } else {
     owner.granted.insert(job.job);

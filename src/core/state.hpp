@@ -31,6 +31,8 @@ struct Core::State {
   // Index.
   WaitingIndex waiting;
   Estimates estimates;
+  std::uint32_t weight_milli_max = 1000;  // the largest weight that a participant ever had
+  mutable std::map<std::pair<KindId, Digest>, bool> can_run;  // classes and models of a kind; a cache
   std::map<SlotId, std::vector<std::string>> loaded;  // the models of the job that started last in a slot
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
@@ -47,6 +49,12 @@ struct Core::State {
   void index(const JobFacts& job);
   /// After a change of the mode.
   void index_waiting();
+  [[nodiscard]] std::uint64_t start_tag(ParticipantId owner) const;
+  /// After a change of the owner's tag or floor.
+  void turn_changed(ParticipantId owner) { waiting.restart(owner, start_tag(owner)); }
+
+ private:
+  void index_as_waiting(const JobFacts& job);
 };
 
 }  // namespace atelier::core
