@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -23,8 +24,10 @@ core::QueueMode mode_of(std::string_view policy) {
 
 int simulate(const SimulateOptions& options) {
   std::ifstream file(options.trace, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) {
+  std::string text;
+  if (file && !std::filesystem::is_directory(options.trace))
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  if (text.empty()) {
     fmt::print(stderr, "{} cannot be read.\n", options.trace);
     return kExitConfig;
   }
@@ -37,7 +40,7 @@ int simulate(const SimulateOptions& options) {
   replay.mode = mode_of(options.policy);
   if (options.affinity == "strict") {
     replay.affinity.places_max = options.affinity_places;
-    replay.affinity.delay_max = milliseconds{options.affinity_delay_s * 1000};
+    replay.affinity.delay_max = milliseconds{std::int64_t{options.affinity_delay_s} * 1000};
   }
   const simulate::Schedule schedule = simulate::replay(*trace, replay);
   const simulate::Report report = simulate::make_report(*trace, schedule);

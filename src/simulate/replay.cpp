@@ -21,7 +21,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 class Replay {
  public:
-  Replay(const Trace& trace, const ReplayOptions& options) : trace_(trace), options_(options) {}
+  Replay(const Trace& trace, const ReplayOptions& options)
+      : trace_(trace), options_(options), core_(limits_for(trace)) {}
   Schedule run();
 
  private:
@@ -44,6 +45,8 @@ class Replay {
     std::optional<std::size_t> run;        // under way, or finished and not told yet
     bool finished = false;                 // it is
     std::int64_t finished_at = 0;
+    bool rebooted = false;         // while nobody could reach it
+    std::int64_t lease_until = 0;  // when the lease of its run runs out, once it went silent
   };
 
   void at(std::int64_t time, What what, std::size_t subject) {
@@ -59,12 +62,19 @@ class Replay {
   void on_fault(const Fault& fault);
   void die(Machine& machine);
   void come_back(std::size_t worker);
+  void rejoin_with_new_boot(std::size_t worker);
+  void watch_lease(Machine& machine);
   void heal(std::size_t worker);
   void run_out(std::size_t run);
   bool holds_lease(const Run& run) const;
   void expire(std::size_t run, core::LossReason reason);
   void decide();
   void lease(const core::Leased& leased);
+  static core::Limits limits_for(const Trace& trace) {
+    core::Limits limits;
+    limits.jobs_max = std::max(limits.jobs_max, trace.submissions.size());
+    return limits;
+  }
   static JobId id_of(std::size_t job) { return JobId{job + 1}; }
 
   const Trace& trace_;
@@ -171,9 +181,15 @@ void Replay::die(Machine& machine) {
   Run& run = schedule_.runs[*machine.run];
   run.end = now_;
   run.outcome = RunOutcome::lost;
-  if (machine.reachable) at(now_ + trace_.lease_ms, What::lease_runs_out, *machine.run);
+  if (machine.reachable) watch_lease(machine);
   machine.run.reset();
   machine.finished = false;
+}
+
+/// Its worker went silent: from now on the lease of its run has `lease_ms`.
+void Replay::watch_lease(Machine& machine) {
+  machine.lease_until = now_ + trace_.lease_ms;
+  at(machine.lease_until, What::lease_runs_out, *machine.run);
 }
 
 void Replay::expire(std::size_t index, core::LossReason reason) {
@@ -185,7 +201,12 @@ void Replay::expire(std::size_t index, core::LossReason reason) {
 void Replay::come_back(std::size_t worker) {
   Machine& machine = machines_[worker];
   machine.alive = true;
-  if (!machine.reachable) return;  // nobody hears it
+  machine.rebooted = true;
+  if (machine.reachable) rejoin_with_new_boot(worker);  // else nobody hears it yet
+}
+
+void Replay::rejoin_with_new_boot(std::size_t worker) {
+  machines_[worker].rebooted = false;
   join(worker, true);
   for (std::size_t i = 0; i < schedule_.runs.size(); ++i) {
     if (schedule_.runs[i].worker == worker && holds_lease(schedule_.runs[i]))
@@ -197,6 +218,7 @@ void Replay::heal(std::size_t worker) {
   Machine& machine = machines_[worker];
   machine.reachable = true;
   if (!machine.alive) return;
+  if (machine.rebooted) return rejoin_with_new_boot(worker);
   const std::optional<std::size_t> index = machine.run;
   join(worker, false);
   if (!index) return;
@@ -218,7 +240,7 @@ void Replay::heal(std::size_t worker) {
 void Replay::run_out(std::size_t index) {
   const Run& run = schedule_.runs[index];
   const Machine& machine = machines_[run.worker];
-  if (!holds_lease(run)) return;
+  if (!holds_lease(run) || now_ < machine.lease_until) return;
   if (machine.run == index && machine.reachable) return;  // healed in time
   expire(index, core::LossReason::link_expired);
 }
@@ -244,7 +266,7 @@ void Replay::on_fault(const Fault& fault) {
       machine.reachable = false;
       if (!machine.alive) return;
       apply(core::WorkerLeft{machine.worker, machine.link, "partition"});
-      if (machine.run) at(now_ + trace_.lease_ms, What::lease_runs_out, *machine.run);
+      if (machine.run) watch_lease(machine);
       return;
     case FaultKind::heal:
       if (!machine.reachable) heal(fault.worker);

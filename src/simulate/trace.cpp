@@ -125,6 +125,7 @@ Result<Trace> parse_trace(std::string_view text) {
   for (const json::value& value : head.list("workers")) {
     Reader reader(value, fmt::format("worker {}", trace.workers.size()), error);
     TraceWorker worker{reader.text("worker"), reader.text("gpu"), reader.number("speed", 1, 1'000'000)};
+    if (worker.name.empty()) reader.complain("has an empty name");
     if (!workers.emplace(worker.name, trace.workers.size()).second) reader.complain("has a name twice");
     trace.workers.push_back(std::move(worker));
   }

@@ -73,6 +73,24 @@ TEST_CASE(
   CHECK(lost_at(500, 6'000) == Lines{"0@0#1 0-100-5100 refused 1500", "0@1#2 1500-1600-11600 committed"});
 }
 
+TEST_CASE("faults of one worker may overlap") {
+  const std::vector<Submission> one{{0, 1, 0, 5'000}};
+  const auto with = [&](std::vector<Fault> faults) {
+    Trace trace = trace_of(one, std::move(faults));
+    trace.workers.pop_back();
+    return told(fifo(trace));
+  };
+  using enum FaultKind;
+  // It came back while nobody could reach it: its job is known to be lost when it can be reached.
+  CHECK(with({{100, 0, partition}, {300, 0, death}, {500, 0, comes_back}, {700, 0, heal}}) ==
+        Lines{"0@0#1 0-100-300 lost 700", "0@0#2 700-800-5800 committed"});
+  CHECK(with({{300, 0, death}, {400, 0, partition}, {500, 0, comes_back}, {700, 0, heal}}) ==
+        Lines{"0@0#1 0-100-300 lost 700", "0@0#2 700-800-5800 committed"});
+  // Each silence has a lease of its own.
+  CHECK(with({{100, 0, partition}, {300, 0, heal}, {900, 0, partition}, {1'500, 0, heal}}) ==
+        Lines{"0@0#1 0-100-5100 committed"});
+}
+
 TEST_CASE("a draining worker ends its job and gets no other") {
   const Trace trace = trace_of({{0, 1, 0, 1'000}, {10, 2, 0, 1'000}, {20, 3, 0, 1'000}},
                                {{5, 0, FaultKind::drain}, {9'000, 0, FaultKind::undrain}});
