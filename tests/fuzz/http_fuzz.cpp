@@ -201,9 +201,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
            "chunks are decoded alike for every split");
   }
   if ((options & 2) != 0 && bytes.size() <= kServedBytesMax) {
-    expect(serve(bytes, whole) == serve(bytes, [cuts = fuzz::Cuts(seed, kFew)](
-                                                   std::size_t left) mutable { return cuts.next(left); }),
-           "the server answers alike for every split");
+    const std::string one = serve(bytes, whole);
+    const std::string other =
+        serve(bytes, [cuts = fuzz::Cuts(seed, kFew)](std::size_t left) mutable { return cuts.next(left); });
+    // A peer that waits for "100 Continue" gets another end of the connection than one that does not wait: it
+    // matters whether its body has begun to come.
+    const bool may_wait = bytes.find("100-") != std::string_view::npos;
+    expect(may_wait || one == other, "the server answers alike for every split");
   }
   return 0;
 }
