@@ -37,7 +37,8 @@ SlotFacts Application::make_slot(const JoinedSlot& joined, Time now) {
 }
 
 void Application::on(const WorkerJoined& event) {
-  if (event.name.empty() || event.speed_milli == 0 || event.slots.size() > state_.limits.slots_per_worker_max)
+  if (event.name.empty() || event.speed_milli == 0 || event.speed_milli > kMilliMax ||
+      event.slots.size() > state_.limits.slots_per_worker_max)
     return refuse(NoEffect::bad_value);
   auto name = state_.worker_names.find(event.name);
   if (name == state_.worker_names.end()) {
@@ -95,8 +96,9 @@ void Application::on(const WorkerJoined& event) {
       } else if (before->state == SlotState::idle) {
         slot.idle_since = before->idle_since;
       }
-    } else if (!joined.empty) {
-      slot.state = SlotState::stopping;
+    } else {
+      state_.loaded.erase(SlotId{worker.worker, joined.index});
+      if (!joined.empty) slot.state = SlotState::stopping;
     }
     use_capability(joined.capability);
     slots.push_back(std::move(slot));

@@ -35,7 +35,7 @@ void Application::on(const ParticipantHeld& event) {
 }
 
 void Application::on(const ParticipantLimits& event) {
-  if (event.weight_milli == 0) return refuse(NoEffect::bad_value);
+  if (event.weight_milli == 0 || event.weight_milli > kMilliMax) return refuse(NoEffect::bad_value);
   ParticipantFacts& participant = state_.participant(event.participant);
   participant.waiting_max = event.waiting_max;
   participant.running_max = event.running_max;

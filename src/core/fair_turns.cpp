@@ -32,12 +32,18 @@ void Policy::find_busy_slots() {
       const auto job = state_.jobs.find(slot.job);
       if (job == state_.jobs.end() || !job->second.lease) continue;
       const LeaseFacts& lease = *job->second.lease;
+      // What it will hold is what its job needs; a job without models leaves what is there.
       const auto loaded = state_.loaded.find(SlotId{id, slot.index});
+      const std::vector<std::string>& needed = job->second.submitted.models;
+      const auto* const holds = !needed.empty()                 ? &needed
+                                : loaded == state_.loaded.end() ? &none
+                                                                : &loaded->second;
       const std::int64_t remaining =
           static_cast<std::int64_t>(lease.charge_ms) - (now_ - lease.since).count();
-      busy_.push_back({&worker, &slot, loaded == state_.loaded.end() ? &none : &loaded->second,
-                       std::max<std::int64_t>(remaining, 0)});
-      next_free_ms_ = std::min(next_free_ms_, busy_.back().remaining_ms);
+      busy_.push_back({&worker, &slot, holds, std::max<std::int64_t>(remaining, 0)});
+      // One that is overdue is expected to take half as long again as it has taken.
+      const std::int64_t expected = remaining > 0 ? remaining : (now_ - lease.since).count() / 2;
+      next_free_ms_ = std::min(next_free_ms_, expected);
     }
   }
 }
@@ -138,16 +144,18 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
   return first;
 }
 
+std::int64_t Policy::delay_max_of(const JobFacts& job) const {
+  const std::int64_t waited = (now_ - job.submitted_at).count();
+  return affinity_.delay_max ? affinity_.delay_max->count()
+                             : std::min<std::int64_t>(std::max<std::int64_t>(60'000, waited / 10), 300'000);
+}
+
 std::int64_t Policy::slack_of(const JobFacts& job) const {
   const auto now = passed_now_.find(job.job);
   const std::uint32_t places = job.passed_places + (now == passed_now_.end() ? 0 : now->second);
   if (affinity_.places_max && places >= *affinity_.places_max) return -1;
-  const std::int64_t waited = (now_ - job.submitted_at).count();
-  const std::int64_t most =
-      affinity_.delay_max ? affinity_.delay_max->count()
-                          : std::min<std::int64_t>(std::max<std::int64_t>(60'000, waited / 10), 300'000);
   const std::int64_t open = job.passed_since ? (now_ - *job.passed_since).count() : 0;
-  return most - static_cast<std::int64_t>(job.passed_ms) - open;
+  return delay_max_of(job) - static_cast<std::int64_t>(job.passed_ms) - open;
 }
 
 void Policy::pass(Passed& passed, const JobFacts& job) const {
@@ -192,7 +200,7 @@ Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
   const auto load = static_cast<std::int64_t>(state_.estimates.load_ms(*turn.job->estimate));
   const std::int64_t idle_since =
       std::max(free_[turn.slot].slot->idle_since.ms, turn.job->facts->queued_since.ms);
-  const Time until{idle_since + load};
+  const Time until{idle_since + std::min(load, delay_max_of(*turn.job->facts))};
   if (now_ >= until) return nullptr;  // it was expected to be free by now
   for (BusySlot& busy : busy_) {
     if (busy.awaited || busy.remaining_ms >= load) continue;

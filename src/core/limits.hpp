@@ -25,6 +25,9 @@ struct Limits {
   std::size_t timetable_max = 256;
 };
 
+/// Of a weight and of a speed, in thousandths: a thousand times the usual.
+inline constexpr std::uint32_t kMilliMax = 1'000'000;
+
 /// The limits of decide (core.md 5), and its delays.
 inline constexpr std::uint32_t kDeathsMax = 3;
 inline constexpr std::uint32_t kLossesMax = 10;

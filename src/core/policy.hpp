@@ -110,6 +110,8 @@ class Policy {
   bool holds_any(const LaneWalk& lane);
   /// The time until the next decision if this turn is taken: what a job that it passes is delayed by.
   std::int64_t delay_of(const Turn& turn) const;
+  /// Affinity may delay the job by this much in all.
+  std::int64_t delay_max_of(const JobFacts& job) const;
   /// How much longer others may go before this job; negative if they may not at all.
   std::int64_t slack_of(const JobFacts& job) const;
   void pass(Passed& passed, const JobFacts& job) const;
