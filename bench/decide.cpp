@@ -77,7 +77,6 @@ class Crowd {
 
  private:
   void post(Event event) {
-    now_ = now_ + milliseconds{0};
     core_.apply(Entry{Sequence{++sequence_}, now_, WallTime{now_.ms}, {}, std::move(event)});
   }
   std::uint64_t random() {  // xorshift

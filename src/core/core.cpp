@@ -170,18 +170,16 @@ void Core::import_fact(const CheckpointRecord& record) {
 
 void Core::finish_import() {
   state_->waiting.reset(state_->workshop.mode);
-  for (const auto& [id, worker] : state_->workers) {
-    for (const SlotFacts& slot : worker.slots) {
-      auto& loaded = state_->loaded[SlotId{id, slot.index}] = slot.holds;
-      std::ranges::sort(loaded);
-    }
-  }
   for (const auto& [id, job] : state_->jobs) state_->index(job);
   for (const auto& [id, participant] : state_->participants)
     state_->weight_milli_max = std::max(state_->weight_milli_max, participant.weight_milli);
   std::map<std::string, std::uint32_t, std::less<>> speeds;  // of kinds of workers
   for (const auto& [id, worker] : state_->workers) {
-    for (const SlotFacts& slot : worker.slots) speeds[slot.kind] = worker.speed_milli;
+    for (const SlotFacts& slot : worker.slots) {
+      speeds[slot.kind] = worker.speed_milli;
+      auto& loaded = state_->loaded[SlotId{id, slot.index}] = slot.holds;
+      std::ranges::sort(loaded);
+    }
   }
   for (const auto& [signature, history] : state_->runs) {
     for (const RunSample& run : history.runs) {

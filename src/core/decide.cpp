@@ -94,13 +94,11 @@ void Policy::end_what_is_over() {
 }
 
 void Policy::find_slots(SlotState state) {
-  static const std::vector<std::string> none;
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
     for (const SlotFacts& slot : worker.slots) {
       if (slot.state != state) continue;
-      const auto loaded = state_.loaded.find(SlotId{id, slot.index});
-      free_.push_back({&worker, &slot, loaded == state_.loaded.end() ? &none : &loaded->second});
+      free_.push_back({&worker, &slot, &state_.models_in(SlotId{id, slot.index})});
     }
   }
   left_ = free_.size();
@@ -168,7 +166,7 @@ void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<co
   leased.slot = SlotId{chosen.worker->worker, chosen.slot->index};
   leased.link = chosen.worker->link;
   leased.epoch = Epoch{job.facts->epoch.value + 1};
-  leased.loads = fits(job.kind)[slot] != Fit::holds;
+  leased.loads = !holds(job.kind, slot);
   for (const JobFacts* other : passed) {
     leased.passed.push_back(other->job);
     ++passed_now_[other->job];

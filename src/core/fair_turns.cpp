@@ -23,7 +23,6 @@ void Policy::grant_fair_turns() {
 }
 
 void Policy::find_busy_slots() {
-  static const std::vector<std::string> none;
   if (std::exchange(looked_for_busy_, true)) return;
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
@@ -33,14 +32,11 @@ void Policy::find_busy_slots() {
       if (job == state_.jobs.end() || !job->second.lease) continue;
       const LeaseFacts& lease = *job->second.lease;
       // What it will hold is what its job needs; a job without models leaves what is there.
-      const auto loaded = state_.loaded.find(SlotId{id, slot.index});
       const std::vector<std::string>& needed = job->second.submitted.models;
-      const auto* const holds = !needed.empty()                 ? &needed
-                                : loaded == state_.loaded.end() ? &none
-                                                                : &loaded->second;
+      const auto& holds = needed.empty() ? state_.models_in(SlotId{id, slot.index}) : needed;
       const std::int64_t remaining =
           static_cast<std::int64_t>(lease.charge_ms) - (now_ - lease.since).count();
-      busy_.push_back({&worker, &slot, holds, std::max<std::int64_t>(remaining, 0)});
+      busy_.push_back({&worker, &slot, &holds, std::max<std::int64_t>(remaining, 0)});
       // One that is overdue is expected to take half as long again as it has taken.
       const std::int64_t expected = remaining > 0 ? remaining : (now_ - lease.since).count() / 2;
       next_free_ms_ = std::min(next_free_ms_, expected);
@@ -108,7 +104,7 @@ Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const Wa
   turn.job = &job;
   turn.lane = index;
   turn.slot = slot_for(job.kind);
-  turn.loads = fits(job.kind)[turn.slot] != Fit::holds;
+  turn.loads = !holds(job.kind, turn.slot);
   const std::uint64_t weight =
       run_in_order(*job.estimate) + (turn.loads ? load_in_order(job.kind, *job.estimate) : 0);
   turn.finish = lane.tag + weight * 1000 / lane.weight_milli;
@@ -116,10 +112,8 @@ Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const Wa
 }
 
 bool Policy::holds_any(const LaneWalk& lane) {
-  return std::ranges::any_of(lane.lane->kinds, [this](const auto& kind) {
-    const std::size_t slot = slot_for(kind.first);
-    return slot != kNone && fits(kind.first)[slot] == Fit::holds;
-  });
+  return std::ranges::any_of(lane.lane->kinds,
+                             [this](const auto& kind) { return holds(kind.first, slot_for(kind.first)); });
 }
 
 std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
@@ -178,7 +172,7 @@ std::size_t Policy::slot_to_load(KindId kind) {
     if (left_ == 1 || free_[slot].loaded->empty()) return count;
     const std::vector<std::size_t>& counts = state_.waiting.counts();
     for (KindId other = 0; other < counts.size(); ++other) {
-      if (counts[other] > 0 && fits(other)[slot] == Fit::holds) count += counts[other];
+      if (counts[other] > 0 && holds(other, slot)) count += counts[other];
     }
     return count;
   };
@@ -230,14 +224,14 @@ bool Policy::grant_one_turn() {
   std::priority_queue<Cursor, std::vector<Cursor>, std::greater<>> next;
   for (const auto& [job_class, of_class] : state_.waiting.lanes_of_classes()) {
     const std::size_t slot = slot_for(job_class.kind);
-    const bool holds = slot != kNone && fits(job_class.kind)[slot] == Fit::holds;
-    const WaitingIndex::ByStart& chosen = holds ? of_class.any : of_class.first;
+    const bool loaded = holds(job_class.kind, slot);
+    const WaitingIndex::ByStart& chosen = loaded ? of_class.any : of_class.first;
     if (chosen.empty()) continue;
     Cursor cursor{chosen.begin(), chosen.end(), 0};
     if (slot != kNone) {
       const Estimates::Known& estimate = state_.estimates.of(job_class.signature);
       const std::uint64_t weight =
-          run_in_order(estimate) + (holds ? 0 : load_in_order(job_class.kind, estimate));
+          run_in_order(estimate) + (loaded ? 0 : load_in_order(job_class.kind, estimate));
       cursor.weight = weight * 1000 / state_.weight_milli_max;
     }
     next.push(cursor);

@@ -95,7 +95,6 @@ class WaitingIndex {
   [[nodiscard]] bool contains(JobId job) const { return entries_.contains(job); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] const WaitingJob& at(JobId job) const { return entries_.at(job); }
-  [[nodiscard]] KindId kind_of(JobId job) const { return entries_.at(job).kind; }
   /// How many jobs of each kind wait, and how many that need the same models as this kind.
   [[nodiscard]] const std::vector<std::size_t>& counts() const { return counts_; }
   [[nodiscard]] std::size_t wanting_models_of(KindId kind) const { return by_models_[models_of_[kind]]; }

@@ -88,6 +88,8 @@ class Policy {
   bool may_start(ParticipantId owner) const;
   bool able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const;
   const std::vector<Fit>& fits(KindId kind);
+  /// The slot, unless it is kNone, holds the models of this kind.
+  bool holds(KindId kind, std::size_t slot) { return slot != kNone && fits(kind)[slot] == Fit::holds; }
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
   std::size_t slot_for(KindId kind);

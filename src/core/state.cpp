@@ -62,6 +62,12 @@ std::uint64_t Core::State::start_tag(ParticipantId owner) const {
   return found == participants.end() ? 0 : std::max(found->second.tag, found->second.floor);
 }
 
+const std::vector<std::string>& Core::State::models_in(SlotId slot) const {
+  static const std::vector<std::string> none;
+  const auto found = loaded.find(slot);
+  return found == loaded.end() ? none : found->second;
+}
+
 void Core::State::index_as_waiting(const JobFacts& job) {
   const Submitted& submitted = job.submitted;
   waiting.add(job, start_tag(submitted.participant), estimates.know(submitted.signature, submitted.models));

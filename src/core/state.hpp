@@ -50,6 +50,8 @@ struct Core::State {
   /// After a change of the mode.
   void index_waiting();
   [[nodiscard]] std::uint64_t start_tag(ParticipantId owner) const;
+  /// The models of the job that started last in the slot; none if nobody knows.
+  [[nodiscard]] const std::vector<std::string>& models_in(SlotId slot) const;
   /// After a change of the owner's tag or floor.
   void turn_changed(ParticipantId owner) { waiting.restart(owner, start_tag(owner)); }
 

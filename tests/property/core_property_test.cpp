@@ -64,6 +64,15 @@ E about(const CoreWorld& world, JobId job) {
   return event;
 }
 
+/// The i-th job, of one of three participants.
+Submitted submit_of_anybody(int i) {
+  Submitted event;
+  event.participant = ParticipantId{*rc::gen::inRange<std::uint64_t>(1, 4)};
+  event.prompt_id = "p" + std::to_string(i);
+  event.classes = {"A"};
+  return event;
+}
+
 /// What is granted, without what estimates say about it: they are not facts, and a checkpoint has no order of
 /// runs of different signatures.
 std::vector<std::tuple<JobId, SlotId, Epoch>> grants_of(const Decision& decision) {
@@ -191,10 +200,7 @@ TEST_CASE("priority is fifo within each level") {
     std::vector<std::pair<PriorityLevel, JobId>> model;
     const int count = *rc::gen::inRange(1, 25);
     for (int i = 0; i < count; ++i) {
-      Submitted event;
-      event.participant = ParticipantId{*rc::gen::inRange<std::uint64_t>(1, 4)};
-      event.prompt_id = "p" + std::to_string(i);
-      event.classes = {"A"};
+      Submitted event = submit_of_anybody(i);
       event.priority = *rc::gen::element(PriorityLevel::high, PriorityLevel::normal, PriorityLevel::low);
       model.emplace_back(event.priority, CoreWorld::find<Accepted>(world.post(event))->job);
     }
@@ -307,10 +313,7 @@ TEST_CASE("fifo is: the lane with the oldest place, and in it the lane's own fir
     std::vector<Row> model;
     const int count = *rc::gen::inRange(1, 25);
     for (int i = 0; i < count; ++i) {
-      Submitted event;
-      event.participant = ParticipantId{*rc::gen::inRange<std::uint64_t>(1, 4)};
-      event.prompt_id = "p" + std::to_string(i);
-      event.classes = {"A"};
+      Submitted event = submit_of_anybody(i);
       event.numbered = *rc::gen::arbitrary<bool>();
       event.number = *rc::gen::inRange(-3, 30);
       const JobId job = CoreWorld::find<Accepted>(world.post(event))->job;
