@@ -91,6 +91,8 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"strict", "product"}));
   simulate->add_option("--affinity-places", simulation.affinity_places, "How often a job may be passed.");
   simulate->add_option("--affinity-delay-s", simulation.affinity_delay_s, "For how long in all.");
+  simulate->add_flag("--etas", simulation.etas, "Foretell when each job will be ready, and judge it.");
+  simulate->add_option("--seed", simulation.seed, "Of the numbers drawn for that.");
   simulate->add_option("--schedule", simulation.schedule,
                        "Also writes who ran when into this file (format atelier-schedule/1).");
   simulate->callback([&exit_code, &simulation] { exit_code = atelier::app::simulate(simulation); });

@@ -24,6 +24,8 @@ struct SimulateOptions {
   std::string trace, schedule;  // files; the schedule goes nowhere if empty
   std::string policy = "round_robin", affinity = "strict";
   std::uint32_t affinity_places = 2, affinity_delay_s = 60;  // of strict
+  bool etas = false;
+  std::uint64_t seed = 1;
 };
 /// Replays a trace and prints its report. 0 if the schedule is valid, 1 if not, 2 for a bad trace.
 [[nodiscard]] int simulate(const SimulateOptions& options);

@@ -38,6 +38,8 @@ int simulate(const SimulateOptions& options) {
   }
   simulate::ReplayOptions replay;
   replay.mode = mode_of(options.policy);
+  replay.etas = options.etas;
+  replay.seed = options.seed;
   if (options.affinity == "strict") {
     replay.affinity.places_max = options.affinity_places;
     replay.affinity.delay_max = milliseconds{std::int64_t{options.affinity_delay_s} * 1000};

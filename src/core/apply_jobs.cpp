@@ -59,6 +59,7 @@ void Application::on(const Submitted& event) {
   job.submitted_at = job.queued_since = entry_.time;
   job.submitted_wall = entry_.wall;
   state_.index(job);
+  state_.remember_arrival(job);
   Accepted accepted;
   accepted.job = id;
   accept(accepted);

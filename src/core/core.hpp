@@ -47,6 +47,8 @@ struct LaneCounts {
   std::uint32_t running = 0;
 };
 
+struct QueueCopy;
+
 class Core {
  public:
   struct State;  // defined inside core (state.hpp); nobody else needs it
@@ -67,6 +69,8 @@ class Core {
   [[nodiscard]] Decision decide(Time now, const Affinity& affinity = {}) const;
   /// What decide would grant if every busy slot were free now; at most one job per slot, a job once.
   [[nodiscard]] std::vector<LikelyNext> likely_next(Time now) const;
+  /// What a forecast needs of the present (forecast.hpp).
+  [[nodiscard]] QueueCopy copy_queue(Time now, const Affinity& affinity = {}) const;
 
   // -- reading: references are valid until the next apply; never kept across a co_await
   // --------------------------

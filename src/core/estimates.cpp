@@ -2,11 +2,22 @@
 #include "core/estimates.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace atelier::core {
 namespace {
 
+/// Before anything like it has run: a guess for what any GPU of the day takes.
 constexpr std::uint64_t kUnknownRunMs = 20'000, kUnknownLoadMs = 15'000;
+/// Of a workflow with a node class about videos.
+constexpr std::uint64_t kUnknownVideoMs = 180'000, kUnknownVideoLoadMs = 90'000;
+constexpr std::uint64_t kRunMax = 1'000'000'000;  // milliseconds: more is not told apart
+
+bool is_about_video(const std::string& node_class) {
+  constexpr std::string_view kWord = "video";
+  const auto same = [](char a, char b) { return (a | 0x20) == b; };
+  return !std::ranges::search(node_class, kWord, same).empty();
+}
 
 }  // namespace
 
@@ -29,54 +40,109 @@ Estimates::Known& Estimates::known(std::uint64_t signature) {
   return signatures_[signatures_.size() >= kSignaturesMax ? 0 : signature];
 }
 
-const Estimates::Known* Estimates::know(std::uint64_t signature, const std::vector<std::string>& models) {
+const Estimates::Known* Estimates::know(std::uint64_t signature, const std::vector<std::string>& models,
+                                        const std::vector<std::string>& classes) {
   Known& entry = known(signature);
-  if (entry.group != 0 || models.empty()) return &entry;
-  const auto [group, fresh] = groups_by_models_.emplace(models, groups_.size());
-  if (fresh) groups_.emplace_back();
-  entry.group = group->second;
+  if (entry.group == 0 && !models.empty()) {
+    const auto [group, fresh] = groups_by_models_.emplace(models, groups_.size());
+    if (fresh) groups_.emplace_back();
+    entry.group = group->second;
+  }
+  if (entry.family == 0 && !classes.empty()) {
+    const auto [family, fresh] = families_by_classes_.emplace(classes, families_.size());
+    if (fresh) families_.emplace_back().video = std::ranges::any_of(classes, is_about_video);
+    entry.family = family->second;
+  }
   return &entry;
 }
 
 const Estimates::Known& Estimates::of(std::uint64_t signature) const {
-  const auto found = signatures_.find(signature);
-  return found == signatures_.end() ? signatures_.at(0) : found->second;
+  static const Known nothing;
+  auto found = signatures_.find(signature);
+  if (found == signatures_.end()) found = signatures_.find(0);
+  return found == signatures_.end() ? nothing : found->second;
+}
+
+std::uint64_t Estimates::without_load(const Known& known, const Loaded& run) const {
+  const std::uint64_t load = load_ms(known);
+  const std::uint64_t rest = std::max(run.gpu_ms / 8, run.gpu_ms > load ? run.gpu_ms - load : 0);
+  return rest * run.speed_milli / 1000;
+}
+
+void Estimates::guess_load(const Known& known, const Loaded& run) {
+  Group& group = groups_[known.group];
+  if (!group.loads.empty()) return;
+  // Of what others of its classes took with a load, this part was the load.
+  const std::uint64_t load = load_ms(known), rest = run_ms(known, run.speed_milli);
+  group.guessed_loads.add(run.gpu_ms * load / std::max<std::uint64_t>(load + rest, 1));
+}
+
+void Estimates::add_load(const Known& known, const Loaded& run) {
+  const std::uint64_t expected = run_ms(known, run.speed_milli);
+  const std::uint64_t load = run.gpu_ms > expected ? run.gpu_ms - expected : 0;
+  for (Recent* loads : {&groups_[known.group].loads, &families_[known.family].loads, &all_.loads})
+    loads->add(load);
 }
 
 void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loaded, std::uint64_t gpu_ms) {
   Known& entry = known(signature);
-  Group& group = groups_[entry.group];
-  const auto at_reference = [speed_milli](std::uint64_t ms) { return ms * speed_milli / 1000; };
-  std::uint64_t run = gpu_ms;
+  const Loaded with_load{gpu_ms, speed_milli};
+  // Of the run itself one with a load says nothing new when others are known.
+  if (loaded && !entry.runs.empty()) return add_load(entry, with_load);
+  std::uint64_t run = gpu_ms * speed_milli / 1000;
   if (loaded) {
-    const std::uint64_t load = load_ms(entry);
-    if (!entry.runs.empty()) {
-      const std::uint64_t expected = run_ms(entry, speed_milli);
-      const std::uint64_t seen = gpu_ms > expected ? gpu_ms - expected : 0;
-      group.loads.add(seen);
-      all_.loads.add(seen);
-      return;  // of the run itself it says nothing new
-    }
-    run = std::max(gpu_ms / 8, gpu_ms > load ? gpu_ms - load : 0);
+    guess_load(entry, with_load);
+    run = without_load(entry, with_load);
+    if (entry.loaded.size() < kLoadedKept) entry.loaded.push_back(with_load);
+  } else {
+    if (!entry.runs.empty())
+      spread_.add(gpu_ms * 1000 / std::max<std::uint64_t>(run_ms(entry, speed_milli), 1));
+    entry.runs.add(run);
+    for (const Loaded& earlier : std::exchange(entry.loaded, {})) add_load(entry, earlier);
   }
-  entry.runs.add(at_reference(run));
-  group.runs.add(at_reference(run));
-  all_.runs.add(at_reference(run));
+  for (Recent* runs : {&groups_[entry.group].runs, &families_[entry.family].runs, &all_.runs}) runs->add(run);
 }
 
 std::uint64_t Estimates::run_ms(const Known& known, std::uint32_t speed_milli) const {
-  const Group& group = groups_[known.group];
-  const std::uint64_t reference = !known.runs.empty()   ? known.runs.median()
-                                  : !group.runs.empty() ? group.runs.median()
-                                  : !all_.runs.empty()  ? all_.runs.median()
-                                                        : kUnknownRunMs;
+  const Recent* const runs = runs_of(known);
+  const std::uint64_t reference = runs != nullptr                 ? runs->median()
+                                  : families_[known.family].video ? kUnknownVideoMs
+                                                                  : kUnknownRunMs;
   return reference * 1000 / speed_milli;
 }
 
+const Estimates::Recent* Estimates::runs_of(const Known& known) const {
+  const Group& family = families_[known.family];
+  for (const Recent* runs : {&known.runs, &groups_[known.group].runs, &family.runs}) {
+    if (!runs->empty()) return runs;
+  }
+  // All others say little of a video.
+  return family.video || all_.runs.empty() ? nullptr : &all_.runs;
+}
+
 std::uint64_t Estimates::load_ms(const Known& known) const {
+  const Group& family = families_[known.family];
   const Group& group = groups_[known.group];
-  if (!group.loads.empty()) return group.loads.median();
+  for (const Recent* loads : {&group.loads, &group.guessed_loads, &family.loads}) {
+    if (!loads->empty()) return loads->median();
+  }
+  if (family.video) return kUnknownVideoLoadMs;
   return all_.loads.empty() ? kUnknownLoadMs : all_.loads.median();
+}
+
+void Estimates::runs_like(const Known& known, std::vector<std::uint32_t>& runs) const {
+  constexpr std::size_t kEnough = 8;
+  const auto add = [&runs](std::uint64_t run) {
+    runs.push_back(static_cast<std::uint32_t>(std::min(run, kRunMax)));
+  };
+  const Recent* const seen = known.loaded.empty() ? runs_of(known) : nullptr;
+  if (seen != nullptr && seen->samples().size() >= kEnough) {
+    for (const std::uint64_t run : seen->samples()) add(run);
+    return;
+  }
+  const std::uint64_t expected = run_ms(known, 1000);
+  if (spread_.empty()) add(expected);
+  for (const std::uint64_t milli : spread_.samples()) add(expected * milli / 1000);
 }
 
 }  // namespace atelier::core

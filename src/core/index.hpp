@@ -98,6 +98,7 @@ class WaitingIndex {
   /// How many jobs of each kind wait, and how many that need the same models as this kind.
   [[nodiscard]] const std::vector<std::size_t>& counts() const { return counts_; }
   [[nodiscard]] std::size_t wanting_models_of(KindId kind) const { return by_models_[models_of_[kind]]; }
+  [[nodiscard]] LaneId lane_of(const JobFacts& job) const;
   [[nodiscard]] const Needs& needs(KindId kind) const { return *needs_.at(kind); }
   [[nodiscard]] const std::map<LaneId, Lane>& lanes() const { return lanes_; }
   /// The first place of every lane that has a job, in order.
@@ -120,8 +121,6 @@ class WaitingIndex {
   /// The first job of each class among the lane's first ones.
   static std::map<JobClass, JobId> first_classes(const Lane& lane);
   static bool is_in_front(const Lane& lane, const LaneKey& key);
-  [[nodiscard]] LaneId lane_of(const JobFacts& job) const;
-
   bool by_level_ = false;
   std::map<JobId, WaitingJob> entries_;
   std::map<LaneId, Lane> lanes_;

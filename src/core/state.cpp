@@ -62,6 +62,13 @@ std::uint64_t Core::State::start_tag(ParticipantId owner) const {
   return found == participants.end() ? 0 : std::max(found->second.tag, found->second.floor);
 }
 
+void Core::State::remember_arrival(const JobFacts& job) {
+  if (arrivals.size() == kArrivalsMax ||
+      (!arrivals.empty() && job.submitted_at - arrivals.front().time > kArrivalsKept))
+    arrivals.pop_front();
+  arrivals.push_back({job.submitted_at, waiting.lane_of(job), waiting.at(job.job).job_class()});
+}
+
 const std::vector<std::string>& Core::State::models_in(SlotId slot) const {
   static const std::vector<std::string> none;
   const auto found = loaded.find(slot);
@@ -70,7 +77,8 @@ const std::vector<std::string>& Core::State::models_in(SlotId slot) const {
 
 void Core::State::index_as_waiting(const JobFacts& job) {
   const Submitted& submitted = job.submitted;
-  waiting.add(job, start_tag(submitted.participant), estimates.know(submitted.signature, submitted.models));
+  waiting.add(job, start_tag(submitted.participant),
+              estimates.know(submitted.signature, submitted.models, submitted.classes));
 }
 
 void Core::State::index(const JobFacts& job) {

@@ -2,6 +2,7 @@
 #pragma once
 // Core's State: facts and the index beside them. Internal to core.
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +13,15 @@
 #include "core/index.hpp"
 
 namespace atelier::core {
+
+/// Somebody pressed Run: what a forecast mirrors into the future.
+struct ArrivalSeen {
+  Time time;
+  LaneId lane;
+  JobClass job_class;
+};
+inline constexpr milliseconds kArrivalsKept{15 * 60'000};
+inline constexpr std::size_t kArrivalsMax = 4'096;
 
 struct Core::State {
   explicit State(Limits l) : limits(l) {}
@@ -40,6 +50,7 @@ struct Core::State {
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
   std::set<JobId> passed;                    // those whose delay by affinity is running
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
+  std::deque<ArrivalSeen> arrivals;  // of the last kArrivalsKept, the newest last; since this core's start
 
   [[nodiscard]] ParticipantFacts& participant(ParticipantId id);
   [[nodiscard]] JobFacts* find(JobId job);
@@ -50,6 +61,8 @@ struct Core::State {
   /// After a change of the mode.
   void index_waiting();
   [[nodiscard]] std::uint64_t start_tag(ParticipantId owner) const;
+  /// After index(): this job was submitted now.
+  void remember_arrival(const JobFacts& job);
   /// The models of the job that started last in the slot; none if nobody knows.
   [[nodiscard]] const std::vector<std::string>& models_in(SlotId slot) const;
   /// After a change of the owner's tag or floor.

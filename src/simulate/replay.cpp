@@ -13,6 +13,8 @@
 
 #include "base/assert.hpp"
 #include "core/core.hpp"
+#include "core/eta_errors.hpp"
+#include "core/forecast.hpp"
 
 namespace atelier::simulate {
 namespace {
@@ -69,6 +71,7 @@ class Replay {
   bool holds_lease(const Run& run) const;
   void expire(std::size_t run, core::LossReason reason);
   void decide();
+  void foretell(std::size_t job);
   void lease(const core::Leased& leased);
   static core::Limits limits_for(const Trace& trace) {
     core::Limits limits;
@@ -87,6 +90,7 @@ class Replay {
   std::vector<Machine> machines_;
   Schedule schedule_;
   std::vector<std::int64_t> decision_ns_;
+  core::EtaErrors errors_;
 };
 
 std::vector<core::Effect> Replay::apply(core::Event event) {
@@ -104,6 +108,7 @@ void Replay::open_workshop() {
   if (options_.mode != core::QueueMode::fifo) apply(core::ModeChanged{options_.mode, "simulate"});
   core::Capability capability;
   capability.hash = sha256("trace");
+  capability.classes = {"image", "video"};
   for (const ModelSet& set : trace_.model_sets) capability.models.push_back(set.name);
   apply(std::move(capability));
   machines_.resize(trace_.workers.size());
@@ -140,6 +145,7 @@ void Replay::submit(std::size_t job) {
   submitted.prompt_id = fmt::format("{}", job);
   submitted.priority = submission.priority;
   submitted.models.push_back(trace_.set_of(submission).name);
+  submitted.classes.emplace_back(trace_.signatures[submission.signature].video ? "video" : "image");
   submitted.signature = submission.signature + 1;
   apply(std::move(submitted));
 }
@@ -158,6 +164,7 @@ void Replay::commit(std::size_t index) {
   computed.gpu_ms = static_cast<std::uint64_t>(run.end - run.lease);
   apply(computed);
   apply(core::Ended{.job = id_of(run.job), .epoch = Epoch{run.epoch}, .sentence = {}, .report = {}});
+  errors_.ready(id_of(run.job), Time{now_});
 }
 
 void Replay::end_run(std::size_t index) {
@@ -317,6 +324,21 @@ void Replay::decide() {
   }
 }
 
+void Replay::foretell(std::size_t job) {
+  const core::QueueCopy queue = core_.copy_queue(Time{now_}, options_.affinity);
+  core::ForecastOptions options;
+  options.seed = options_.seed + job;
+  options.only = id_of(job);
+  const std::vector<core::JobForecast> jobs = core::forecast(queue, options);
+  ATELIER_ASSERT(jobs.size() == 1);
+  if (jobs[0].ready_ms.empty()) return;
+  const std::int64_t middle = jobs[0].middle_ms();
+  const double stretch = errors_.spread(Time{now_}).stretch(middle);
+  schedule_.etas.push_back(
+      {job, now_, middle, static_cast<std::int64_t>(static_cast<double>(middle) * stretch)});
+  errors_.foretold(id_of(job), Time{now_}, middle);
+}
+
 void Replay::on(const Happening& happening) {
   switch (happening.what) {
     case What::run_ends:
@@ -343,12 +365,16 @@ Schedule Replay::run() {
     at(trace_.submissions[i].time, What::submission, i);
   while (!happenings_.empty()) {
     now_ = happenings_.top().time;
+    std::vector<std::size_t> submitted;
     while (!happenings_.empty() && happenings_.top().time == now_) {
       const Happening happening = happenings_.top();
       happenings_.pop();
       on(happening);
+      if (happening.what == What::submission) submitted.push_back(happening.subject);
     }
     decide();
+    if (!options_.etas) continue;
+    for (const std::size_t job : submitted) foretell(job);
   }
   if (options_.measure && !decision_ns_.empty()) {
     const auto rank = decision_ns_.begin() + static_cast<std::ptrdiff_t>(decision_ns_.size() * 99 / 100);

@@ -10,7 +10,9 @@ namespace atelier::simulate {
 struct ReplayOptions {
   core::QueueMode mode = core::QueueMode::round_robin;
   core::Affinity affinity;
-  bool measure = true;  // wall time and the time of each decision
+  bool etas = false;       // one for each submission, after the decisions of its instant
+  std::uint64_t seed = 1;  // of what is drawn for them
+  bool measure = true;     // wall time and the time of each decision
 };
 
 /// Everything that happens in the trace, until no job waits or runs any more. The same input gives the same

@@ -53,6 +53,7 @@ class Scorer {
   void measure_fairness();
   void measure_jain();
   void measure_affinity();
+  void measure_etas();
   std::vector<Interval> busy_times(std::uint64_t participant) const;
   double rate(const Run& run) const {
     return static_cast<double>(trace_.workers[run.worker].speed_milli) / 1000;
@@ -368,6 +369,31 @@ void Scorer::measure_affinity() {
   }
 }
 
+void Scorer::measure_etas() {
+  if (schedule_.etas.empty()) return;
+  EtaReport& etas = report_.etas.emplace();
+  std::vector<double> errors, far, widths;
+  for (const Eta& eta : schedule_.etas) {
+    if (committed_[eta.job] == nullptr) continue;
+    const std::int64_t truth = committed_[eta.job]->end - eta.time;
+    if (truth <= 0) continue;
+    const double error = std::abs(static_cast<double>(eta.p50 - truth)) / static_cast<double>(truth);
+    errors.push_back(error);
+    if (truth >= 60'000) far.push_back(error);
+    widths.push_back(static_cast<double>(eta.p90) / static_cast<double>(std::max<std::int64_t>(eta.p50, 1)));
+    etas.below_p50 += truth <= eta.p50;
+    etas.inside += eta.p50 < truth && truth <= eta.p90;
+    etas.below_p90 += truth <= eta.p90;
+  }
+  etas.count = errors.size();
+  if (etas.count == 0) return;
+  const auto count = static_cast<double>(etas.count);
+  for (double* share : {&etas.below_p50, &etas.inside, &etas.below_p90}) *share /= count;
+  etas.mdape = quantile(std::move(errors), .5);
+  if (!far.empty()) etas.mdape_over_60s = quantile(std::move(far), .5);
+  etas.width_median = quantile(std::move(widths), .5);
+}
+
 Report Scorer::score() {
   count_runs();
   check_workers();
@@ -377,6 +403,7 @@ Report Scorer::score() {
   measure_fairness();
   measure_jain();
   measure_affinity();
+  measure_etas();
   return std::move(report_);
 }
 
@@ -447,6 +474,16 @@ std::string print_report(const Report& r, const Schedule& schedule) {
   add("affinity_delay_over_60s", r.affinity_delay_over_60s);
   add("affinity_jobs_passed", r.affinity_jobs_passed);
   add("affinity_overtakes", r.affinity_overtakes);
+  if (r.etas) {
+    add("eta",
+        fmt::format(
+            R"({{"count": {}, "mdape": {}, "mdape_over_60s": {}, "below_p50": {}, "inside": {}, "below_p90": {}, )"
+            R"("width_median": {}}})",
+            r.etas->count, decimal(r.etas->mdape, 4),
+            r.etas->mdape_over_60s ? decimal(*r.etas->mdape_over_60s, 4) : "null",
+            decimal(r.etas->below_p50, 4), decimal(r.etas->inside, 4), decimal(r.etas->below_p90, 4),
+            decimal(r.etas->width_median, 3)));
+  }
   add("sim_wall_ms", schedule.wall_ms);
   out += fmt::format(" \"decision_p99_ns\": {}\n}}\n", schedule.decision_p99_ns);
   return out;

@@ -3,12 +3,20 @@
 // What a schedule is worth: the fields of atelier-sched-report/1.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "simulate/schedule.hpp"
 
 namespace atelier::simulate {
+
+/// How good the etas were; shares and relative errors.
+struct EtaReport {
+  std::size_t count = 0;
+  double mdape = 0, below_p50 = 0, inside = 0, below_p90 = 0, width_median = 0;
+  std::optional<double> mdape_over_60s;
+};
 
 /// Milliseconds, unless the name says otherwise. A mean is rounded to the nearest whole number, a quantile q
 /// of n values is the ceil(q n)-th smallest; only committed runs count where nothing else is said.
@@ -30,6 +38,7 @@ struct Report {
   std::size_t affinity_places_max = 0, affinity_delay_over_60s = 0, affinity_jobs_passed = 0,
               affinity_overtakes = 0;
   std::int64_t affinity_delay_max = 0;
+  std::optional<EtaReport> etas;
 };
 
 [[nodiscard]] Report make_report(const Trace& trace, const Schedule& schedule);

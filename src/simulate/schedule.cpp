@@ -41,7 +41,15 @@ std::string print_schedule(const Trace& trace, const Schedule& schedule) {
     if (!run.passed.empty()) fmt::format_to(end, R"(,"passed":[{}])", fmt::join(run.passed, ","));
     out += '}';
   }
-  out += "]}\n";
+  out += ']';
+  if (!schedule.etas.empty()) out += R"(,"etas":[)";
+  for (const Eta& eta : schedule.etas) {
+    if (&eta != &schedule.etas.front()) out += ",\n";
+    fmt::format_to(end, R"({{"job":{},"t_ms":{},"p50_ms":{},"p90_ms":{}}})", eta.job, eta.time, eta.p50,
+                   eta.p90);
+  }
+  if (!schedule.etas.empty()) out += ']';
+  out += "}\n";
   return out;
 }
 

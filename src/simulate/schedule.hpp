@@ -26,9 +26,16 @@ struct Run {
   std::vector<std::size_t> passed;  // waiting jobs that the order without affinity would have started before
 };
 
+/// What was foretold of a job: milliseconds from `time` to its end.
+struct Eta {
+  std::size_t job = 0;
+  std::int64_t time = 0, p50 = 0, p90 = 0;
+};
+
 struct Schedule {
   std::string trace, policy;
   std::vector<Run> runs;  // in order of their leases
+  std::vector<Eta> etas;  // in order of time; empty unless asked for
   std::int64_t wall_ms = 0, decision_p99_ns = 0;
 };
 

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// The course of time in a draw: what is there at its beginning, arrivals, runs and their ends.
+#include "core/forecast_draw.hpp"
+
+#include <algorithm>
+
+namespace atelier::core {
+
+std::int64_t Draw::draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli) {
+  std::int64_t run = job_class.expected_ms;
+  if (drawn_ && job_class.runs > 0) run = queue_.run_ms[job_class.first_run + random_.below(job_class.runs)];
+  return run * 1000 / speed_milli;
+}
+
+std::int64_t Draw::draw_rest(const QueueCopy::Slot& slot) {
+  const QueueCopy::Class& job_class = queue_.classes[slot.job_class];
+  const std::int64_t load = slot.loads ? job_class.load_ms : 0;
+  if (!drawn_ || job_class.runs == 0) {
+    const std::int64_t rest = job_class.expected_ms * 1000 / slot.speed_milli + load - slot.elapsed_ms;
+    return rest > 0 ? rest : slot.elapsed_ms / 2;
+  }
+  // Of the runs seen only those can be this one that have not ended by now.
+  const std::uint32_t begin = random_.below(job_class.runs);
+  for (std::uint32_t i = 0; i < job_class.runs; ++i) {
+    const std::uint32_t at = job_class.first_run + (begin + i) % job_class.runs;
+    const std::int64_t run = static_cast<std::int64_t>(queue_.run_ms[at]) * 1000 / slot.speed_milli + load;
+    if (run > slot.elapsed_ms) return run - slot.elapsed_ms;
+  }
+  return slot.elapsed_ms / 2;
+}
+
+void Draw::add_row(std::uint32_t index, const Row& row) {
+  const auto at = static_cast<std::uint32_t>(rows_.size());
+  rows_.push_back(row);
+  Lane& lane = lanes_[index];
+  if (lane.head == kNoIndex) {
+    lane.head = at;
+    active_.push_back(index);
+  } else {
+    rows_[lane.tail].next = at;
+  }
+  lane.tail = at;
+  if (++lane.waiting <= kOwnJobsMax + 1) lane.wants |= bit(queue_.classes[row.job_class].models);
+  ++owners_[queue_.lanes[index].owner].waiting;
+  ++waiting_;
+  ++wanting_[queue_.classes[row.job_class].models];
+}
+
+void Draw::start_slots() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const QueueCopy::Slot& from = queue_.slots[i];
+    Slot& slot = slots_[i];
+    slot = {};
+    slot.models = from.models;
+    slot.idle_since = -from.idle_for_ms;
+    slot.busy = from.job || from.away_ms > 0;
+    if (from.job) {
+      slot.free_at = from.away_ms + draw_rest(from);
+      slot.owner = from.owner;
+    } else {
+      slot.free_at = from.away_ms;
+    }
+    first_free_[i] = slot.free_at;
+    if (!slot.busy) idle_.push_back(static_cast<std::uint32_t>(i));
+  }
+}
+
+void Draw::start(std::uint64_t seed) {
+  drawn_ = seed != 0;
+  random_ = DrawRandom(seed);
+  now_ = 0;
+  wake_ = kNever;
+  virtual_time_ = queue_.virtual_time;
+  next_arrival_ = drawn_ ? 0 : queue_.arrivals.size();
+  idle_.clear();
+  waiting_ = 0;
+  slots_.resize(queue_.slots.size());
+  first_free_.assign(queue_.slots.size(), 0);
+  lanes_.assign(queue_.lanes.size(), {});
+  any_instructor_ = false;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const QueueCopy::Owner& owner = queue_.owners[queue_.lanes[i].owner];
+    lanes_[i].owner = queue_.lanes[i].owner;
+    lanes_[i].weight_milli = owner.weight_milli;
+    lanes_[i].unlimited = !owner.held && !owner.limited && owner.running_max == 0;
+    lanes_[i].instructor = owner.participant == ParticipantId{};
+    any_instructor_ = any_instructor_ || lanes_[i].instructor;
+  }
+  owners_.assign(queue_.owners.size(), {});
+  for (std::size_t i = 0; i < owners_.size(); ++i) {
+    owners_[i].tag = queue_.owners[i].tag;
+    owners_[i].gpu_left_ms = queue_.owners[i].gpu_left_ms;
+    owners_[i].running = queue_.owners[i].running;
+  }
+  wanting_.assign(queue_.model_sets, 0);
+  views_.assign(queue_.classes.size(), {});
+  rows_.clear();
+  active_.clear();
+  started_.clear();
+  for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
+    const QueueCopy::Lane& from = queue_.lanes[lane];
+    for (std::uint32_t i = from.first; i < from.first + from.count; ++i) {
+      const QueueCopy::Row& row = queue_.rows[i];
+      add_row(lane, {kNoIndex, lane, row.job_class, row.places, row.passed_ms, -row.waited_ms, -row.queued_ms,
+                     row.job});
+    }
+  }
+  places_.resize(lanes_.size());
+  if (queue_.mode != QueueMode::round_robin) {
+    for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
+      places_[lane].clear();
+      for (std::uint32_t row = lanes_[lane].head; row != kNoIndex; row = rows_[row].next)
+        places_[lane].push_back(rows_[row].job);
+      std::ranges::sort(places_[lane]);
+    }
+  }
+  ready_.assign(rows_.size(), kNever);
+  const bool waits = !only_ || std::ranges::find(rows_, only_, &Row::job) != rows_.end();
+  wanted_left_ = !waits ? 0 : only_ ? 1 : rows_.size();
+  start_slots();
+}
+
+void Draw::arrive(const QueueCopy::Arrival& arrival) {
+  const QueueCopy::Lane& lane = queue_.lanes[arrival.lane];
+  Owner& owner = owners_[lane.owner];
+  // Absence earns nothing (core.md 2).
+  if (owner.waiting == 0 && owner.running == 0) owner.tag = std::max(owner.tag, virtual_time_);
+  const JobId job{UINT64_MAX / 2 + rows_.size()};
+  add_row(arrival.lane, {kNoIndex, arrival.lane, arrival.job_class, 0, 0, arrival.in_ms, arrival.in_ms, job});
+  if (queue_.mode != QueueMode::round_robin) places_[arrival.lane].push_back(job);
+}
+
+bool Draw::is_over() const { return wanted_left_ == 0; }
+
+std::int64_t Draw::next_time() const {
+  std::int64_t time = !idle_.empty() ? wake_ : kNever;
+  if (!idle_.empty() && next_arrival_ < queue_.arrivals.size())
+    time = std::min(time, queue_.arrivals[next_arrival_].in_ms);
+  for (const Slot& slot : slots_) {
+    if (slot.busy) time = std::min(time, slot.free_at);
+  }
+  return time;
+}
+
+void Draw::free_slots() {
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.busy || slot.free_at > now_) continue;
+    slot.busy = false;
+    slot.idle_since = now_;
+    idle_.insert(std::ranges::lower_bound(idle_, i), i);
+    if (slot.owner == kNoIndex) continue;
+    Owner& owner = owners_[slot.owner];
+    if (owner.running > 0) --owner.running;
+    owner.gpu_left_ms -= slot.drawn_ms;
+    owner.tag += (slot.drawn_ms - slot.charge_ms) * 1000 / queue_.owners[slot.owner].weight_milli;
+    slot.owner = kNoIndex;
+  }
+}
+
+void Draw::run(std::uint64_t seed) {
+  start(seed);
+  while (!is_over()) {
+    while (next_arrival_ < queue_.arrivals.size() && queue_.arrivals[next_arrival_].in_ms <= now_)
+      arrive(queue_.arrivals[next_arrival_++]);
+    wake_ = kNever;
+    while (!idle_.empty() && waiting_ > 0 && !is_over() && pick()) {
+    }
+    if (is_over()) return;
+    const std::int64_t time = next_time();
+    if (time >= kNever) return;
+    now_ = std::max(time, now_ + (time <= now_ ? 1 : 0));
+    free_slots();
+  }
+}
+
+void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_index) {
+  Row& row = rows_[index];
+  Lane& lane = lanes_[row.lane];
+  (before == kNoIndex ? lane.head : rows_[before].next) = row.next;
+  if (lane.tail == index) lane.tail = before;
+  if (lane.head == kNoIndex) std::erase(active_, row.lane);
+  --lane.waiting;
+  --waiting_;
+  ++lane.place;
+  see_wants(lane);
+  const QueueCopy::Class& job_class = queue_.classes[row.job_class];
+  --wanting_[job_class.models];
+  const std::uint32_t owner_index = queue_.lanes[row.lane].owner;
+  Owner& owner = owners_[owner_index];
+  --owner.waiting;
+  ++owner.running;
+  Slot& slot = slots_[slot_index];
+  const std::uint32_t speed = queue_.slots[slot_index].speed_milli;
+  const std::int64_t load = holds(slot.models, job_class.models) ? 0 : job_class.load_ms;
+  slot.busy = true;
+  std::erase(idle_, slot_index);
+  slot.models = job_class.models;
+  slot.drawn_ms = load + draw_run(job_class, speed);
+  slot.charge_ms = load + job_class.expected_ms * 1000 / speed;
+  slot.owner = owner_index;
+  slot.free_at = now_ + slot.drawn_ms;
+  const QueueCopy::Owner& facts = queue_.owners[owner_index];
+  if (facts.participant == ParticipantId{}) {
+    slot.charge_ms = slot.drawn_ms;  // costs nothing, before and after
+  } else {
+    virtual_time_ = std::max(virtual_time_, owner.tag);
+    owner.tag += slot.charge_ms * 1000 / facts.weight_milli;
+  }
+  if (index >= ready_.size()) return;  // an arrival
+  ready_[index] = slot.free_at;
+  started_.push_back(index);
+  if (!only_ || row.job == only_) --wanted_left_;
+}
+
+}  // namespace atelier::core

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// One way that the future may go, over flat rows: the rules of decide.cpp and fair_turns.cpp without what
+// matters little to a forecast (a lane's second turn in one decision). A test holds the order of its starts
+// against what decide grants. Internal to core.
+
+#include <cstdint>
+#include <vector>
+
+#include "core/queue_copy.hpp"
+
+namespace atelier::core {
+
+inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
+inline constexpr std::int64_t kNever = INT64_MAX / 4;
+/// Of a lane's jobs: how many affinity looks at beside the first.
+inline constexpr std::uint32_t kOwnJobsMax = 6;
+
+class DrawRandom {
+ public:
+  explicit DrawRandom(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 0xD1B54A32D192ED03ull) {}
+  std::uint64_t next() {  // splitmix64
+    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
+  }
+  std::uint32_t below(std::uint32_t bound) {
+    return static_cast<std::uint32_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// One way that the future may go.
+class Draw {
+ public:
+  Draw(const QueueCopy& queue, JobId only) : queue_(queue), only_(only) {}
+
+  /// Run times are drawn, or (`seed` 0) what is expected, without arrivals.
+  void run(std::uint64_t seed);
+  /// When each row will be ready, and the job of each slot; kNever: not while nothing changes.
+  [[nodiscard]] const std::vector<std::int64_t>& rows_ready() const { return ready_; }
+  [[nodiscard]] std::int64_t slot_ready(std::size_t slot) const { return first_free_[slot]; }
+  /// Rows in the order in which they started.
+  [[nodiscard]] const std::vector<std::uint32_t>& started() const { return started_; }
+
+ private:
+  struct Slot {
+    std::int64_t free_at = 0;  // of a busy one
+    std::int64_t idle_since = 0;
+    std::uint32_t models = 0;
+    bool busy = false;
+    // The job's charge and drawn time, for the ledger at its end.
+    std::uint32_t owner = kNoIndex;
+    std::int64_t charge_ms = 0, drawn_ms = 0;
+  };
+  struct Lane {
+    std::uint32_t head = kNoIndex, tail = kNoIndex, place = 0, waiting = 0;
+    std::uint64_t wants = 0;  // the sets of models of its first jobs, as bits; several sets may share one
+    std::uint32_t owner = 0;
+    std::int64_t weight_milli = 1000;
+    bool unlimited = true;  // its owner may always start a job
+    bool instructor = false;
+  };
+  struct Owner {
+    std::int64_t tag = 0, gpu_left_ms = 0;
+    std::uint32_t running = 0, waiting = 0;
+  };
+  struct Row {
+    std::uint32_t next = kNoIndex, lane = 0, job_class = 0, places = 0;
+    std::int64_t passed_ms = 0, submitted = 0, queued = 0;  // times are from the copy's
+    JobId job;
+  };
+  enum class Fit : std::uint8_t { unable, able, holds };
+  /// What the idle slots are to the jobs of one class, in this pick.
+  struct ClassView {
+    std::uint64_t stamp = 0;
+    Fit fit = Fit::unable;
+    std::uint32_t slot = kNoIndex;
+    std::int64_t weight = 0;  // in the fair order
+  };
+  struct Turn {
+    std::int64_t finish = 0;
+    JobId job;
+    std::uint32_t row = kNoIndex, before = kNoIndex;  // the row, and the one in front of it in its lane
+    std::uint32_t lane = 0, passes = 0;               // how many of its owner's jobs it goes before
+    bool loads = false;
+  };
+  static bool comes_first(const Turn& a, const Turn& b) {
+    return a.finish != b.finish ? a.finish < b.finish : a.job < b.job;
+  }
+
+  void start(std::uint64_t seed);
+  void start_slots();
+  void add_row(std::uint32_t lane, const Row& row);
+  void arrive(const QueueCopy::Arrival& arrival);
+  [[nodiscard]] bool is_over() const;
+  [[nodiscard]] std::int64_t next_time() const;
+  void free_slots();
+  std::int64_t draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli);
+  std::int64_t draw_rest(const QueueCopy::Slot& slot);
+
+  bool pick();
+  bool pick_moved();
+  bool pick_of_instructor();
+  bool pick_in_common_order();
+  bool pick_fair_turn();
+  [[nodiscard]] bool may_start(const Lane& lane) const;
+  const ClassView& view(std::uint32_t job_class) {
+    ClassView& view = views_[job_class];
+    if (view.stamp != stamp_) look(job_class, view);
+    return view;
+  }
+  void look(std::uint32_t job_class, ClassView& view);
+  /// The first job of the lane that has a slot, and the one before it.
+  std::uint32_t first_able(std::uint32_t lane, std::uint32_t& before);
+  [[nodiscard]] Turn turn_of(std::uint32_t lane);
+  void see_wants(Lane& lane);
+  static std::uint64_t bit(std::uint32_t set) { return std::uint64_t{1} << (set % 64); }
+  [[nodiscard]] std::int64_t slack(const Row& row) const;
+  [[nodiscard]] std::int64_t delay_max(const Row& row) const;
+  [[nodiscard]] std::int64_t delay_of(const Row& row, std::uint32_t slot, bool loads) const;
+  bool waits_for_busy(const Turn& turn);
+  std::uint32_t slot_to_load(std::uint32_t job_class);
+  void pass(Row& row, std::int64_t delay_ms);
+  void grant(std::uint32_t row, std::uint32_t before, std::uint32_t slot);
+  [[nodiscard]] bool holds(std::uint32_t held, std::uint32_t wanted) const {
+    return queue_.holds[held * queue_.model_sets + wanted] != 0;
+  }
+  [[nodiscard]] bool able(std::uint32_t kind, std::size_t slot) const {
+    return queue_.able[kind * queue_.slots.size() + slot] != 0;
+  }
+
+  const QueueCopy& queue_;
+  JobId only_;
+  bool drawn_ = true, any_instructor_ = false;
+  DrawRandom random_{0};
+  std::int64_t now_ = 0, virtual_time_ = 0, wake_ = kNever;
+  std::size_t next_arrival_ = 0, waiting_ = 0, wanted_left_ = 0;
+  std::uint64_t stamp_ = 0;
+  std::uint64_t held_ = 0;  // sets that jobs want and idle slots hold, as bits
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> idle_;  // slots, by index
+  std::vector<Lane> lanes_;
+  std::vector<Owner> owners_;
+  std::vector<Row> rows_;
+  std::vector<std::vector<JobId>> places_;  // of each lane, by job id (fifo and priority)
+  std::vector<ClassView> views_;
+  std::vector<std::uint32_t> wanting_;  // jobs that wait, by their set of models
+  std::vector<std::uint32_t> active_;   // lanes with jobs
+  std::vector<Turn> turns_;
+  std::vector<std::uint8_t> awaited_;  // slots, in this pick
+  std::vector<std::int64_t> ready_, first_free_;
+  std::vector<std::uint32_t> started_;
+};
+
+}  // namespace atelier::core

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// Who is next in a draw: decide.cpp and fair_turns.cpp over flat rows.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/forecast_draw.hpp"
+
+namespace atelier::core {
+namespace {
+
+constexpr std::size_t kTurnsMax = 16;   // of the order that affinity looks at
+constexpr std::uint32_t kScanMax = 64;  // jobs of a lane that are looked at for one with a slot
+
+}  // namespace
+
+bool Draw::may_start(const Lane& lane) const {
+  if (lane.unlimited) return true;
+  const QueueCopy::Owner& facts = queue_.owners[lane.owner];
+  const Owner& owner = owners_[lane.owner];
+  return !facts.held && (!facts.limited || owner.gpu_left_ms > 0) &&
+         (facts.running_max == 0 || owner.running < facts.running_max);
+}
+
+void Draw::look(std::uint32_t index, ClassView& view) {
+  const QueueCopy::Class& job_class = queue_.classes[index];
+  view = {stamp_, Fit::unable, kNoIndex, 0};
+  for (const std::uint32_t i : idle_) {
+    if (!able(job_class.kind, i)) continue;
+    const Fit fit = holds(slots_[i].models, job_class.models) ? Fit::holds : Fit::able;
+    const bool better =
+        view.slot == kNoIndex || fit > view.fit ||
+        (fit == view.fit && queue_.slots[i].speed_milli > queue_.slots[view.slot].speed_milli);
+    if (!better) continue;
+    view.fit = fit;
+    view.slot = i;
+  }
+  view.weight = job_class.expected_ms * 17 / 20;
+  if (view.fit != Fit::able) return;
+  const double sharers = std::max<std::uint32_t>(wanting_[job_class.models], 1);
+  view.weight +=
+      static_cast<std::int64_t>(static_cast<double>(job_class.load_ms) * 5.5 / std::sqrt(std::sqrt(sharers)));
+}
+
+std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
+  before = kNoIndex;
+  std::uint32_t scanned = 0;
+  for (std::uint32_t row = lanes_[lane].head; row != kNoIndex; row = rows_[row].next) {
+    if (view(rows_[row].job_class).fit != Fit::unable) return row;
+    if (++scanned == kScanMax) return kNoIndex;
+    before = row;
+  }
+  return kNoIndex;
+}
+
+bool Draw::pick() {
+  ++stamp_;
+  if (!queue_.moved.empty() && pick_moved()) return true;
+  if (any_instructor_ && pick_of_instructor()) return true;
+  return queue_.mode == QueueMode::round_robin ? pick_fair_turn() : pick_in_common_order();
+}
+
+bool Draw::pick_moved() {
+  for (const std::uint32_t wanted : queue_.moved) {
+    // Rows of the copy are lane by lane, as here.
+    if (ready_[wanted] != kNever) continue;
+    const std::uint32_t lane = rows_[wanted].lane;
+    const ClassView& fit = view(rows_[wanted].job_class);
+    if (fit.fit == Fit::unable || !may_start(lanes_[lane])) continue;
+    std::uint32_t before = kNoIndex;
+    for (std::uint32_t row = lanes_[lane].head; row != wanted; row = rows_[row].next) before = row;
+    grant(wanted, before, fit.slot);
+    return true;
+  }
+  return false;
+}
+
+bool Draw::pick_of_instructor() {
+  for (const std::uint32_t lane : active_) {
+    if (!lanes_[lane].instructor) continue;
+    if (!may_start(lanes_[lane])) continue;
+    std::uint32_t before = kNoIndex;
+    const std::uint32_t row = first_able(lane, before);
+    if (row == kNoIndex) continue;
+    grant(row, before, view(rows_[row].job_class).slot);
+    return true;
+  }
+  return false;
+}
+
+bool Draw::pick_in_common_order() {
+  std::uint32_t best = kNoIndex;
+  const auto key = [this](std::uint32_t lane) {
+    return std::pair(queue_.lanes[lane].level, places_[lane][lanes_[lane].place]);
+  };
+  for (const std::uint32_t lane : active_) {
+    if (best != kNoIndex && key(best) < key(lane)) continue;
+    std::uint32_t before = kNoIndex;
+    if (!may_start(lanes_[lane]) || first_able(lane, before) == kNoIndex) continue;
+    best = lane;
+  }
+  if (best == kNoIndex) return false;
+  std::uint32_t before = kNoIndex;
+  const std::uint32_t row = first_able(best, before);
+  grant(row, before, view(rows_[row].job_class).slot);
+  return true;
+}
+
+std::int64_t Draw::delay_max(const Row& row) const {
+  if (queue_.affinity.delay_max) return queue_.affinity.delay_max->count();
+  return std::min<std::int64_t>(std::max<std::int64_t>(60'000, (now_ - row.submitted) / 10), 300'000);
+}
+
+std::int64_t Draw::slack(const Row& row) const {
+  if (queue_.affinity.places_max && row.places >= *queue_.affinity.places_max) return -1;
+  return delay_max(row) - row.passed_ms;
+}
+
+std::int64_t Draw::delay_of(const Row& row, std::uint32_t slot, bool loads) const {
+  const QueueCopy::Class& job_class = queue_.classes[row.job_class];
+  std::int64_t delay =
+      job_class.expected_ms * 1000 / queue_.slots[slot].speed_milli + (loads ? job_class.load_ms : 0);
+  for (const Slot& other : slots_) {
+    if (other.busy) delay = std::min(delay, std::max<std::int64_t>(other.free_at - now_, 0));
+  }
+  return delay;
+}
+
+Draw::Turn Draw::turn_of(std::uint32_t index) {
+  const Lane& lane = lanes_[index];
+  Turn turn;
+  turn.lane = index;
+  turn.row = first_able(index, turn.before);
+  if (turn.row == kNoIndex) return turn;
+  const std::int64_t tag = owners_[lane.owner].tag;
+  const auto finish = [&](const ClassView& view) {
+    return tag + (lane.weight_milli == 1000 ? view.weight : view.weight * 1000 / lane.weight_milli);
+  };
+  const Row& first = rows_[turn.row];
+  const ClassView& fit = view(first.job_class);
+  turn.job = first.job;
+  turn.loads = fit.fit != Fit::holds;
+  turn.finish = finish(fit);
+  if (!turn.loads || lane.waiting < 2 || (lane.wants & held_) == 0) return turn;
+  std::int64_t slack_left = slack(first);
+  std::uint32_t passes = 1, before = turn.row;
+  for (std::uint32_t row = first.next; row != kNoIndex && passes < kOwnJobsMax; row = rows_[row].next) {
+    if (slack_left < 0) return turn;
+    const ClassView& later = view(rows_[row].job_class);
+    if (later.fit == Fit::holds && delay_of(rows_[row], later.slot, false) <= slack_left) {
+      turn.row = row;
+      turn.before = before;
+      turn.job = rows_[row].job;
+      turn.passes = passes;
+      turn.loads = false;
+      turn.finish = finish(later);
+      return turn;
+    }
+    slack_left = std::min(slack_left, slack(rows_[row]));
+    ++passes;
+    before = row;
+  }
+  return turn;
+}
+
+bool Draw::waits_for_busy(const Turn& turn) {
+  const Row& row = rows_[turn.row];
+  const QueueCopy::Class& job_class = queue_.classes[row.job_class];
+  const std::int64_t since = std::max(slots_[view(row.job_class).slot].idle_since, row.queued);
+  const std::int64_t until = since + std::min(job_class.load_ms, delay_max(row));
+  if (now_ >= until) return false;
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (!slot.busy || awaited_[i] != 0 || slot.free_at - now_ >= job_class.load_ms) continue;
+    if (!holds(slot.models, job_class.models) || !able(job_class.kind, i)) continue;
+    awaited_[i] = 1;
+    wake_ = std::min(wake_, until);
+    return true;
+  }
+  return false;
+}
+
+std::uint32_t Draw::slot_to_load(std::uint32_t index) {
+  const QueueCopy::Class& job_class = queue_.classes[index];
+  std::uint32_t best = kNoIndex, least = 0;
+  for (const std::uint32_t i : idle_) {
+    if (!able(job_class.kind, i)) continue;
+    std::uint32_t wanted = 0;
+    for (std::uint32_t set = 0; set < wanting_.size(); ++set) {
+      if (wanting_[set] > 0 && holds(slots_[i].models, set)) wanted += wanting_[set];
+    }
+    const bool better = best == kNoIndex || wanted < least ||
+                        (wanted == least && queue_.slots[i].speed_milli > queue_.slots[best].speed_milli);
+    if (!better) continue;
+    best = i;
+    least = wanted;
+  }
+  return best;
+}
+
+void Draw::pass(Row& row, std::int64_t delay_ms) {
+  ++row.places;
+  row.passed_ms += delay_ms;
+}
+
+void Draw::see_wants(Lane& lane) {
+  lane.wants = 0;
+  std::uint32_t seen = 0;
+  for (std::uint32_t row = lane.head; row != kNoIndex && seen < kOwnJobsMax + 1;
+       row = rows_[row].next, ++seen)
+    lane.wants |= bit(queue_.classes[rows_[row].job_class].models);
+}
+
+bool Draw::pick_fair_turn() {
+  turns_.clear();
+  held_ = 0;
+  for (const std::uint32_t slot : idle_) {
+    for (std::uint32_t set = 0; set < wanting_.size(); ++set) {
+      if (wanting_[set] > 0 && holds(slots_[slot].models, set)) held_ |= bit(set);
+    }
+  }
+  // Mostly the first turn needs no load and is taken: who starts later than it ends cannot be it.
+  Turn best;
+  best.finish = kNever;
+  for (const std::uint32_t index : active_) {
+    const Lane& lane = lanes_[index];
+    if (owners_[lane.owner].tag > best.finish || lane.instructor || !may_start(lane)) continue;
+    const Turn turn = turn_of(index);
+    if (turn.row != kNoIndex && comes_first(turn, best)) best = turn;
+  }
+  if (best.row == kNoIndex) return false;
+  if (best.loads) {
+    for (const std::uint32_t index : active_) {
+      const Lane& lane = lanes_[index];
+      if (lane.instructor || !may_start(lane)) continue;
+      if (const Turn turn = turn_of(index); turn.row != kNoIndex) turns_.push_back(turn);
+    }
+    const std::size_t looked = std::min(kTurnsMax, turns_.size());
+    std::ranges::partial_sort(turns_, turns_.begin() + static_cast<std::ptrdiff_t>(looked), comes_first);
+    turns_.resize(looked);
+  } else {
+    turns_.push_back(best);
+  }
+  awaited_.assign(slots_.size(), 0);
+  std::size_t chosen = SIZE_MAX;
+  std::int64_t slack_left = kNever;
+  for (std::size_t i = 0; i < turns_.size(); ++i) {
+    const Turn& turn = turns_[i];
+    const Row& row = rows_[turn.row];
+    const std::uint32_t slot = view(row.job_class).slot;
+    const bool may_pass = i == 0 || delay_of(row, slot, turn.loads) <= slack_left;
+    if (!turn.loads && may_pass) {
+      chosen = i;
+      break;
+    }
+    if (turn.loads && chosen == SIZE_MAX && !waits_for_busy(turn) && may_pass) chosen = i;
+    const std::int64_t own = slack(row);
+    if (own < 0) break;
+    slack_left = std::min(slack_left, own);
+  }
+  if (chosen == SIZE_MAX) return false;
+  const Turn turn = turns_[chosen];
+  const std::uint32_t job_class = rows_[turn.row].job_class;
+  const std::uint32_t slot = turn.loads ? slot_to_load(job_class) : view(job_class).slot;
+  const std::int64_t delay = delay_of(rows_[turn.row], slot, turn.loads);
+  for (std::size_t i = 0; i < chosen; ++i) pass(rows_[turns_[i].row], delay);
+  std::uint32_t own = lanes_[turn.lane].head;
+  for (std::uint32_t i = 0; i < turn.passes && own != turn.row; ++i, own = rows_[own].next)
+    pass(rows_[own], delay);
+  grant(turn.row, turn.before, slot);
+  return true;
+}
+
+}  // namespace atelier::core

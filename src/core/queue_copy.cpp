@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+#include "core/queue_copy.hpp"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "core/policy.hpp"
+
+namespace atelier::core {
+namespace {
+
+constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
+
+class Copier {
+ public:
+  Copier(const Core::State& state, Time now, const Affinity& affinity) : state_(state) {
+    copy_.now = now;
+    copy_.mode = state.workshop.mode;
+    copy_.paused = state.workshop.paused;
+    copy_.affinity = affinity;
+    copy_.virtual_time = static_cast<std::int64_t>(state.workshop.virtual_time);
+  }
+
+  QueueCopy copy() {
+    for (const auto& [id, lane] : state_.waiting.lanes()) add_lane(id, lane);
+    add_slots();
+    add_arrivals();
+    fill_tables();
+    return std::move(copy_);
+  }
+
+ private:
+  std::uint32_t models_of(const std::vector<std::string>& models) {
+    const auto [found, fresh] = models_.emplace(models, static_cast<std::uint32_t>(models_.size()));
+    return found->second;
+  }
+
+  std::uint32_t class_of(JobClass job_class) {
+    const auto [found, fresh] = classes_.emplace(job_class, static_cast<std::uint32_t>(copy_.classes.size()));
+    if (!fresh) return found->second;
+    const auto kind = kinds_.emplace(job_class.kind, static_cast<std::uint32_t>(kinds_.size())).first;
+    add_class(job_class.signature, state_.waiting.needs(job_class.kind).models, kind->second);
+    return found->second;
+  }
+
+  /// Its kind does not matter any more, and is not known after a restart.
+  std::uint32_t class_of_running(const Submitted& job) {
+    const auto [found, fresh] =
+        running_classes_.emplace(job.signature, static_cast<std::uint32_t>(copy_.classes.size()));
+    if (fresh) add_class(job.signature, job.models, 0);
+    return found->second;
+  }
+
+  void add_class(std::uint64_t signature, const std::vector<std::string>& models, std::uint32_t kind) {
+    const Estimates::Known& known = state_.estimates.of(signature);
+    QueueCopy::Class entry;
+    entry.models = models_of(models);
+    entry.kind = kind;
+    entry.expected_ms = static_cast<std::int64_t>(state_.estimates.run_ms(known, 1000));
+    entry.load_ms = static_cast<std::int64_t>(state_.estimates.load_ms(known));
+    entry.first_run = static_cast<std::uint32_t>(copy_.run_ms.size());
+    state_.estimates.runs_like(known, copy_.run_ms);
+    entry.runs = static_cast<std::uint32_t>(copy_.run_ms.size()) - entry.first_run;
+    copy_.classes.push_back(entry);
+  }
+
+  std::uint32_t owner_of(ParticipantId id) {
+    const auto [found, fresh] = owners_.emplace(id, static_cast<std::uint32_t>(owners_.size()));
+    if (!fresh) return found->second;
+    QueueCopy::Owner owner;
+    owner.participant = id;
+    owner.tag = static_cast<std::int64_t>(state_.start_tag(id));
+    if (const auto facts = state_.participants.find(id); facts != state_.participants.end()) {
+      owner.weight_milli = std::max<std::uint32_t>(facts->second.weight_milli, 1);
+      owner.running_max = facts->second.running_max;
+      owner.held = facts->second.held;
+      owner.limited = facts->second.allowance_ms > 0;
+      owner.gpu_left_ms = static_cast<std::int64_t>(facts->second.allowance_ms) -
+                          static_cast<std::int64_t>(facts->second.used_ms);
+    }
+    if (const auto index = state_.owners.find(id); index != state_.owners.end())
+      owner.running = index->second.occupying;
+    copy_.owners.push_back(owner);
+    return found->second;
+  }
+
+  std::uint32_t lane_of(LaneId id) {
+    const auto [found, fresh] = lanes_.emplace(id, static_cast<std::uint32_t>(lanes_.size()));
+    if (fresh) {
+      QueueCopy::Lane lane;
+      lane.owner = owner_of(id.owner);
+      lane.level = id.level;
+      lane.first = static_cast<std::uint32_t>(copy_.rows.size());
+      copy_.lanes.push_back(lane);
+    }
+    return found->second;
+  }
+
+  void add_lane(const LaneId& id, const Lane& lane) {
+    const std::uint32_t index = lane_of(id);
+    for (const auto& [key, job] : lane.order) {
+      const JobFacts& facts = *job->facts;
+      QueueCopy::Row row;
+      row.job = key.job;
+      row.job_class = class_of(job->job_class());
+      row.places = facts.passed_places;
+      row.waited_ms = (copy_.now - facts.submitted_at).count();
+      row.queued_ms = (copy_.now - facts.queued_since).count();
+      row.passed_ms = static_cast<std::int64_t>(facts.passed_ms) +
+                      (facts.passed_since ? (copy_.now - *facts.passed_since).count() : 0);
+      rows_.emplace(key.job, static_cast<std::uint32_t>(copy_.rows.size()));
+      copy_.rows.push_back(row);
+    }
+    copy_.lanes[index].count = static_cast<std::uint32_t>(copy_.rows.size()) - copy_.lanes[index].first;
+  }
+
+  void add_slots() {
+    for (const auto& [id, worker] : state_.workers) {
+      if (worker.link && !worker.draining && !worker.paused) add_slots_of(worker, 0);
+    }
+    if (copy_.slots.empty()) {
+      copy_.usable = false;
+      for (const auto& [id, worker] : state_.workers) add_slots_of(worker, kAwayMs);
+    }
+    for (const JobId job : state_.workshop.moved) {
+      if (const auto row = rows_.find(job); row != rows_.end()) copy_.moved.push_back(row->second);
+    }
+  }
+
+  void add_slots_of(const WorkerFacts& worker, std::int64_t away_ms) {
+    for (const SlotFacts& facts : worker.slots) {
+      if (facts.state == SlotState::engine_lost && away_ms == 0) continue;
+      QueueCopy::Slot slot;
+      slot.slot = SlotId{worker.worker, facts.index};
+      slot.speed_milli = std::max<std::uint32_t>(worker.speed_milli, 1);
+      slot.away_ms = away_ms;
+      slot.models = models_of(state_.models_in(slot.slot));
+      const auto job = state_.jobs.find(facts.job);
+      const bool busy =
+          facts.state == SlotState::busy && job != state_.jobs.end() && job->second.lease.has_value();
+      if (busy) {
+        const JobFacts& running = job->second;
+        slot.job = facts.job;
+        slot.job_class = class_of_running(running.submitted);
+        slot.owner = owner_of(running.submitted.participant);
+        slot.loads = running.lease->loads;
+        slot.elapsed_ms = (copy_.now - running.lease->since).count();
+        if (!running.submitted.models.empty()) slot.models = models_of(running.submitted.models);
+      } else {
+        slot.idle_for_ms = (copy_.now - facts.idle_since).count();
+      }
+      slots_.push_back({&worker, &facts});
+      copy_.slots.push_back(slot);
+    }
+  }
+
+  void add_arrivals() {
+    // The nearest past comes first, in the mirror.
+    for (auto seen = state_.arrivals.rbegin(); seen != state_.arrivals.rend(); ++seen) {
+      const std::int64_t ago = (copy_.now - seen->time).count();
+      if (ago > kArrivalsKept.count()) break;
+      if (ago <= 0) continue;
+      copy_.arrivals.push_back({ago, lane_of(seen->lane), class_of(seen->job_class)});
+    }
+  }
+
+  void fill_tables() {
+    copy_.kinds = kinds_.size();
+    copy_.able.assign(kinds_.size() * copy_.slots.size(), 0);
+    for (const auto& [kind, index] : kinds_) {
+      for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+        copy_.able[index * slots_.size() + slot] =
+            able(state_, *slots_[slot].first, *slots_[slot].second, state_.waiting.needs(kind)) ? 1 : 0;
+      }
+    }
+    copy_.model_sets = models_.size();
+    copy_.holds.assign(models_.size() * models_.size(), 0);
+    for (const auto& [held, held_index] : models_) {
+      for (const auto& [wanted, wanted_index] : models_)
+        copy_.holds[held_index * models_.size() + wanted_index] = std::ranges::includes(held, wanted) ? 1 : 0;
+    }
+  }
+
+  const Core::State& state_;
+  QueueCopy copy_;
+  std::map<std::vector<std::string>, std::uint32_t> models_;
+  std::map<JobClass, std::uint32_t> classes_;
+  std::map<std::uint64_t, std::uint32_t> running_classes_;
+  std::map<KindId, std::uint32_t> kinds_;
+  std::map<ParticipantId, std::uint32_t> owners_;
+  std::map<LaneId, std::uint32_t> lanes_;
+  std::map<JobId, std::uint32_t> rows_;
+  std::vector<std::pair<const WorkerFacts*, const SlotFacts*>> slots_;
+};
+
+}  // namespace
+
+QueueCopy Core::copy_queue(Time now, const Affinity& affinity) const {
+  return Copier(*state_, now, affinity).copy();
+}
+
+}  // namespace atelier::core

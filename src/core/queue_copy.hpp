@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A copy of the queue in flat rows: what a forecast needs to know of the present, to be taken to another
+// thread (core.md 9: 40 bytes per job). Made by Core::copy_queue; plain data.
+
+#include <cstdint>
+#include <vector>
+
+#include "core/core.hpp"
+
+namespace atelier::core {
+
+struct QueueCopy {
+  /// Jobs that need the same and are expected to take equally long.
+  struct Class {
+    std::uint32_t kind = 0;                 // row of `able`
+    std::uint32_t models = 0;               // the set of models that they need
+    std::uint32_t first_run = 0, runs = 0;  // of run_ms: how long such jobs have taken, at speed 1000
+    std::int64_t expected_ms = 0, load_ms = 0;
+  };
+  struct Slot {
+    SlotId slot;
+    std::uint32_t speed_milli = 1000;
+    std::uint32_t models = 0;      // the set that it holds, or will hold after its job
+    JobId job;                     // that it runs, or none
+    std::uint32_t job_class = 0;   // of it
+    std::uint32_t owner = 0;       // of it
+    bool loads = false;            // the job's load lies in its time
+    std::int64_t elapsed_ms = 0;   // of the job
+    std::int64_t idle_for_ms = 0;  // without one
+    std::int64_t away_ms = 0;      // not usable before that
+  };
+  struct Owner {
+    ParticipantId participant;
+    std::uint32_t weight_milli = 1000, running = 0, running_max = 0;
+    std::int64_t tag = 0;          // the next start tag
+    std::int64_t gpu_left_ms = 0;  // of the allowance
+    bool limited = false;          // there is one
+    bool held = false;
+  };
+  struct Lane {
+    std::uint32_t owner = 0, first = 0, count = 0;  // of rows, in the lane's order
+    PriorityLevel level = PriorityLevel::instructor;
+  };
+  struct Row {
+    JobId job;
+    std::uint32_t job_class = 0;
+    std::uint32_t places = 0;                   // how often affinity let another go first
+    std::int64_t waited_ms = 0, queued_ms = 0;  // since it was submitted, since it waits again
+    std::int64_t passed_ms = 0;                 // of delay by affinity
+  };
+  /// A job that somebody will submit, if the near future mirrors the near past.
+  struct Arrival {
+    std::int64_t in_ms = 0;
+    std::uint32_t lane = 0, job_class = 0;
+  };
+
+  Time now;
+  QueueMode mode = QueueMode::fifo;
+  bool paused = false;
+  bool usable = true;  // false: no worker takes jobs; all that are known count as if they came back soon
+  Affinity affinity;
+  std::int64_t virtual_time = 0;
+  std::vector<Class> classes;
+  std::vector<std::uint32_t> run_ms;
+  std::size_t kinds = 0, model_sets = 0;
+  std::vector<std::uint8_t> able;   // kinds x slots
+  std::vector<std::uint8_t> holds;  // held set x wanted set: the wanted one is part of it
+  std::vector<Slot> slots;
+  std::vector<Owner> owners;
+  std::vector<Lane> lanes;
+  std::vector<Row> rows;
+  std::vector<std::uint32_t> moved;  // rows, in the instructor's order
+  std::vector<Arrival> arrivals;     // by time
+};
+
+}  // namespace atelier::core
