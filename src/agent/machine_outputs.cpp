@@ -196,6 +196,8 @@ void AgentMachine::compute_done(HeldJob& job) {
   job.phase = Phase::computed;
   job.ask_at.reset();
   job.waiting_preview.reset();
+  // The end may be seen without the event that tells how it ended.
+  if (job.started && !job.outcome) job.gpu_ms = static_cast<std::uint64_t>((now_ - job.started_at).count());
   send(link::Computed{job.key.job, job.key.epoch, job.gpu_ms});
   // A stop that was obeyed late: the workshop has ended the job, and `computed` frees no slot any more.
   if (job.stop_requested) {

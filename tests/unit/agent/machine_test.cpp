@@ -257,6 +257,16 @@ TEST_CASE("a run that lost its events is found in the history") {
   CHECK(rig.only<Collect>().node == "9");
 }
 
+TEST_CASE("a run whose ending event was missed has taken its time all the same") {
+  Rig rig;
+  rig.ready();
+  rig.post();
+  rig.engine("execution_start", R"("timestamp":1)");
+  rig.now = rig.now + milliseconds(700);
+  rig.engine_ends();
+  CHECK(rig.only_sent<link::Computed>().gpu_ms == 700);
+}
+
 TEST_CASE("a run that ComfyUI does not know any more goes back") {
   Rig rig;
   rig.ready();
