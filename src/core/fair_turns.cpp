@@ -131,7 +131,9 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
     Turn turn = make_turn(lane, index, *job);
     turn.before = before.jobs.size();
     if (!first) first = turn;
-    if (!turn.loads && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
+    // One that takes so long that others come before it does not take the first one's turn.
+    const bool sooner = turn.finish <= first->finish;
+    if (!turn.loads && sooner && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
     if (slack_of(*job->facts) < 0) break;
     pass(before, *job->facts);
   }

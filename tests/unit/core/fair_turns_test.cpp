@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include "support/core_world.hpp"
+
+namespace atelier::core {
+namespace {
+
+/// Fair turns on one worker that has the models m1 and m2.
+class FairWorld : public CoreWorld {
+ public:
+  FairWorld() {
+    post(ModeChanged{QueueMode::round_robin, "test"});
+    Capability capability;
+    capability.hash = digest(1);
+    capability.classes = {"A"};
+    capability.models = {"m1", "m2"};
+    post(capability);
+    join("gpu-1");
+  }
+  JobId submit_with(std::uint64_t participant, const std::string& model, std::uint64_t signature) {
+    Submitted event;
+    event.participant = ParticipantId{participant};
+    event.prompt_id = "p" + std::to_string(sequence);
+    event.classes = {"A"};
+    event.models = {model};
+    event.signature = signature;
+    return find<Accepted>(post(event))->job;
+  }
+  void run(JobId job, std::uint64_t gpu_ms) {
+    started(job);
+    computed(job, gpu_ms);
+    ended(job);
+  }
+  /// Somebody's run, so that it is known how long it takes.
+  void teach(const std::string& model, std::uint64_t signature, std::uint64_t gpu_ms) {
+    const JobId job = submit_with(9, model, signature);
+    settle();
+    run(job, gpu_ms);
+  }
+};
+
+TEST_CASE("a lane's long job that needs no load does not lose the turn of the short one before it") {
+  FairWorld world;
+  // A load costs nothing here; m2 is in the slot at the end.
+  for (int i = 0; i < 3; ++i) {
+    world.teach("m1", 1, 1'000);
+    world.teach("m2", 2, 30'000);
+    world.teach("m2", 3, 10'000);
+  }
+  const JobId before = world.submit_with(8, "m2", 3);  // keeps the slot busy until all wait
+  world.settle();
+  const JobId quick = world.submit_with(1, "m1", 1);
+  world.submit_with(1, "m2", 2);
+  const JobId other = world.submit_with(2, "m2", 3);
+  world.run(before, 10'000);
+  // In the strict order `quick` is first: who goes before it says so.
+  const Decision decision = world.core.decide(world.now);
+  REQUIRE(decision.proposals.size() == 1);
+  const auto& leased = std::get<Leased>(decision.proposals.front());
+  CHECK(leased.job == other);
+  CHECK(leased.passed == std::vector<JobId>{quick});
+}
+
+}  // namespace
+}  // namespace atelier::core
