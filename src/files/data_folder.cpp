@@ -163,7 +163,6 @@ std::pair<const Directory*, std::string> DataFolder::place_of(ParticipantId part
 }
 
 Result<Directory> DataFolder::tree(ParticipantId participant, Tree tree) const {
-  if (!participant) return fail(Errc::bad_request, "participants are numbered from 1");
   const auto [root, path] = place_of(participant, tree);
   return root->make_folder(path);
 }
