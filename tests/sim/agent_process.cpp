@@ -33,8 +33,7 @@ std::optional<std::uint64_t> offset_of(const HttpAnswer& answer) {
 AgentProcess::AgentProcess(World& world, Network& network, FakeComfy& engine, std::string name,
                            std::uint64_t seed)
     : world_(world), network_(network), engine_(engine), name_(std::move(name)), random_(seed, 3) {
-  info_ =
-      std::make_shared<const comfy::ObjectInfo>(comfy::ObjectInfo::parse(FakeComfy::object_info()).value());
+  info_ = std::make_shared<const comfy::ObjectInfo>(comfy::ObjectInfo::parse(engine_.object_info()).value());
 }
 
 void AgentProcess::start() {
@@ -53,7 +52,9 @@ void AgentProcess::start() {
 void AgentProcess::connect_engine() {
   const std::weak_ptr<Life> weak = life_;
   engine_.on_event = [this, weak](std::string text) {
-    world_.after(random_.ms(1, 10), [this, weak, text = std::move(text)] {
+    // One socket: what was said first comes first.
+    last_event_ = std::max(last_event_, world_.now() + random_.ms(1, 10));
+    world_.at(last_event_, [this, weak, text = std::move(text)] {
       if (const LifePtr life = weak.lock()) feed(life, agent::EngineEvent{0, text});
     });
   };
@@ -73,7 +74,7 @@ void AgentProcess::engine_is_up(const LifePtr& life) {
   engine_.clear();  // runs of an earlier life
   agent::EngineInfo info;
   info.comfy_version = "0.21.0";
-  info.object_info = sha256(FakeComfy::object_info());
+  info.object_info = sha256(engine_.object_info());
   info.engine_start = engine_.started_at();
   info.device = "cpu";
   feed(life, agent::EngineUp{0, std::move(info)});
@@ -359,7 +360,7 @@ void AgentProcess::put(const LifePtr& life, agent::Upload action, std::uint64_t 
 
 void AgentProcess::publish(const LifePtr& life, agent::PublishObjectInfo action) {
   auto send = request(life, net::Method::put, "/worker/object_info/" + action.digest.hex());
-  send.body = FakeComfy::object_info();
+  send.body = engine_.object_info();
   network_.call(std::move(send), [this, life, action, asked = life->link](Result<HttpAnswer> got) {
     Result<void> result;
     if (!got) {

@@ -71,6 +71,7 @@ class AgentProcess {
   Random random_;
   std::shared_ptr<const comfy::ObjectInfo> info_;
   LifePtr life_;
+  Instant last_event_;  // of the engine, on its way
 };
 
 }  // namespace atelier::sim

@@ -36,7 +36,10 @@ void Checker::step() {
       if (entry.sequence.value != seen_.value + 1) world_.broken("the journal has a gap");
       seen_ = entry.sequence;
       if (world_.tracing()) world_.trace("  {}", journal::to_json(entry));
-      for (const core::Effect& effect : reference_.apply(entry)) on(entry, effect);
+      rules_.before(entry);
+      const std::vector<core::Effect> effects = reference_.apply(entry);
+      for (const core::Effect& effect : effects) on(entry, effect);
+      rules_.after(entry, effects);
     }
   }
 }

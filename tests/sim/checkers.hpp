@@ -9,13 +9,15 @@
 
 #include "core/core.hpp"
 #include "journal/memory/memory_store.hpp"
+#include "rules.hpp"
 #include "world.hpp"
 
 namespace atelier::sim {
 
 class Checker {
  public:
-  Checker(World& world, journal::memory::MemoryStore& store) : world_(world), store_(store) {}
+  Checker(World& world, journal::memory::MemoryStore& store)
+      : world_(world), store_(store), rules_(world, reference_) {}
 
   /// Looks at what was recorded since the last call.
   void step();
@@ -23,7 +25,8 @@ class Checker {
   void acknowledged(JobId job, ParticipantId participant, std::string prompt_id);
   /// The server's own state equals that of a replay, and survives its way through a checkpoint.
   void compare(const core::Core& live) const;
-  /// A server has imported a checkpoint made of another one's state: the same facts.
+  /// A server has begun with a checkpoint.
+  void opened_from_checkpoint() { rules_.opened_from_checkpoint(); }
   [[nodiscard]] bool all_ended() const { return reference_.jobs_live() == 0; }
   [[nodiscard]] std::string open_jobs() const;
   /// At the end: every acknowledged job ended, every committed node's files stand complete below `outputs`
@@ -48,6 +51,7 @@ class Checker {
   World& world_;
   journal::memory::MemoryStore& store_;
   core::Core reference_;
+  Rules rules_;
   Sequence seen_;
   std::map<JobId, Epoch> epochs_;                   // the last granted
   std::map<SlotId, std::pair<JobId, Epoch>> busy_;  // leases that hold a slot

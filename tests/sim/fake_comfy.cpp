@@ -12,12 +12,16 @@
 namespace atelier::sim {
 namespace json = boost::json;
 
-const std::string& FakeComfy::object_info() {
-  static const std::string text =
+FakeComfy::FakeComfy(World& world, std::uint64_t seed, const std::vector<std::string>& models)
+    : world_(world), random_(seed, 2) {
+  std::string names;
+  for (const std::string& model : models) names += fmt::format(R"({}"{}")", names.empty() ? "" : ",", model);
+  object_info_ =
       R"({"Save":{"input":{"required":{"filename_prefix":["STRING",{"default":"x"}],"seed":["INT",{}]},)"
-      R"("optional":{"image":[["a"],{"image_upload":true}]}},"output":[],"output_is_list":[],"output_name":[],)"
+      R"("optional":{"image":[["a"],{"image_upload":true}],"model":[[)" +
+      names +
+      R"(],{}]}},"output":[],"output_is_list":[],"output_name":[],)"
       R"("name":"Save","display_name":"Save","description":"","category":"","output_node":true}})";
-  return text;
 }
 
 void FakeComfy::emit(std::string text) {
@@ -36,6 +40,7 @@ void FakeComfy::kill() {
     SIM_PROBE("engine_killed_idle");
   }
   up_ = false;
+  loaded_.clear();
   running_.reset();
   waiting_.clear();
   history_.clear();
@@ -65,7 +70,9 @@ agent::PostResult FakeComfy::post(const std::string& body) {
   run.id = std::string(object.at("prompt_id").as_string());
   for (const auto& member : object.at("prompt").as_object()) {
     const json::object& inputs = member.value().as_object().at("inputs").as_object();
+    const json::value* model = inputs.if_contains("model");
     run.nodes.push_back({std::string(member.key()), std::string(inputs.at("filename_prefix").as_string()),
+                         model == nullptr ? "" : std::string(model->as_string()),
                          inputs.at("seed").as_int64()});
   }
   run.deaf = random_.chance(faults.ignores_interrupt);
@@ -98,8 +105,17 @@ void FakeComfy::step(std::uint64_t start) {
   if (run.next == run.nodes.size()) return end("success");
   const Node node = run.nodes[run.next];
   emit(comfy::executing_message(run.id, node.id, node.id));
-  world_.after(random_.ms(50, 4'000), [this, start, node] {
+  milliseconds takes = random_.ms(50, 4'000);
+  if (!node.model.empty() && node.model != loaded_) {
+    takes += random_.ms(1'000, 8'000);
+    loaded_ = node.model;
+  }
+  world_.after(takes, [this, start, node] {
     if (start != start_ || !up_ || !running_) return;
+    if (node.seed == kPoisonSeed) {
+      SIM_PROBE("engine_poisoned");
+      return kill();
+    }
     if (random_.chance(faults.error)) {
       SIM_PROBE("engine_error");
       return end("error");

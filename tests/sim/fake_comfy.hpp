@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A ComfyUI as an agent meets it, with one node class: Save{filename_prefix, seed} writes a file whose
-// content depends on the prompt only. It runs one prompt at a time, tells of it in events, keeps a history,
-// dies.
+// A ComfyUI as an agent meets it, with one node class: Save{filename_prefix, seed, model} writes a file whose
+// content depends on the prompt only; a model that is not loaded takes its time. It runs one prompt at a
+// time, tells of it in events, keeps a history, dies.
 
 #include <deque>
 #include <functional>
@@ -22,12 +22,16 @@ struct EngineFaults {
                 file_without_ui = 0, output_missing = 0;
 };
 
+/// A node with this seed takes its ComfyUI down.
+inline constexpr std::int64_t kPoisonSeed = 13;
+
 class FakeComfy {
  public:
-  FakeComfy(World& world, std::uint64_t seed) : world_(world), random_(seed, 2) {}
+  /// `models`: the files that it offers, sorted.
+  FakeComfy(World& world, std::uint64_t seed, const std::vector<std::string>& models);
 
   /// The text of /object_info.
-  [[nodiscard]] static const std::string& object_info();
+  [[nodiscard]] const std::string& object_info() const { return object_info_; }
 
   /// Events of its socket; replaced by the next agent that connects.
   std::function<void(std::string)> on_event;
@@ -53,7 +57,7 @@ class FakeComfy {
 
  private:
   struct Node {
-    std::string id, prefix;
+    std::string id, prefix, model;
     std::int64_t seed = 0;
   };
   struct Run {
@@ -72,6 +76,7 @@ class FakeComfy {
 
   World& world_;
   Random random_;
+  std::string object_info_, loaded_;
   bool up_ = true;
   std::uint64_t start_ = 1;  // of this life
   std::deque<Run> waiting_;

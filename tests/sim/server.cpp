@@ -172,26 +172,24 @@ void Server::cancel(JobId job) {
   core::CancelRequested event;
   event.job = job;
   event.by = "participant";
-  workshop_.post(core::Event{std::move(event)});
+  post(core::Event{std::move(event)});
+}
+
+void Server::post(core::Event event) {
+  workshop_.post(std::move(event));
   runtime_.run_ready();
 }
 
-void Server::drain(WorkerId worker) {
-  core::WorkerDraining event;
-  event.worker = worker;
-  event.reason = "asked";
-  workshop_.post(core::Event{std::move(event)});
-  runtime_.run_ready();
-}
-
-void Server::checkpoint() {
-  auto work = [](Server& self) -> awaitable<void> {
+void Server::checkpoint(std::function<void()> written_it) {
+  auto work = [](Server& self, std::function<void()> done) -> awaitable<void> {
     std::vector<core::CheckpointRecord> records = self.workshop_.core().export_facts();
     for (const core::Summary* summary : self.workshop_.history().all()) records.emplace_back(*summary);
     const auto written = co_await self.journal_->checkpoint(self.journal_->last(), std::move(records));
-    if (written) SIM_PROBE("checkpoint_written");
+    if (!written) co_return;
+    SIM_PROBE("checkpoint_written");
+    done();
   };
-  start(work(*this));
+  start(work(*this, std::move(written_it)));
 }
 
 }  // namespace atelier::sim

@@ -43,14 +43,16 @@ class Server {
   void submit(core::Submitted event, std::shared_ptr<const std::string> form,
               std::function<void(Result<workshop::Submission>)> done);
   void cancel(JobId job);
-  void drain(WorkerId worker);
+  /// What an instructor's face records. Who asks does not wait for the answer.
+  void post(core::Event event);
   /// Content that a prompt names, as the participant's face pins it.
   Result<files::BlobInfo> put_blob(std::string_view bytes) { return files_.blobs().put(bytes); }
-  /// Writes a checkpoint of the present state.
-  void checkpoint();
+  /// Writes a checkpoint of the present state; `written` is called when the next start will read it.
+  void checkpoint(std::function<void()> written);
 
   [[nodiscard]] const core::Core& core() const { return workshop_.core(); }
   [[nodiscard]] bool accepting() const { return workshop_.accepting(); }
+  [[nodiscard]] Time now() const { return workshop_.now(); }
   [[nodiscard]] Sequence last() const { return journal_->last(); }
   [[nodiscard]] VirtualRuntime& runtime() { return runtime_; }
 

@@ -7,6 +7,7 @@
 
 #include "agent_process.hpp"
 #include "checkers.hpp"
+#include "instructor.hpp"
 #include "probe.hpp"
 #include "server.hpp"
 #include "workload.hpp"
@@ -17,8 +18,11 @@ namespace {
 using journal::memory::Fault;
 
 constexpr milliseconds kRush{180'000};        // prompts come
+constexpr milliseconds kBurst{20'000};        // ... or in a burst
 constexpr milliseconds kTrouble{300'000};     // things break
 constexpr milliseconds kRecovery{3'600'000};  // then everything must have ended
+
+const std::vector<std::string> kModels{"a.safetensors", "b.safetensors", "c.safetensors"};
 
 class Simulation {
  public:
@@ -28,7 +32,8 @@ class Simulation {
         folder_(folder),
         checker_(world_, store_),
         network_(world_, seed),
-        workload_(world_, checker_, seed) {
+        workload_(world_, checker_, seed),
+        instructor_(world_, seed) {
     files::DataFolderOptions options;
     options.data_dir = folder_;
     auto opened = files::DataFolder::open(options);
@@ -58,12 +63,13 @@ class Simulation {
   Checker checker_;
   Network network_;
   Workload workload_;
+  Instructor instructor_;
   std::vector<std::unique_ptr<FakeComfy>> engines_;
   std::vector<std::unique_ptr<AgentProcess>> agents_;
   std::unique_ptr<Server> server_;
   std::vector<std::unique_ptr<Server>> dead_;  // never destroyed, see Server::kill
   std::uint64_t servers_ = 0;
-  bool trouble_ = true;
+  bool trouble_ = true, checkpoint_written_ = false;
 };
 
 void Simulation::start_server() {
@@ -74,6 +80,11 @@ void Simulation::start_server() {
   world_.set_server(&server_->runtime());
   network_.set_server(server_.get());
   workload_.set_server(server_.get());
+  instructor_.set_server(server_.get());
+  if (checkpoint_written_) {
+    SIM_PROBE("opened_from_checkpoint");
+    checker_.opened_from_checkpoint();
+  }
   server_->open([this] { world_.trace("server is open"); });
 }
 
@@ -91,6 +102,7 @@ void Simulation::kill_server(std::string_view when) {
   server_->kill();
   world_.set_server(nullptr);
   workload_.set_server(nullptr);
+  instructor_.set_server(nullptr);
   network_.server_died(random_.chance(700));
   dead_.push_back(std::move(server_));
   world_.after(random_.ms(500, 30'000), [this] { start_server(); });
@@ -167,7 +179,7 @@ void Simulation::one_fault() {
       network_.break_a_link();
       break;
     case 8:
-      if (server_ && server_->is_open()) server_->checkpoint();
+      if (server_ && server_->is_open()) server_->checkpoint([this] { checkpoint_written_ = true; });
       break;
     default:
       disk_fault();
@@ -183,7 +195,10 @@ void Simulation::plan_faults() {
       if (trouble_) one_fault();
     });
   }
-  world_.after(kTrouble, [this] { set_faults(false); });
+  world_.after(kTrouble, [this] {
+    set_faults(false);
+    instructor_.let_go();
+  });
 }
 
 void Simulation::look() {
@@ -195,16 +210,22 @@ void Simulation::look() {
 }
 
 Report Simulation::run() {
+  // In some runs no job needs a model; else the first worker has all of them, and the others some.
+  const std::vector<std::string> models = random_.chance(350) ? std::vector<std::string>{} : kModels;
   const std::size_t workers = 1 + random_.below(3);
   for (std::size_t i = 0; i < workers; ++i) {
     const std::uint64_t seed = random_.next();
-    engines_.push_back(std::make_unique<FakeComfy>(world_, seed));
+    std::vector<std::string> offered = models;
+    if (i > 0) std::erase_if(offered, [this](const std::string&) { return random_.chance(300); });
+    engines_.push_back(std::make_unique<FakeComfy>(world_, seed, offered));
     agents_.push_back(
         std::make_unique<AgentProcess>(world_, network_, *engines_.back(), fmt::format("gpu-{}", i), seed));
     world_.after(random_.ms(0, 20'000), [agent = agents_.back().get()] { agent->start(); });
   }
   set_faults(true);
-  workload_.plan(4 + random_.below(20), 1 + random_.below(4), kRush);
+  const std::size_t participants = 1 + random_.below(5);
+  workload_.plan(4 + random_.below(30), participants, random_.chance(400) ? kBurst : kRush, models);
+  instructor_.plan(random_.chance(300) ? 0 : 5 + random_.below(40), participants, kTrouble);
   plan_faults();
   start_server();
   supervise(0);

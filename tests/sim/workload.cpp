@@ -3,18 +3,37 @@
 
 #include <algorithm>
 
+#include "fake_comfy.hpp"
 #include "probe.hpp"
 
 namespace atelier::sim {
 
-void Workload::plan(std::size_t jobs, std::size_t participants, milliseconds span) {
+std::shared_ptr<Workload::Prompt> Workload::any_prompt(std::size_t index, std::size_t participants,
+                                                       const std::vector<std::string>& models) {
+  auto prompt = std::make_shared<Prompt>();
+  prompt->participant = ParticipantId{1 + random_.below(participants)};
+  if (random_.chance(30)) prompt->participant = ParticipantId{};  // the instructor's own
+  prompt->prompt_id = fmt::format("prompt-{}", index);
+  prompt->seed = static_cast<std::int64_t>(random_.below(6));  // some make the same bytes
+  prompt->nodes = 1 + random_.below(3);
+  if (random_.chance(300)) prompt->input = fmt::format("picture {}", random_.below(4));
+  if (!models.empty() && random_.chance(850)) prompt->model = models[random_.below(models.size())];
+  if (random_.chance(15)) {
+    prompt->seed = kPoisonSeed;
+  } else if (random_.chance(15)) {
+    prompt->input = fmt::format("lost {}", index);
+    prompt->input_lost = true;
+  }
+  if (random_.chance(100)) prompt->number = static_cast<double>(random_.between(-5, 40));
+  prompt->front = random_.chance(100);
+  prompt->priority = static_cast<core::PriorityLevel>(random_.between(1, 3));
+  return prompt;
+}
+
+void Workload::plan(std::size_t jobs, std::size_t participants, milliseconds span,
+                    const std::vector<std::string>& models) {
   for (std::size_t i = 0; i < jobs; ++i) {
-    auto prompt = std::make_shared<Prompt>();
-    prompt->participant = ParticipantId{1 + random_.below(participants)};
-    prompt->prompt_id = fmt::format("prompt-{}", i);
-    prompt->seed = static_cast<std::int64_t>(random_.below(6));  // some make the same bytes
-    prompt->nodes = 1 + random_.below(3);
-    if (random_.chance(300)) prompt->input = fmt::format("picture {}", random_.below(4));
+    auto prompt = any_prompt(i, participants, models);
     prompts_.push_back(prompt);
     world_.after(random_.ms(0, span.count()), [this, prompt] { press_run(prompt); });
     if (random_.chance(150)) world_.after(random_.ms(0, span.count()), [this, prompt] { cancel(prompt); });
@@ -32,9 +51,11 @@ bool Workload::all_answered() const {
 std::string Workload::form_of(const Prompt& prompt) const {
   std::string nodes;
   for (std::size_t i = 1; i <= prompt.nodes; ++i) {
-    nodes += fmt::format(R"({}"{}":{{"class_type":"Save","inputs":{{"filename_prefix":"{}","seed":{}{}}}}})",
-                         i > 1 ? "," : "", i, i == 2 ? "deep/cat" : "cat", prompt.seed,
-                         prompt.input.empty() ? "" : R"(,"image":"in.png")");
+    nodes +=
+        fmt::format(R"({}"{}":{{"class_type":"Save","inputs":{{"filename_prefix":"{}","seed":{}{}{}}}}})",
+                    i > 1 ? "," : "", i, i == 2 ? "deep/cat" : "cat", prompt.seed,
+                    prompt.input.empty() ? "" : R"(,"image":"in.png")",
+                    prompt.model.empty() ? "" : fmt::format(R"(,"model":"{}")", prompt.model));
   }
   std::string pins;
   if (!prompt.input.empty()) {
@@ -52,6 +73,13 @@ core::Submitted Workload::event_of(const Prompt& prompt) const {
   event.prompt_id = prompt.prompt_id;
   event.body = sha256(form_of(prompt));
   event.classes = {"Save"};
+  if (!prompt.model.empty()) event.models = {prompt.model};
+  event.signature =
+      (prompt.model.empty() ? 0 : static_cast<std::uint64_t>(prompt.model.front())) * 8 + prompt.nodes;
+  event.numbered = prompt.number.has_value();
+  event.number = prompt.number.value_or(0);
+  event.front = prompt.front;
+  event.priority = prompt.priority;
   event.input_count = prompt.input.empty() ? 0 : 1;
   event.input_bytes = prompt.input.size();
   return event;
@@ -62,7 +90,8 @@ void Workload::press_run(const std::shared_ptr<Prompt>& prompt) {
     world_.after(random_.ms(500, 3'000), [this, prompt] { press_run(prompt); });
     return;
   }
-  if (!prompt->input.empty() && !server_->put_blob(prompt->input)) world_.broken("an input cannot be stored");
+  if (!prompt->input.empty() && !prompt->input_lost && !server_->put_blob(prompt->input))
+    world_.broken("an input cannot be stored");
   if (prompt->unsure) SIM_PROBE("submit_repeated_unsure");
   prompt->unsure = true;
   auto shared_answer = std::make_shared<bool>(false);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The participants: they submit, press Run again when nobody answered, cancel, and now and then send another
-// prompt under a prompt_id that is taken.
+// prompt under a prompt_id that is taken, one that takes its ComfyUI down, or one whose input is lost.
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "checkers.hpp"
@@ -18,8 +20,9 @@ class Workload {
   Workload(World& world, Checker& checker, std::uint64_t seed)
       : world_(world), checker_(checker), random_(seed, 4) {}
 
-  /// Plans `jobs` prompts of `participants` people over `span` from now on.
-  void plan(std::size_t jobs, std::size_t participants, milliseconds span);
+  /// Plans `jobs` prompts of `participants` people over `span` from now on; some need one of `models`.
+  void plan(std::size_t jobs, std::size_t participants, milliseconds span,
+            const std::vector<std::string>& models);
   void set_server(Server* server) { server_ = server; }
   /// Every prompt has been answered, with a job or a refusal.
   [[nodiscard]] bool all_answered() const;
@@ -28,13 +31,20 @@ class Workload {
   struct Prompt {
     ParticipantId participant;
     std::string prompt_id;
-    std::string input;  // content of the file that it names; "" = none
+    std::string input;        // content of the file that it names; "" = none
+    bool input_lost = false;  // it is not in the store
+    std::string model;        // "" = none
     std::int64_t seed = 0;
     std::size_t nodes = 1;
+    std::optional<double> number;
+    bool front = false;
+    core::PriorityLevel priority = core::PriorityLevel::normal;
     bool answered = false;
     bool unsure = false;  // it was sent and nobody answered: the server may have it
     JobId job;
   };
+  std::shared_ptr<Prompt> any_prompt(std::size_t index, std::size_t participants,
+                                     const std::vector<std::string>& models);
   void press_run(const std::shared_ptr<Prompt>& prompt);
   void answered(const std::shared_ptr<Prompt>& prompt, Result<workshop::Submission> result);
   void send_another_body(const Prompt& prompt);
