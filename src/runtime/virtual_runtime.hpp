@@ -18,7 +18,7 @@ class VirtualRuntime final : public Runtime {
 
   Executor executor() override { return context_.get_executor(); }
   Instant now() const override { return now_; }
-  WallTime wall() const override { return {1'800'000'000'000 + now_.ms}; }
+  WallTime wall() const override { return {1'800'000'000'000 + now_.ms + wall_jumps_.count()}; }
   std::uint64_t random() override;
   std::unique_ptr<Timer> make_timer() override;
   BlockingPool& file_pool() override { return *pool_; }
@@ -34,6 +34,10 @@ class VirtualRuntime final : public Runtime {
   void halt();
   /// Runs what is ready, then jumps from timer to timer until `duration` has passed.
   void advance(milliseconds duration);
+  /// Time goes on and nothing runs: the process was stopped, or the machine slept.
+  void stand_still(milliseconds duration) { now_ = now_ + duration; }
+  /// Somebody set the wall clock, forward or back.
+  void jump_wall(milliseconds by) { wall_jumps_ += by; }
   /// Jumps to the next timer and runs what it makes ready; false if no timer is set.
   bool step();
 
@@ -44,6 +48,7 @@ class VirtualRuntime final : public Runtime {
 
   asio::io_context context_{1};
   Instant now_{1'000'000};
+  milliseconds wall_jumps_{0};
   std::uint64_t state_;
   std::uint64_t timer_counter_ = 0;
   bool halted_ = false;

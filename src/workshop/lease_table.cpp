@@ -33,9 +33,13 @@ void LeaseTable::renew(JobId job, Epoch epoch, Instant now) {
   }
 }
 
-std::vector<LeaseTable::Expired> LeaseTable::take_expired(Instant now) {
+void LeaseTable::extend_all(Instant until) {
+  for (auto& [job, lease] : leases_) lease.deadline = std::max(lease.deadline, until);
+}
+
+std::vector<LeaseTable::Expired> LeaseTable::take_expired(Instant now, std::size_t count_max) {
   std::vector<Expired> expired;
-  for (auto lease = leases_.begin(); lease != leases_.end();) {
+  for (auto lease = leases_.begin(); lease != leases_.end() && expired.size() < count_max;) {
     if (lease->second.deadline > now) {
       ++lease;
       continue;

@@ -4,6 +4,7 @@
 // are on the monotonic clock and not journaled; when one passes, `lease_expired` is posted and core decides.
 // One thread.
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -35,8 +36,11 @@ class LeaseTable {
   void renew(LinkId link, Instant now);
   /// An upload chunk of one lease. Unknown or older epochs are ignored.
   void renew(JobId job, Epoch epoch, Instant now);
-  /// Takes out what has expired by `now`; the caller posts lease_expired for each.
-  [[nodiscard]] std::vector<Expired> take_expired(Instant now);
+  /// Nobody could renew while this process stood still (suspended, stopped): all live at least until then.
+  void extend_all(Instant until);
+  /// Takes out what has expired by `now`, at most `count_max`, by job id; the caller posts lease_expired for
+  /// each.
+  [[nodiscard]] std::vector<Expired> take_expired(Instant now, std::size_t count_max = SIZE_MAX);
   /// When the next one expires.
   [[nodiscard]] std::optional<Instant> next() const;
   [[nodiscard]] std::size_t size() const { return leases_.size(); }

@@ -17,6 +17,9 @@ namespace {
 constexpr milliseconds kRepeatWindow{10 * 60'000};  // "ended, byte-equal, 10 min" (design.md 5.4)
 constexpr milliseconds kFullDiskRetry{1'000};
 constexpr Instant kNever{INT64_MAX / 4};
+constexpr milliseconds kLeaseLook{1'000};    // a lease of 30 s need not end to the millisecond (net.md 2.7)
+constexpr milliseconds kStoodStill{10'000};  // a look that comes so late: the process or the machine slept
+constexpr std::size_t kExpiredPerLook = 32;  // when a whole data centre is gone, its jobs come back in turn
 
 }  // namespace
 
@@ -479,11 +482,17 @@ void Workshop::Impl::apply(const core::Entry& entry, bool live) {
 }
 
 awaitable<void> Workshop::Impl::watch_leases() {
-  // One look per second: a lease of 30 s need not end to the millisecond (net.md 2.7).
   while (!stopping && !failed) {
-    if (!co_await runtime.sleep_for(milliseconds{1'000})) break;
+    const Instant due = runtime.now() + kLeaseLook;
+    if (!co_await runtime.sleep_for(kLeaseLook)) break;
     lose_patience();
-    for (const LeaseTable::Expired& expired : leases.take_expired(runtime.now())) {
+    const Instant now = runtime.now();
+    if (now - due >= kStoodStill) {
+      // As after a restart: heartbeats of that time lie unread, or their senders could not dial in.
+      log::warn("stood_still", {{"ms", (now - due).count()}, {"leases", leases.size()}});
+      leases.extend_all(now + options.restart_grace);
+    }
+    for (const LeaseTable::Expired& expired : leases.take_expired(now, kExpiredPerLook)) {
       log::warn("lease_expired", {{"job", expired.job}, {"epoch", expired.epoch}, {"link", expired.link}});
       core::LeaseExpired event;
       event.job = expired.job;

@@ -40,11 +40,13 @@ files::FolderType folder_type(core::OutputType type) {
   return files::FolderType::output;
 }
 
+/// `stale` only when the lease is gone: an agent forgets such a job, and one that still holds its lease would
+/// never end. What cannot be stored is tried anew and then ends the job as failed.
 link::RefuseReason refuse_reason(Errc code) {
-  if (code == Errc::bad_hash || code == Errc::not_found) return link::RefuseReason::bad_hash;
+  if (code == Errc::stale_epoch) return link::RefuseReason::stale;
   if (code == Errc::disk_full || code == Errc::unavailable || code == Errc::io)
     return link::RefuseReason::disk;
-  return link::RefuseReason::stale;
+  return link::RefuseReason::bad_hash;
 }
 
 /// Saved visual > other visual > saved text file > raw text (comfyui-interface.md C6).

@@ -9,8 +9,8 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr int kForeignMax =
-    300;  // messages about jobs that the worker does not hold: some are late, many are a fault
+// Messages about jobs that the worker does not hold: of those that it has held some are late.
+constexpr int kLateMax = 300, kForeignMax = 3;
 
 core::Outcome outcome_of(link::Outcome outcome) {
   switch (outcome) {
@@ -66,10 +66,7 @@ const core::JobFacts* WorkerLink::Impl::held(const LinkSession& session, JobId i
 
 void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
   const core::JobFacts* job = held(session, event.job, event.epoch);
-  if (job == nullptr) {
-    ++session.foreign_messages;
-    return;
-  }
+  if (job == nullptr) return session.count_unheld(event.job, event.epoch);
   auto parsed = comfy::parse_event(event.json, {.bytes_max = link::kJsonBytesMax, .depth_max = 64});
   if (!parsed) {
     log::warn("bad_engine_event",
@@ -89,10 +86,7 @@ void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
 
 void WorkerLink::Impl::on_preview(LinkSession& session, link::Preview preview) {
   const core::JobFacts* job = held(session, preview.job, preview.epoch);
-  if (job == nullptr) {
-    ++session.foreign_messages;
-    return;
-  }
+  if (job == nullptr) return session.count_unheld(preview.job, preview.epoch);
   LiveFrame frame;
   frame.kind = LiveKind::preview;
   frame.participant = job->submitted.participant;
@@ -101,6 +95,11 @@ void WorkerLink::Impl::on_preview(LinkSession& session, link::Preview preview) {
   frame.preview_kind = preview.kind;
   frame.bytes = std::make_shared<const std::string>(std::move(preview.frame));
   live.publish(std::move(frame));
+}
+
+Result<void> WorkerLink::Impl::check_unheld(const LinkSession& session) {
+  if (session.foreign_messages < kForeignMax && session.late_messages < kLateMax) return {};
+  return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
 }
 
 awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) {
@@ -159,10 +158,9 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               core::Started started;
               started.job = m.job;
               started.epoch = m.epoch;
-              if (const core::JobFacts* job = held(self, m.job, m.epoch);
-                  job != nullptr && !job->lease->started) {
-                workshop.post(core::Event{std::move(started)});
-              }
+              const core::JobFacts* job = held(self, m.job, m.epoch);
+              if (job == nullptr) return self.count_unheld(m.job, m.epoch);
+              if (!job->lease->started) workshop.post(core::Event{std::move(started)});
             },
             [&](link::Event& m) { on_event(self, std::move(m)); },
             [&](link::Preview& m) { on_preview(self, std::move(m)); },
@@ -171,7 +169,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               computed.job = m.job;
               computed.epoch = m.epoch;
               computed.gpu_ms = m.gpu_ms;
-              if (held(self, m.job, m.epoch) != nullptr) workshop.post(core::Event{std::move(computed)});
+              if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
+              workshop.post(core::Event{std::move(computed)});
             },
             [&](link::Commit& m) { tasks.spawn("commit", commit(session, std::move(m))); },
             [&](link::Ended& m) { tasks.spawn("finish", finish(session, std::move(m))); },
@@ -182,7 +181,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               returned.job = m.job;
               returned.epoch = m.epoch;
               returned.reason = reason_of(m.reason);
-              if (held(self, m.job, m.epoch) != nullptr) workshop.post(core::Event{std::move(returned)});
+              if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
+              workshop.post(core::Event{std::move(returned)});
             },
             [&](link::SlotIdle& m) {
               core::SlotIdle idle;
@@ -234,9 +234,7 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
       message);
   if (std::holds_alternative<link::Hello>(message))
     co_return fail(Errc::protocol, "hello comes once per link");
-  if (self.foreign_messages >= kForeignMax) {
-    co_return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
-  }
+  ATELIER_CO_TRY_VOID(check_unheld(self));
   if (ready) {
     for (link::HelloSlot& slot : self.slots) {
       if (slot.slot != ready->slot) continue;

@@ -7,7 +7,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/types/effects.hpp"
@@ -51,7 +53,19 @@ struct LinkSession {
   std::vector<link::HelloSlot> slots;
   std::vector<link::TelemetrySlot> telemetry;
   std::map<std::uint32_t, core::LikelyNext> hints;  // by slot: what was sent last
-  int foreign_messages = 0;  // of jobs that the worker does not hold (reliability.md 39)
+
+  /// This link has had a lease of it, or its hello named it: what comes later may be late, no more.
+  void knows(JobId job, Epoch epoch) {
+    if (known.size() >= kKnownMax) known.erase(known.begin());  // the oldest job
+    known.emplace(job, epoch);
+  }
+  /// A message about a job that the worker does not hold.
+  void count_unheld(JobId job, Epoch epoch) {
+    ++(known.contains({job, epoch}) ? late_messages : foreign_messages);
+  }
+  static constexpr std::size_t kKnownMax = 4'096;
+  std::set<std::pair<JobId, Epoch>> known;
+  int late_messages = 0, foreign_messages = 0;
 };
 
 }  // namespace atelier::gateway

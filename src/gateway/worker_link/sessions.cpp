@@ -153,6 +153,7 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
         done = std::unexpected(preview.error());
       } else if (greeted) {
         on_preview(*session, std::move(*preview));
+        done = check_unheld(*session);
       }
     } else {
       auto decoded = link::decode_agent(message->view());
@@ -321,6 +322,7 @@ void WorkerLink::Impl::on_joined(const core::WorkerJoined& event, const core::Ac
 
 void WorkerLink::Impl::answer_hello(LinkSession& session) {
   for (const link::HelloJob& line : session.hello_jobs) {
+    session.knows(line.job, line.epoch);
     link::Answer answer;
     answer.job = line.job;
     answer.epoch = line.epoch;
@@ -362,6 +364,7 @@ awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, E
   lease.inputs = (*form)->pins;
   lease.limit_ms = static_cast<std::uint64_t>(options.job_limit.count());
   lease.preview_method = (*form)->preview_method;
+  session->knows(job, epoch);
   session->send(link::GatewayMessage{std::move(lease)});
 }
 

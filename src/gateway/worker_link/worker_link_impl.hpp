@@ -61,6 +61,8 @@ struct WorkerLink::Impl {
   awaitable<Result<void>> on_message(SessionPtr session, link::AgentMessage message);
   /// The job if this session's worker holds a lease of it with this epoch.
   const core::JobFacts* held(const LinkSession& session, JobId job, Epoch epoch) const;
+  /// Errors: forbidden after too many messages about jobs that the worker does not hold.
+  static Result<void> check_unheld(const LinkSession& session);
   void on_event(LinkSession& session, link::Event event);
   void on_preview(LinkSession& session, link::Preview preview);
   awaitable<void> finish(SessionPtr session, link::Ended ended);

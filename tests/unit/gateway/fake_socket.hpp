@@ -36,7 +36,7 @@ class FakeSocket final : public net::WebSocket {
   awaitable<Result<net::Message>> read(Instant deadline) override {
     while (wire_->to_server.empty()) {
       if (wire_->over()) co_return fail(Errc::closed, "the socket has ended");
-      [[maybe_unused]] const bool woken = co_await wire_->changed.wait(deadline);
+      if (!co_await wire_->changed.wait(deadline)) co_return fail(Errc::timeout, "nothing has come");
     }
     net::Message message = std::move(wire_->to_server.front());
     wire_->to_server.pop_front();

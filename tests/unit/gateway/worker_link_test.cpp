@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "unit/gateway/link_rig.hpp"
+
+namespace atelier::gateway::test {
+namespace {
+
+const std::string kPicture = "the bytes of a picture";
+
+/// Everything that an agent may say about one epoch of a job, but `commit` and `ended`.
+std::vector<link::AgentMessage> small_talk(JobId job, Epoch epoch) {
+  const std::string event = R"({"type":"progress","data":{"value":1,"max":2,"prompt_id":"x","node":"9"}})";
+  return {link::Started{job, epoch}, link::Event{job, epoch, 1, event},
+          link::Preview{job, epoch, 1, "\x01\x02"}, link::Computed{job, epoch, 5'000},
+          link::Returned{job, epoch, link::ReturnReason::draining, ""}};
+}
+
+/// The job is leased to nobody any more: its worker said nothing for the time of a lease.
+void expire(LinkRig& rig, JobId job) {
+  const Epoch epoch = rig.facts(job).epoch;
+  rig.runtime.advance(milliseconds{32'000});
+  REQUIRE(rig.facts(job).epoch == epoch);
+  REQUIRE_FALSE(rig.facts(job).lease);
+}
+
+TEST_CASE("another version of the worker link is refused with the two versions, and nothing is recorded") {
+  LinkRig rig;
+  const Sequence before = rig.journal->last();
+  for (const std::string version : {"", "0", "2", "1x", "01", " 1"}) {
+    CAPTURE(version);
+    const Reply reply = rig.worker_request(net::Method::get, "/worker/link", "", handshake("gpu-1", version));
+    CHECK(reply.status == 426);
+    CHECK(reply.body.find("speaks version 1") != std::string::npos);
+  }
+  CHECK(rig.journal->last() == before);
+}
+
+TEST_CASE(
+    "a worker that wakes up after its lease is refused at every door, and the next one's result stands") {
+  LinkRig rig;
+  Agent ghost(rig, "gpu-1");
+  const JobId job = rig.submit(1, uuid(1));
+  REQUIRE(ghost.take<link::Lease>().size() == 1);
+  const Epoch first{1}, second{2};
+  ghost.say(link::Started{job, first});
+  expire(rig, job);
+  CHECK(ghost.take<link::Stop>().size() == 1);
+  Agent other(rig, "gpu-2");
+  REQUIRE(other.take<link::Lease>().front().epoch == second);
+
+  const auto refused_everywhere = [&](unsigned status) {
+    for (const link::AgentMessage& message : small_talk(job, first)) ghost.say(message);
+    CHECK(ghost.send(net::Method::get, fmt::format("/worker/prompt/{}/1", job)).status == status);
+    CHECK(ghost.send(net::Method::get, fmt::format("/worker/input/{}/1/{}", job, sha256("").hex())).status ==
+          status);
+    CHECK(ghost
+              .send(net::Method::head,
+                    fmt::format("/worker/output/{}/1/0?digest={}&size=1", job, sha256("x").hex()))
+              .status == status);
+    const Reply put = ghost.put(job, first, 0, kPicture);
+    CHECK(put.status == status);
+    CHECK(put.body.find("stale_epoch") != std::string::npos);
+    ghost.say(Agent::commit_of(job, first, kPicture));
+    const auto refused = ghost.take<link::Refused>();
+    REQUIRE(refused.size() == 1);
+    CHECK(refused.front().reason == link::RefuseReason::stale);
+    link::Ended ended;
+    ended.job = job;
+    ended.epoch = first;
+    ended.outcome = link::Outcome::failed;
+    ghost.say(ended);
+    CHECK(ghost.take<link::EndedOk>().size() == 1);  // it may delete what it has
+  };
+  refused_everywhere(409);
+  CHECK(rig.facts(job).epoch == second);
+  CHECK(rig.facts(job).state == core::JobState::leased);
+  CHECK(rig.facts(job).commits.empty());
+  CHECK(rig.facts(job).losses == 1);
+
+  other.say(link::Started{job, second});
+  REQUIRE(other.put(job, second, 0, kPicture).status == 204);
+  other.say(Agent::commit_of(job, second, kPicture));
+  CHECK(other.take<link::Committed>().front().names == std::vector<std::string>{"cat_00001_.png"});
+  other.say(link::Computed{job, second, 100});
+  refused_everywhere(409);  // also while the outputs of the other one travel
+  link::Ended ended;
+  ended.job = job;
+  ended.epoch = second;
+  ended.outcome = link::Outcome::succeeded;
+  other.say(ended);
+  CHECK(other.take<link::EndedOk>().size() == 1);
+  REQUIRE(rig.workshop->history().find(job) != nullptr);
+  CHECK(rig.workshop->history().find(job)->outcome == core::Outcome::succeeded);
+  refused_everywhere(409);
+  CHECK(rig.workshop->core().workshop().succeeded == 1);
+  CHECK(rig.workshop->core().workshop().failed == 0);
+}
+
+TEST_CASE("while a job waits again its ghost's epoch is the job's, and is refused all the same") {
+  LinkRig rig;
+  Agent ghost(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  expire(rig, job);
+  for (const link::AgentMessage& message : small_talk(job, Epoch{1})) ghost.say(message);
+  ghost.say(Agent::commit_of(job, Epoch{1}, kPicture));
+  CHECK(ghost.take<link::Refused>().front().reason == link::RefuseReason::stale);
+  CHECK(ghost.put(job, Epoch{1}, 0, kPicture).status == 409);
+  CHECK(rig.facts(job).state == core::JobState::queued);
+  CHECK(rig.facts(job).losses == 1);
+}
+
+TEST_CASE("a commit that cannot be stored is not called stale: its agent would forget a job that it holds") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  agent.say(link::Started{job, Epoch{1}});
+  REQUIRE(agent.put(job, Epoch{1}, 0, kPicture).status == 204);
+  agent.say(Agent::commit_of(job, Epoch{1}, kPicture, "a/../../b"));
+  const auto refused = agent.take<link::Refused>();
+  REQUIRE(refused.size() == 1);
+  CHECK(refused.front().reason == link::RefuseReason::bad_hash);  // three of them end the job
+  CHECK(rig.facts(job).state == core::JobState::running);
+}
+
+TEST_CASE("a repeated commit gets the names given first, whether or not the answer came") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  REQUIRE(agent.put(job, Epoch{1}, 0, kPicture).status == 204);
+  for (int i = 0; i < 3; ++i) agent.say(Agent::commit_of(job, Epoch{1}, kPicture));
+  const auto answers = agent.take<link::Committed>();
+  REQUIRE(answers.size() == 3);
+  for (const link::Committed& answer : answers)
+    CHECK(answer.names == std::vector<std::string>{"cat_00001_.png"});
+  CHECK(rig.facts(job).commits.size() == 1);
+}
+
+TEST_CASE("progress of a job that a worker never had is dropped, and the third time ends its link") {
+  LinkRig rig;
+  Agent owner(rig, "gpu-1");
+  const JobId job = rig.submit(1, uuid(1));
+  Agent liar(rig, "gpu-2");
+  const auto progress = small_talk(job, Epoch{1});
+  liar.say(progress[1]);
+  liar.say(progress[2]);
+  CHECK(liar.closed() == net::CloseCode::none);
+  liar.say(progress[3]);
+  CHECK(liar.closed() == net::CloseCode::policy);
+  CHECK(rig.facts(job).state == core::JobState::leased);
+  CHECK_FALSE(rig.facts(job).lease->computed);
+  CHECK(owner.closed() == net::CloseCode::none);
+}
+
+TEST_CASE("late words of a lease that a worker has had end no link until they are very many") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  expire(rig, job);
+  const link::AgentMessage late = small_talk(job, Epoch{1})[1];
+  for (int i = 0; i < 299; ++i) agent.say(late);
+  CHECK(agent.closed() == net::CloseCode::none);
+  agent.say(late);
+  CHECK(agent.closed() == net::CloseCode::policy);
+}
+
+TEST_CASE("the owner of a job that took its worker down three times is told so") {
+  LinkRig rig;
+  Tab tab(rig, 1, "mine");
+  const JobId job = rig.submit(1, uuid(1), "mine");
+  for (std::uint64_t boot = 1; boot <= 3; ++boot) {
+    Agent agent(rig, "gpu-1", boot);
+    const auto lease = agent.take<link::Lease>();
+    REQUIRE(lease.size() == 1);
+    CHECK(lease.front().epoch == Epoch{boot});
+    agent.say(link::Started{job, Epoch{boot}});
+  }
+  CHECK(rig.facts(job).deaths == 2);
+  Agent agent(rig, "gpu-1", 4);
+  CHECK(agent.take<link::Lease>().empty());
+  REQUIRE(rig.workshop->history().find(job) != nullptr);
+  CHECK(rig.workshop->history().find(job)->reason == core::EndReason::too_many_deaths);
+  const auto types = tab.take_types();
+  CHECK(std::ranges::count(types, "execution_error") == 1);
+  const Reply history = rig.get(fmt::format("/user/1/history/{}", uuid(1)));
+  CHECK(history.body.find("3 workers went down while running this job") != std::string::npos);
+}
+
+std::size_t leases(const LinkRig& rig) { return rig.workshop->leases().size(); }
+
+TEST_CASE("a server that stood still gives its workers a minute, as after a restart") {
+  LinkRig rig;
+  Agent alive(rig, "gpu-1");
+  Agent dead(rig, "gpu-2");
+  const JobId kept = rig.submit(1, uuid(1)), lost = rig.submit(1, uuid(2));
+  rig.runtime.stand_still(milliseconds{45'000});
+  rig.runtime.advance(milliseconds{2'000});
+  CHECK(leases(rig) == 2);
+  for (int i = 0; i < 16; ++i) {
+    alive.say(link::Heartbeat{});
+    rig.runtime.advance(milliseconds{5'000});
+  }
+  CHECK(rig.facts(kept).lease);
+  CHECK_FALSE(rig.facts(lost).lease);
+}
+
+TEST_CASE("leases know nothing of the wall clock: two hours forward or back end none and keep none alive") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  const Time before = rig.workshop->now();
+  for (const std::int64_t hours : {2, -4, 2}) {
+    rig.runtime.jump_wall(milliseconds{hours * 3'600'000});
+    agent.say(link::Heartbeat{});
+    rig.runtime.advance(milliseconds{25'000});
+    CHECK(rig.facts(job).lease);
+  }
+  CHECK(rig.workshop->now() - before == milliseconds{75'000});
+  rig.runtime.jump_wall(milliseconds{-7'200'000});
+  rig.runtime.advance(milliseconds{7'000});
+  CHECK_FALSE(rig.facts(job).lease);
+}
+
+TEST_CASE("when many workers vanish at once their jobs come back some at a time") {
+  LinkRig rig;
+  Agent agent(rig, "gpu-1", 1, 40);
+  for (int i = 0; i < 40; ++i) rig.submit(1 + i % 2, uuid(i + 1));
+  REQUIRE(leases(rig) == 40);
+  while (leases(rig) == 40) rig.runtime.advance(milliseconds{1'000});
+  CHECK(leases(rig) == 8);
+  rig.runtime.advance(milliseconds{1'000});
+  CHECK(leases(rig) == 0);
+}
+
+}  // namespace
+}  // namespace atelier::gateway::test
