@@ -41,6 +41,7 @@ workshop::WorkshopOptions workshop_options(const Config& config) {
       static_cast<std::uint32_t>(config.number("MAX_WAITING_PER_USER"));
   options.admission.waiting_max = static_cast<std::uint32_t>(config.number("MAX_QUEUE_DEPTH"));
   options.lease_ttl = config.duration("LEASE_TTL");
+  options.policy.job_limit = config.duration("JOB_TIMEOUT");
   return options;
 }
 

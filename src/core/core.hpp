@@ -35,6 +35,12 @@ struct Affinity {
   std::optional<milliseconds> delay_max;
 };
 
+/// What the operator configured of policy. Only its results are recorded, as of all policy.
+struct PolicySettings {
+  /// A job that runs longer, and a margin in which its agent ends it, ends as failed; 0 = no limit.
+  milliseconds job_limit{0};
+};
+
 struct Decision {
   std::vector<Event> proposals;  // they stand first in the next batch
   std::optional<Time> next_at;   // when it would propose something without a new event
@@ -66,7 +72,8 @@ class Core {
   /// sequence.
   std::vector<Effect> apply(const Entry& entry);
   /// Policy. Its proposals count only when the journal gives them back; never called again before that.
-  [[nodiscard]] Decision decide(Time now, const Affinity& affinity = {}) const;
+  [[nodiscard]] Decision decide(Time now, const Affinity& affinity = {},
+                                const PolicySettings& settings = {}) const;
   /// What decide would grant if every busy slot were free now; at most one job per slot, a job once.
   [[nodiscard]] std::vector<LikelyNext> likely_next(Time now) const;
   /// What a forecast needs of the present (forecast.hpp).

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <queue>
 #include <utility>
@@ -30,6 +32,7 @@ bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& 
 
 Decision Policy::run() {
   end_what_is_over();
+  end_what_ran_too_long();
   if (!state_.workshop.paused && (state_.waiting.size() > 0)) {
     find_slots(SlotState::idle);
     grant_all();
@@ -79,16 +82,37 @@ void Policy::end_what_is_over() {
     decision_.proposals.emplace_back(std::move(ended));
   }
   for (const auto& [at, id] : state_.cancels) {
-    if (at > now_) {
-      decision_.next_at = at;
-      break;
-    }
+    if (!is_due(at)) break;
     const JobFacts& job = state_.jobs.at(id);
     if (state_.to_end.contains(id)) continue;
     Ended ended;
     ended.job = id;
     ended.outcome = Outcome::cancelled;
     ended.reason = job.lease ? EndReason::cancel_unanswered : EndReason::cancelled_waiting;
+    decision_.proposals.emplace_back(std::move(ended));
+  }
+}
+
+bool Policy::is_due(Time at) {
+  if (at <= now_) return true;
+  decision_.next_at = std::min(decision_.next_at.value_or(at), at);
+  return false;
+}
+
+void Policy::end_what_ran_too_long() {
+  if (settings_.job_limit.count() == 0) return;
+  for (const auto& [started, id] : state_.running) {
+    if (!is_due(started + settings_.job_limit + milliseconds{kJobLimitMarginMs})) break;
+    const JobFacts& job = state_.jobs.at(id);
+    const bool cancel_due =
+        job.cancel_requested && *job.cancel_requested + milliseconds{kCancelAnswerMs} <= now_;
+    if (cancel_due) continue;  // ended above
+    Ended ended;
+    ended.job = id;
+    ended.outcome = Outcome::failed;
+    ended.reason = EndReason::time_limit;
+    ended.sentence = fmt::format("Stopped: this job ran longer than the limit of {} s.",
+                                 settings_.job_limit.count() / 1'000);
     decision_.proposals.emplace_back(std::move(ended));
   }
 }
@@ -250,8 +274,8 @@ void Policy::grant_in_common_order() {
   }
 }
 
-Decision Core::decide(Time now, const Affinity& affinity) const {
-  return Policy(*state_, now, affinity).run();
+Decision Core::decide(Time now, const Affinity& affinity, const PolicySettings& settings) const {
+  return Policy(*state_, now, affinity, settings).run();
 }
 std::vector<LikelyNext> Core::likely_next(Time now) const { return Policy(*state_, now).foresee(); }
 

@@ -32,5 +32,6 @@ inline constexpr std::uint32_t kMilliMax = 1'000'000;
 inline constexpr std::uint32_t kDeathsMax = 3;
 inline constexpr std::uint32_t kLossesMax = 10;
 inline constexpr std::int64_t kCancelAnswerMs = 10'000;
+inline constexpr std::int64_t kJobLimitMarginMs = 60'000;  // for the agent to enforce it first
 
 }  // namespace atelier::core

@@ -20,8 +20,9 @@ namespace atelier::core {
 
 class Policy {
  public:
-  Policy(const Core::State& state, Time now, const Affinity& affinity = {})
-      : state_(state), now_(now), affinity_(affinity) {}
+  Policy(const Core::State& state, Time now, const Affinity& affinity = {},
+         const PolicySettings& settings = {})
+      : state_(state), now_(now), affinity_(affinity), settings_(settings) {}
   Decision run();
   std::vector<LikelyNext> foresee();
 
@@ -77,6 +78,9 @@ class Policy {
   };
 
   void end_what_is_over();
+  /// A timer that ends a job: not yet, it is when decide would do something.
+  bool is_due(Time at);
+  void end_what_ran_too_long();
   /// Slots in this state of workers that take jobs.
   void find_slots(SlotState state);
   void grant_all();
@@ -132,6 +136,7 @@ class Policy {
   const Core::State& state_;
   Time now_;
   Affinity affinity_;
+  PolicySettings settings_;
   Decision decision_;
   std::vector<FreeSlot> free_;
   std::size_t left_ = 0;  // of free_, not taken

@@ -45,6 +45,7 @@ void Core::State::unindex(const JobFacts& job) {
     if (!job.cancel_requested) --owner.waiting_count;
   } else {
     owner.granted.erase(job.job);
+    running.erase({job.lease->started_at, job.job});
     if (!job.lease->computed) --owner.occupying;
     --(job.state == JobState::leased ? owner.leased_count : owner.running_count);
   }
@@ -96,6 +97,7 @@ void Core::State::index(const JobFacts& job) {
     }
   } else {
     owner.granted.insert(job.job);
+    if (job.lease->started && !job.lease->computed) running.insert({job.lease->started_at, job.job});
     if (!job.lease->computed) ++owner.occupying;
     ++(job.state == JobState::leased ? owner.leased_count : owner.running_count);
     if (job.cancel_requested)

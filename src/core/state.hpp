@@ -47,6 +47,7 @@ struct Core::State {
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
   std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
+  std::set<std::pair<Time, JobId>> running;  // by when they started; not those that are computed
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
   std::set<JobId> passed;                    // those whose delay by affinity is running
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;

@@ -331,7 +331,7 @@ journal::Batch Workshop::Impl::next_batch() {
 
 awaitable<void> Workshop::Impl::loop() {
   while (true) {
-    core::Decision decision = core.decide(journal.time());
+    core::Decision decision = core.decide(journal.time(), {}, options.policy);
     proposals = std::move(decision.proposals);
     next_at = decision.next_at;
     if (proposals.empty() && inbox.empty()) {

@@ -23,6 +23,7 @@ namespace atelier::workshop {
 struct WorkshopOptions {
   core::AdmissionLimits admission;
   core::Limits limits;
+  core::PolicySettings policy;
   HistoryLimits history;
   milliseconds lease_ttl{30'000};
   milliseconds restart_grace{60'000};   // every lease found in the journal at start

@@ -16,8 +16,8 @@ namespace atelier::sim {
 
 class Checker {
  public:
-  Checker(World& world, journal::memory::MemoryStore& store)
-      : world_(world), store_(store), rules_(world, reference_) {}
+  Checker(World& world, journal::memory::MemoryStore& store, milliseconds job_limit)
+      : world_(world), store_(store), rules_(world, reference_, job_limit) {}
 
   /// Looks at what was recorded since the last call.
   void step();

@@ -110,6 +110,8 @@ void FakeComfy::step(std::uint64_t start) {
     takes += random_.ms(1'000, 8'000);
     loaded_ = node.model;
   }
+  // An interrupt is obeyed between two nodes: in time, or when the workshop has lost its patience.
+  if (node.seed == kEndlessSeed) takes = random_.chance(500) ? milliseconds{150'000} : milliseconds{400'000};
   world_.after(takes, [this, start, node] {
     if (start != start_ || !up_ || !running_) return;
     if (node.seed == kPoisonSeed) {

@@ -24,6 +24,8 @@ struct EngineFaults {
 
 /// A node with this seed takes its ComfyUI down.
 inline constexpr std::int64_t kPoisonSeed = 13;
+/// One with this seed takes longer than any job may.
+inline constexpr std::int64_t kEndlessSeed = 14;
 
 class FakeComfy {
  public:

@@ -86,6 +86,8 @@ inline constexpr std::array kProbes{
     std::string_view{"submit_repeated"},
     std::string_view{"submit_repeated_ended"},
     std::string_view{"submit_repeated_unsure"},
+    std::string_view{"time_limit_by_agent"},
+    std::string_view{"time_limit_by_workshop"},
     std::string_view{"too_many_deaths"},
     std::string_view{"too_many_returns"},
     std::string_view{"upload_known_digest"},

@@ -57,7 +57,10 @@ void Rules::after(const core::Entry& entry, const std::vector<core::Effect>& eff
   }
   if (const auto* computed = std::get_if<core::Computed>(&entry.event))
     longest_ms_ = std::max(longest_ms_, computed->gpu_ms);
+  if (const auto* scheduled = std::get_if<core::CancelScheduled>(&entry.event)) undone_.erase(scheduled->job);
   for (const core::Effect& effect : effects) {
+    const auto* undo = std::get_if<core::CancelUndone>(&entry.event);
+    if (undo != nullptr && std::holds_alternative<core::Accepted>(effect)) undone_.insert(undo->job);
     // Nobody else writes: a proposal always fits.
     if (const auto* refused = std::get_if<core::Refused>(&effect); refused && entry.origin.ticket == 0)
       world_.broken(fmt::format("decide proposed what has no effect ({}): {}",
@@ -85,10 +88,22 @@ void Rules::on_ended(const core::JobEnded& ended) const {
       break;
     case core::EndReason::cancelled_waiting:
       if (job.cancel_requested) break;
-      if (!job.cancel_at || ended.time < *job.cancel_at)
-        world_.broken(fmt::format("job {} was cancelled while that could be undone", job.job));
+      if (!job.cancel_at || ended.time < *job.cancel_at || undone_.contains(job.job))
+        world_.broken(fmt::format("job {} was cancelled though that was or could be undone", job.job));
       SIM_PROBE("cancelled_after_delay");
       break;
+    case core::EndReason::time_limit: {
+      const bool by_workshop = job.lease && !job.lease->computed;
+      if (by_workshop) {
+        SIM_PROBE("time_limit_by_workshop");
+      } else {
+        SIM_PROBE("time_limit_by_agent");
+      }
+      const milliseconds least = job_limit_ + milliseconds{by_workshop ? core::kJobLimitMarginMs : 0};
+      if (!job.lease || ended.time - job.lease->started_at < least)
+        world_.broken(fmt::format("job {} ended for its time before it was over", job.job));
+      break;
+    }
     default:
       break;
   }

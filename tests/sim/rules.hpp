@@ -12,6 +12,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ namespace atelier::sim {
 
 class Rules {
  public:
-  Rules(World& world, const core::Core& core) : world_(world), core_(core) {}
+  Rules(World& world, const core::Core& core, milliseconds job_limit)
+      : world_(world), core_(core), job_limit_(job_limit) {}
 
   /// Before the entry is applied to the core, and after it.
   void before(const core::Entry& entry);
@@ -64,8 +66,10 @@ class Rules {
 
   World& world_;
   const core::Core& core_;
+  milliseconds job_limit_;
   std::map<Digest, core::Capability> capabilities_;
   std::map<JobId, Delay> delays_;
+  std::set<JobId> undone_;             // whose cancel was taken back
   std::uint64_t longest_ms_ = 20'000;  // any job that was granted; what is expected of an unknown one
   std::uint64_t virtual_time_ = 0;
   bool same_estimates_ = true;

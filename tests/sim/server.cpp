@@ -13,7 +13,13 @@ namespace {
 gateway::WorkerLinkOptions link_options() {
   gateway::WorkerLinkOptions options;
   options.token = kToken;
-  options.job_limit = milliseconds{120'000};
+  options.job_limit = kJobLimit;
+  return options;
+}
+
+workshop::WorkshopOptions workshop_options() {
+  workshop::WorkshopOptions options;
+  options.policy.job_limit = kJobLimit;
   return options;
 }
 
@@ -73,7 +79,7 @@ Server::Server(World& world, journal::memory::MemoryStore& store, const files::D
       journal_(journal::memory::open(runtime_, store)),
       files_(runtime_, data),
       catalog_(runtime_, files_),
-      workshop_(runtime_, *journal_, {}),
+      workshop_(runtime_, *journal_, workshop_options()),
       workers_(runtime_, workshop_, files_, catalog_, live_, link_options(),
                [](JobId, Epoch, std::string) {}) {}
 Server::~Server() = default;

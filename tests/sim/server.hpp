@@ -18,6 +18,7 @@
 namespace atelier::sim {
 
 inline constexpr std::string_view kToken = "token-of-the-simulation";
+inline constexpr milliseconds kJobLimit{120'000};
 
 class Server {
  public:

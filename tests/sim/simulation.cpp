@@ -30,7 +30,7 @@ class Simulation {
       : world_(seed, trace),
         random_(seed, 0),
         folder_(folder),
-        checker_(world_, store_),
+        checker_(world_, store_, kJobLimit),
         network_(world_, seed),
         workload_(world_, checker_, seed),
         instructor_(world_, seed) {

@@ -21,6 +21,8 @@ std::shared_ptr<Workload::Prompt> Workload::any_prompt(std::size_t index, std::s
   if (random_.chance(15)) {
     prompt->seed = kPoisonSeed;
   } else if (random_.chance(15)) {
+    prompt->seed = kEndlessSeed;
+  } else if (random_.chance(15)) {
     prompt->input = fmt::format("lost {}", index);
     prompt->input_lost = true;
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The participants: they submit, press Run again when nobody answered, cancel, and now and then send another
-// prompt under a prompt_id that is taken, one that takes its ComfyUI down, or one whose input is lost.
+// prompt under a prompt_id that is taken, one that takes its ComfyUI down or does not end, or one whose input
+// is lost.
 
 #include <memory>
 #include <optional>

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// How often a job may come back, and how long it may run (core.md 5).
+#include <doctest/doctest.h>
+
+#include "support/core_world.hpp"
+
+namespace atelier::core {
+namespace {
+
+/// One worker and one job that is granted again and again.
+class RetryWorld : public CoreWorld {
+ public:
+  RetryWorld() : job(submit(1)) {}
+
+  /// A new process of the worker takes the job; the one before is gone for good.
+  void take() {
+    link = join("gpu-1", ++boot).link;
+    settle();
+    REQUIRE(core.job(job) != nullptr);
+    REQUIRE(core.job(job)->state == JobState::leased);
+  }
+  void lose(LossReason reason) {
+    LeaseExpired event = with<LeaseExpired>(job);
+    event.link = link;
+    event.reason = reason;
+    post(event);
+  }
+  void give_back(ReturnReason reason) {
+    Returned event = with<Returned>(job);
+    event.reason = reason;
+    post(event);
+  }
+
+  JobId job;
+  LinkId link;
+  std::uint64_t boot = 0;
+};
+
+TEST_CASE("deaths while it ran and all other losses of a job are counted apart, three and ten") {
+  RetryWorld world;
+  const auto die = [&] {
+    world.take();
+    world.started(world.job);
+    world.lose(LossReason::restarted);
+  };
+  const auto lose = [&](int i) {
+    world.take();
+    if (i % 3 == 0) world.started(world.job);
+    if (i % 2 == 0) {
+      world.lose(i % 4 == 0 ? LossReason::link_expired : LossReason::evicted);
+    } else {
+      world.give_back(ReturnReason::disk_full);
+    }
+  };
+  die();
+  die();
+  for (int i = 0; i < 9; ++i) lose(i);
+  CHECK(world.core.job(world.job)->deaths == 2);
+  CHECK(world.core.job(world.job)->losses == 9);
+  SUBCASE("the third death") {
+    die();
+    const auto effects = world.settle();
+    const auto* ended = CoreWorld::find<JobEnded>(effects);
+    REQUIRE(ended != nullptr);
+    CHECK(ended->outcome == Outcome::failed);
+    CHECK(ended->reason == EndReason::too_many_deaths);
+    CHECK(ended->sentence.find("3 workers went down") != std::string::npos);
+  }
+  SUBCASE("the tenth loss") {
+    lose(9);
+    const auto effects = world.settle();
+    const auto* ended = CoreWorld::find<JobEnded>(effects);
+    REQUIRE(ended != nullptr);
+    CHECK(ended->reason == EndReason::too_many_returns);
+    CHECK(ended->sentence.find("10 times") != std::string::npos);
+  }
+}
+
+TEST_CASE("a worker that dies before a job has started, or after it has computed, is no death of the job") {
+  for (const bool computed : {false, true}) {
+    RetryWorld world;
+    world.take();
+    if (computed) {
+      world.started(world.job);
+      world.computed(world.job, 10);
+    }
+    world.lose(LossReason::restarted);
+    CHECK(world.core.job(world.job)->deaths == 0);
+    CHECK(world.core.job(world.job)->losses == 1);
+  }
+}
+
+TEST_CASE("a worn-out job is granted no more, also while its end is not recorded yet") {
+  RetryWorld world;
+  for (int i = 0; i < 10; ++i) {
+    world.take();
+    world.give_back(ReturnReason::input_not_fetched);
+  }
+  world.join("gpu-1", 99);
+  const Decision decision = world.core.decide(world.now);
+  REQUIRE(decision.proposals.size() == 1);
+  CHECK(std::holds_alternative<Ended>(decision.proposals.front()));
+}
+
+TEST_CASE("of two grants of one job, or of one slot, the first in the journal stands") {
+  // Two gateways decide on the same state; both lists of proposals come into the journal.
+  CoreWorld world;
+  const JobId first = world.submit(1), second = world.submit(2);
+  world.join("gpu-1");
+  const Event ours = world.core.decide(world.now).proposals.at(0);
+  REQUIRE(std::get<Leased>(ours).job == first);
+  Leased same_slot = std::get<Leased>(ours);
+  same_slot.job = second;
+  const SlotId other_slot{world.join("gpu-2").worker, 0};
+  Leased same_job = std::get<Leased>(ours);
+  same_job.slot = other_slot;
+  same_job.link = world.core.worker("gpu-2")->link;
+
+  CHECK(CoreWorld::find<JobLeased>(world.post(ours)) != nullptr);
+  CHECK(CoreWorld::find<Refused>(world.post(ours))->reason == NoEffect::job_not_queued);
+  CHECK(CoreWorld::find<Refused>(world.post(same_job))->reason == NoEffect::job_not_queued);
+  CHECK(CoreWorld::find<Refused>(world.post(same_slot))->reason == NoEffect::slot_taken);
+  CHECK(world.core.job(first)->epoch == Epoch{1});
+  CHECK(world.core.job(second)->epoch == Epoch{});
+}
+
+TEST_CASE("an epoch is raised by a grant and by nothing else") {
+  RetryWorld world;
+  for (std::uint64_t epoch = 1; epoch <= 5; ++epoch) {
+    world.take();
+    CHECK(world.core.job(world.job)->epoch == Epoch{epoch});
+    world.give_back(ReturnReason::draining);
+    CHECK(world.core.job(world.job)->epoch == Epoch{epoch});
+  }
+}
+
+TEST_CASE("a job whose agent does not enforce the limit is ended by the workshop a minute later") {
+  RetryWorld world;
+  constexpr PolicySettings kLimit{.job_limit = milliseconds{120'000}};
+  const auto decide = [&](Time at) { return world.core.decide(at, {}, kLimit); };
+  world.take();
+  CHECK_FALSE(decide(world.now).next_at);  // fetching its inputs may take long
+  world.started(world.job);
+  const Time end = world.now + milliseconds{180'000};
+  Decision early = decide(end - milliseconds{1});
+  CHECK(early.proposals.empty());
+  REQUIRE(early.next_at);
+  CHECK(*early.next_at == end);
+  CHECK(world.core.decide(end).proposals.empty());  // no limit is the default
+
+  Decision due = decide(end);
+  REQUIRE(due.proposals.size() == 1);
+  world.now = end;
+  const auto effects = world.post(due.proposals.front(), milliseconds{0});
+  const auto* ended = CoreWorld::find<JobEnded>(effects);
+  REQUIRE(ended != nullptr);
+  CHECK(ended->outcome == Outcome::failed);
+  CHECK(ended->reason == EndReason::time_limit);
+  CHECK(ended->sentence.find("120 s") != std::string::npos);
+  CHECK(CoreWorld::find<StopWanted>(effects) != nullptr);
+  world.submit(2);
+  CHECK(world.settle().empty());  // the slot is stopping until its agent says that it is idle
+}
+
+TEST_CASE("the limit is asked of what runs: not of a computed job, and once of one that is cancelled, too") {
+  constexpr PolicySettings kLimit{.job_limit = milliseconds{120'000}};
+  RetryWorld world;
+  world.take();
+  world.started(world.job);
+  SUBCASE("computed: its outputs may travel as long as they need") {
+    world.computed(world.job, 10);
+    const Decision later = world.core.decide(world.now + milliseconds{9'000'000}, {}, kLimit);
+    CHECK(later.proposals.empty());
+    CHECK_FALSE(later.next_at);
+  }
+  SUBCASE("cancelled: the cancel's own end stands") {
+    world.post(CancelRequested{.job = world.job, .by = "participant"});
+    const Decision later = world.core.decide(world.now + milliseconds{9'000'000}, {}, kLimit);
+    REQUIRE(later.proposals.size() == 1);
+    CHECK(std::get<Ended>(later.proposals.front()).reason == EndReason::cancel_unanswered);
+  }
+  SUBCASE("after a checkpoint it is the same") {
+    Core restored;
+    for (const CheckpointRecord& record : world.core.export_facts()) restored.import_fact(record);
+    restored.finish_import();
+    CHECK(restored.decide(world.now, {}, kLimit).next_at == world.core.decide(world.now, {}, kLimit).next_at);
+  }
+}
+
+}  // namespace
+}  // namespace atelier::core
