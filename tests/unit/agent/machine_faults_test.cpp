@@ -407,4 +407,22 @@ TEST_CASE("a stop that is obeyed late still frees the slot") {
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 
+TEST_CASE("a stop of the job before, or of an older epoch, interrupts nothing of what runs now") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.engine_ends();
+  constexpr RunKey kNext{JobId{8}, Epoch{2}};
+  rig.gateway(Rig::lease(kNext));
+  rig.feed(JobFetched{kNext, {}});
+  rig.feed(RunPosted{kNext, PostResult::accepted, ""});
+  rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
+  CHECK(rig.count<InterruptRun>() == 0);
+  rig.gateway(link::Stop{kNext.job, Epoch{1}, "cancelled"});
+  CHECK(rig.count<InterruptRun>() == 0);
+  CHECK(rig.sent<link::SlotIdle>().empty());  // its slot is busy with the next one
+  rig.gateway(link::Stop{kNext.job, kNext.epoch, "cancelled"});
+  CHECK(rig.only<InterruptRun>().run_id == Rig::run_id(kNext));
+}
+
 }  // namespace atelier::agent
