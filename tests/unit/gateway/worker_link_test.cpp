@@ -112,6 +112,22 @@ TEST_CASE("while a job waits again its ghost's epoch is the job's, and is refuse
   CHECK(rig.facts(job).losses == 1);
 }
 
+TEST_CASE("an older epoch of a job that the same worker holds again is refused, too") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  expire(rig, job);
+  agent.say(link::SlotIdle{0});
+  REQUIRE(rig.facts(job).epoch == Epoch{2});
+  for (const link::AgentMessage& message : small_talk(job, Epoch{1})) agent.say(message);
+  agent.say(Agent::commit_of(job, Epoch{1}, kPicture));
+  CHECK(agent.take<link::Refused>().front().reason == link::RefuseReason::stale);
+  CHECK(agent.put(job, Epoch{1}, 0, kPicture).status == 409);
+  CHECK(rig.facts(job).state == core::JobState::leased);
+  CHECK_FALSE(rig.facts(job).lease->computed);
+  CHECK(rig.facts(job).losses == 1);
+}
+
 TEST_CASE("a commit that cannot be stored is not called stale: its agent would forget a job that it holds") {
   LinkRig rig;
   Agent agent(rig);
