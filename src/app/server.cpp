@@ -42,6 +42,7 @@ workshop::WorkshopOptions workshop_options(const Config& config) {
   options.admission.waiting_max = static_cast<std::uint32_t>(config.number("MAX_QUEUE_DEPTH"));
   options.lease_ttl = config.duration("LEASE_TTL");
   options.policy.job_limit = config.duration("JOB_TIMEOUT");
+  options.checkpoint_entries = static_cast<std::uint64_t>(config.number("CHECKPOINT_ENTRIES"));
   return options;
 }
 

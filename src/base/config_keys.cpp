@@ -56,6 +56,9 @@ constexpr std::array kKeys{
             "First of one port per participant, for clients that take no path prefix: seat 7 is at "
             "SEAT_PORTS + 6. "
             "With a certificate they speak HTTPS and plain HTTP. 0 is off."},
+    KeySpec{"CHECKPOINT_ENTRIES", number, "50000", 0, 10'000'000, "", "", "",
+            "Entries of the journal after which its state is written down, so that a restart need not read "
+            "all of it; 0 is never."},
     KeySpec{"JOURNAL", choice, "sqlite", 0, 0, "", "sqlite|redis", "", "Where the journal is kept."},
     KeySpec{"REDIS_HOST", text, "127.0.0.1", 0, 0, "", "", "", "Redis for JOURNAL=redis."},
     KeySpec{"REDIS_PORT", number, "6379", 1, 65'535, "", "", "", "Its port."},

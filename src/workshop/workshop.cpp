@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/crash_point.hpp"
 #include "base/log.hpp"
 #include "base/match.hpp"
 #include "runtime/task_group.hpp"
@@ -66,8 +67,7 @@ struct Workshop::Impl {
       : runtime(r),
         journal(j),
         options(std::move(o)),
-        core(options.limits),
-        history(options.history),
+        fold(options.limits, options.history),
         leases(options.lease_ttl),
         arrived(r),
         idle(r),
@@ -75,6 +75,9 @@ struct Workshop::Impl {
 
   awaitable<void> loop();
   awaitable<void> watch_leases();
+  void checkpoint_if_due();
+  awaitable<void> write_checkpoint();
+  awaitable<Result<std::size_t>> fold_and_store(std::shared_ptr<Fold> copy);
   journal::Batch next_batch();
   /// False: the journal is gone for good.
   awaitable<bool> run_batch();
@@ -92,8 +95,9 @@ struct Workshop::Impl {
   Runtime& runtime;
   journal::Journal& journal;
   WorkshopOptions options;
-  core::Core core;
-  History history;
+  Fold fold;
+  core::Core& core = fold.core;
+  History& history = fold.history;
   LeaseTable leases;
   std::vector<EffectSink*> sinks;
   std::function<void(const Error&)> fatal;
@@ -112,6 +116,8 @@ struct Workshop::Impl {
   std::vector<core::Origin> committing;
   Signal arrived, idle;
   bool stopping = false, failed = false, ended = false, started = false;
+  std::uint64_t since_checkpoint = 0;  // entries
+  std::uint64_t checkpoint_due = 0;    // at that many; 0: not before the one under way is written
   Counters counters;
   TaskGroup tasks;
 };
@@ -137,22 +143,14 @@ Workshop::Counters Workshop::counters() const {
 
 awaitable<Result<void>> Workshop::open() {
   Impl& self = *impl_;
-  bool imported = false;
   auto on_page = [&](journal::ReplayPage& page) -> Result<void> {
-    for (const core::CheckpointRecord& record : page.records) {
-      imported = true;
-      self.core.import_fact(record);
-      if (const auto* summary = std::get_if<core::Summary>(&record)) self.history.import_summary(*summary);
-    }
-    if (imported && !page.entries.empty()) {
-      self.core.finish_import();
-      imported = false;
-    }
-    for (const core::Entry& entry : page.entries) self.apply(entry, false);
+    self.fold.apply(page);
     return {};
   };
   ATELIER_CO_TRY_VOID(co_await self.journal.replay(on_page));
-  if (imported) self.core.finish_import();
+  self.fold.finish();
+  self.counters.events = self.since_checkpoint = self.fold.entries;
+  self.checkpoint_due = self.options.checkpoint_entries;
 
   journal::Batch batch;
   if (!self.core.workshop().workshop) {
@@ -343,6 +341,7 @@ awaitable<void> Workshop::Impl::loop() {
       continue;
     }
     if (!co_await run_batch()) break;
+    checkpoint_if_due();
   }
   ended = true;
   idle.notify_all();
@@ -363,7 +362,9 @@ awaitable<bool> Workshop::Impl::run_batch() {
     co_return !failed;
   }
   ++counters.commits;
+  crash_point("workshop_before_apply");
   for (const core::Entry& entry : *result) apply(entry, true);
+  crash_point("workshop_after_apply");
   co_return true;
 }
 
@@ -455,6 +456,7 @@ void Workshop::Impl::apply(const core::Entry& entry, bool live) {
   const std::vector<core::Effect> effects = core.apply(entry);
   history.apply(effects);
   ++counters.events;
+  ++since_checkpoint;
   if (!live) return;
   leases.apply(effects, runtime.now());
   for (EffectSink* sink : sinks) sink->on_effects(entry, effects);
@@ -479,6 +481,47 @@ void Workshop::Impl::apply(const core::Entry& entry, bool live) {
     }
   }
   answer(entry.origin, std::move(result));
+}
+
+void Workshop::Impl::checkpoint_if_due() {
+  if (checkpoint_due == 0 || since_checkpoint < checkpoint_due || stopping) return;
+  checkpoint_due = 0;
+  tasks.spawn("checkpoint", write_checkpoint());
+}
+
+awaitable<void> Workshop::Impl::write_checkpoint() {
+  since_checkpoint = 0;
+  auto copy = std::make_shared<Fold>(options.limits, options.history);
+  auto records = co_await fold_and_store(copy);
+  if (!records) log::warn("checkpoint_failed", {{"reason", records.error().what}});
+  auto drop = [copy = std::move(copy)]() mutable { copy.reset(); };
+  co_await run_blocking(runtime.compute_pool(), std::move(drop));
+  checkpoint_due = std::max<std::uint64_t>(options.checkpoint_entries, records ? 2 * *records : 0);
+}
+
+/// A second core reads what is recorded and exports it: the first one, and its thread, are not asked.
+awaitable<Result<std::size_t>> Workshop::Impl::fold_and_store(std::shared_ptr<Fold> copy) {
+  const Sequence target = core.workshop().last_sequence;
+  journal::ReplayCursor cursor;
+  while (true) {
+    ATELIER_CO_TRY(journal::ReplayPage read, co_await journal.read(cursor));
+    auto page = std::make_shared<journal::ReplayPage>(std::move(read));
+    cursor = page->next;
+    const bool end = page->end || (cursor.checkpoint == 0 && cursor.after >= target);
+    auto apply_page = [copy, page = std::move(page)] { copy->apply(*page); };
+    co_await run_blocking(runtime.compute_pool(), std::move(apply_page));
+    if (end) break;
+  }
+  auto export_records = [copy] {
+    copy->finish();
+    return copy->records();
+  };
+  auto records = co_await run_blocking(runtime.compute_pool(), std::move(export_records));
+  const std::size_t count = records.size();
+  ATELIER_CO_TRY_VOID(co_await journal.checkpoint(cursor.after, std::move(records)));
+  counters.checkpoint = cursor.after;
+  log::info("checkpoint", {{"sequence", cursor.after}, {"records", count}});
+  co_return count;
 }
 
 awaitable<void> Workshop::Impl::watch_leases() {

@@ -10,12 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "core/core.hpp"
-#include "journal/journal.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
 #include "workshop/effect_sink.hpp"
-#include "workshop/history.hpp"
+#include "workshop/fold.hpp"
 #include "workshop/lease_table.hpp"
 
 namespace atelier::workshop {
@@ -31,6 +29,9 @@ struct WorkshopOptions {
   std::size_t inbox_max = 100'000;      // events; above: unavailable
   std::size_t batch_events_max = 1'024;
   std::size_t batch_bytes_max = 32 << 20;  // of attachments
+  /// Entries after which the state is written as a checkpoint, beside the loop; more if the last one had more
+  /// than half as many records. 0 = never.
+  std::uint64_t checkpoint_entries = 50'000;
   std::string release = "0.1.0";
 };
 
@@ -101,6 +102,7 @@ class Workshop {
     std::uint64_t commits = 0, events = 0, submitted = 0, refused = 0;
     std::size_t inbox = 0;
     milliseconds longest_commit{0};
+    Sequence checkpoint;  // the last one written by this process
   };
   [[nodiscard]] Counters counters() const;
 
