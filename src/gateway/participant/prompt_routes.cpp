@@ -9,6 +9,7 @@
 #include <bit>
 #include <set>
 
+#include "base/crash_point.hpp"
 #include "comfy/messages.hpp"
 #include "comfy/node_replacements.hpp"
 #include "comfy/prompt.hpp"
@@ -255,6 +256,7 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
   }
   const std::string prompt_id = work->request().prompt_id.value_or(fresh);
   ATELIER_CO_TRY(const auto submission, co_await workshop.submit(std::move(work->event), work->form));
+  crash_point("prompt_before_answer");
   const comfy::QueueNumber number{submission.number, work->request().number.has_value()};
   co_return net::Response::json(
       200, comfy::prompt_accepted(prompt_id, number, work->validation.node_errors.print()));

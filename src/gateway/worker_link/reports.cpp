@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 
+#include "base/crash_point.hpp"
 #include "base/log.hpp"
 #include "base/match.hpp"
 #include "comfy/messages.hpp"
@@ -137,6 +138,7 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
     std::vector<journal::NewAttachment> attachments;
     attachments.push_back(std::move(attachment));
     auto recorded = co_await workshop.record(core::Event{std::move(fact)}, std::move(attachments));
+    crash_point("end_before_answer");
     // Not recorded (a slow disk, a stop): the agent repeats it. Refused: it is somebody else's, or ended
     // before.
     if (!recorded && recorded.error().code == Errc::unavailable) co_return;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/crash_point.hpp"
 #include "base/log.hpp"
 #include "base/match.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
@@ -365,6 +366,7 @@ awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, E
   lease.limit_ms = static_cast<std::uint64_t>(options.job_limit.count());
   lease.preview_method = (*form)->preview_method;
   session->knows(job, epoch);
+  crash_point("lease_before_send");
   session->send(link::GatewayMessage{std::move(lease)});
 }
 

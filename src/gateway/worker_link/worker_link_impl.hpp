@@ -82,6 +82,8 @@ struct WorkerLink::Impl {
   awaitable<net::Response> get_prompt(JobId job);
   awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
   awaitable<net::Response> head_output(files::StagedName name, Digest digest, std::uint64_t size);
+  /// All bytes are staged: verifies them and makes them a blob.
+  awaitable<Result<void>> complete_output(files::StagedName name, Digest digest, std::uint64_t size);
   awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest,
                                       std::uint64_t size);
   awaitable<net::Response> object_info(net::Request& request, std::string_view hex);

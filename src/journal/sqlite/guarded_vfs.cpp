@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "base/assert.hpp"
+#include "base/crash_point.hpp"
 
 namespace atelier::journal::sqlite {
 
@@ -58,6 +59,7 @@ int read_file(sqlite3_file* file, void* bytes, int count, sqlite3_int64 offset) 
 int write_file(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
   Impl& guard = *guarded(file).guard;
   if (guard.failed.load(std::memory_order_relaxed)) return SQLITE_IOERR_WRITE;
+  crash_point("journal_before_file_write");
   if (const int fault = guard.before(FileOperation::write, guarded(file).path); fault != SQLITE_OK)
     return guard.note(fault);
   return guard.note(real(file)->pMethods->xWrite(real(file), bytes, count, offset));
@@ -71,6 +73,7 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
 int sync_file(sqlite3_file* file, int flags) {
   Impl& guard = *guarded(file).guard;
   if (guard.failed.load(std::memory_order_relaxed)) return SQLITE_IOERR_FSYNC;
+  crash_point("journal_before_sync");
   if (const int fault = guard.before(FileOperation::sync, guarded(file).path); fault != SQLITE_OK)
     return guard.note(fault);
   return guard.note(real(file)->pMethods->xSync(real(file), flags));
