@@ -65,6 +65,11 @@ Statement& Statement::bind(int place, std::string_view blob) {
   return *this;
 }
 
+Statement& Statement::bind_text(int place, std::string_view text) {
+  sqlite3_bind_text64(statement_.get(), place, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  return *this;
+}
+
 Result<bool> Statement::step() {
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;

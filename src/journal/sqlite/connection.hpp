@@ -22,6 +22,7 @@ class Statement {
 
   Statement& bind(int place, std::int64_t value);
   Statement& bind(int place, std::string_view blob);
+  Statement& bind_text(int place, std::string_view text);
   /// True: a row is there. False: done, and the statement is reset. After an error it is reset, too.
   [[nodiscard]] Result<bool> step();
   /// For statements without rows.

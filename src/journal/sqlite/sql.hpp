@@ -118,4 +118,18 @@ inline constexpr const char* kCheckpointRecords =
     "SELECT row, crc, payload FROM checkpoint_records WHERE checkpoint = ?1 AND row >= ?2 ORDER BY row LIMIT "
     "?3";
 
+// Compaction: what no checkpoint needs is removed, and the space goes back to the file system.
+inline constexpr const char* kMakeKeepTable = "CREATE TEMP TABLE keep (id BLOB PRIMARY KEY) WITHOUT ROWID";
+inline constexpr const char* kKeepAttachment = "INSERT OR IGNORE INTO temp.keep (id) VALUES (?1)";
+inline constexpr const char* kDeleteOldEntries =
+    "DELETE FROM entries WHERE sequence IN (SELECT sequence FROM entries WHERE sequence < "
+    "(SELECT upto FROM checkpoints WHERE valid = 1) ORDER BY sequence LIMIT ?1)";
+inline constexpr const char* kDeleteUnnamed =
+    "DELETE FROM attachments WHERE rowid IN "
+    "(SELECT rowid FROM attachments WHERE id NOT IN (SELECT id FROM temp.keep) LIMIT ?1)";
+inline constexpr const char* kCopyInto = "VACUUM INTO ?1";
+inline constexpr const char* kTruncateLog = "PRAGMA wal_checkpoint(TRUNCATE)";
+inline constexpr const char* kTemporaryFiles = "PRAGMA temp_store = FILE";
+inline constexpr const char* kVacuum = "VACUUM";
+
 }  // namespace atelier::journal::sqlite::sql

@@ -17,7 +17,7 @@
 
 namespace atelier::journal::sqlite {
 
-Writer::Unlock::~Unlock() {
+Writer::Descriptor::~Descriptor() {
   if (descriptor >= 0) ::close(descriptor);
 }
 
@@ -79,7 +79,26 @@ Result<void> Writer::prepare_schema() {
   return migrate(version);
 }
 
+/// Keeps `path`.schema-N, the journal as the older release left it.
+Result<void> Writer::keep_copy(std::int64_t version) {
+  const std::string copy = fmt::format("{}.schema-{}", path_, version);
+  const std::string part = copy + ".part";
+  if (::access(copy.c_str(), F_OK) == 0) return {};  // a crash came between the copy and the migration
+  ::unlink(part.c_str());
+  ATELIER_TRY(Statement vacuum_into, connection_->prepare(sql::kCopyInto));
+  ATELIER_TRY_VOID(vacuum_into.bind_text(1, part).run());
+  // SQLite does not sync what it copies into (sqlite.org/lang_vacuum.html).
+  const Descriptor file{::open(part.c_str(), O_RDWR | O_CLOEXEC)};
+  if (file.descriptor < 0 || ::fsync(file.descriptor) != 0) {
+    return std::unexpected(errno_error(errno, "sync " + part));
+  }
+  crash_point("journal_before_copy_is_named");
+  if (::rename(part.c_str(), copy.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
+  return {};
+}
+
 Result<void> Writer::migrate(std::int64_t from) {
+  if (from > 0 && from < sql::kSchemaVersion) ATELIER_TRY_VOID(keep_copy(from));
   for (std::int64_t version = from; version < sql::kSchemaVersion; ++version) {
     // Schema and version in one transaction: a crash leaves either the old one or the new one.
     const std::string script =

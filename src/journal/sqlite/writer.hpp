@@ -55,14 +55,15 @@ class Writer {
     ino_t inode = 0;
     bool operator==(const FileIdentity&) const = default;
   };
-  struct Unlock {
+  struct Descriptor {
     int descriptor = -1;
-    ~Unlock();
+    ~Descriptor();
   };
 
   explicit Writer(std::string path) : path_(std::move(path)) {}
   [[nodiscard]] Result<void> lock_against_others();
   [[nodiscard]] Result<void> prepare_schema();
+  [[nodiscard]] Result<void> keep_copy(std::int64_t version);
   [[nodiscard]] Result<void> migrate(std::int64_t from);
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> find_last();
@@ -74,7 +75,7 @@ class Writer {
   [[nodiscard]] static FileIdentity identity(const std::string& path);
 
   std::string path_;
-  Unlock lock_;
+  Descriptor lock_;
   std::unique_ptr<GuardedVfs> vfs_;  // before the connection: outlives it
   std::optional<Connection> connection_;
   Statement begin_, commit_, rollback_, insert_entry_, insert_attachment_;

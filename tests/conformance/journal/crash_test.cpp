@@ -151,6 +151,39 @@ TEST_CASE("a kill at any moment loses nothing that was acknowledged") {
   }
 }
 
+TEST_CASE("a kill while an older journal is brought up to date leaves it, or the new one, and a copy of it") {
+  namespace fs = std::filesystem;
+  const std::string golden = ATELIER_GOLDEN_FOLDER "/issue-1.db";
+  const auto entries_of = [](const std::string& path) {
+    auto reader = open_reader(path);
+    return reader ? check(**reader).entries : 0;
+  };
+  for (const char* point :
+       {"journal_before_copy_is_named:1", "journal_before_file_write:1", "journal_before_file_write:3",
+        "journal_before_sync:1", "journal_before_sync:2", "journal_after_migration:1"}) {
+    CAPTURE(point);
+    SqliteRig rig;
+    fs::copy_file(golden, rig.path());
+    CHECK(run_child(rig.path(), point, -1) == 0);
+    {
+      auto journal = rig.open();
+      REQUIRE_MESSAGE(journal, journal.error().what);
+    }
+    const std::uint64_t entries = entries_of(rig.path());
+    CHECK(entries > 10);
+    // The copy is one that the older release would open: its schema, and the same entries.
+    const std::string copy = rig.path() + ".schema-1";
+    REQUIRE(fs::exists(copy));
+    CHECK(!fs::exists(copy + ".part"));
+    CHECK(open_reader(copy).error().code == Errc::config);  // "an old schema"
+    fs::remove(rig.path());
+    fs::copy_file(copy, rig.path());
+    fs::remove(copy);
+    REQUIRE(rig.open());
+    CHECK(entries_of(rig.path()) == entries);
+  }
+}
+
 TEST_CASE("a kill while the schema is made leaves a journal that opens") {
   SqliteRig rig;
   CHECK(run_child(rig.path(), "journal_after_migration:1", -1) == 0);
