@@ -75,6 +75,10 @@ int run(int argc, char** argv) {
   };
   add_journal("dump", "Prints every entry as one line of JSON.", atelier::app::journal_dump);
   add_journal("check", "Reads all of it and says what is wrong.", atelier::app::journal_check);
+  add_journal("compact",
+              "Keeps the present state and history, removes all entries before it, and gives the space back. "
+              "Only while no server runs; needs as much free disk as is left of it.",
+              atelier::app::journal_compact);
 
   atelier::app::SimulateOptions simulation;
   CLI::App* simulate = program.add_subcommand("simulate",

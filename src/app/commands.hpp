@@ -29,8 +29,9 @@ struct SimulateOptions {
 };
 /// Replays a trace and prints its report. 0 if the schedule is valid, 1 if not, 2 for a bad trace.
 [[nodiscard]] int simulate(const SimulateOptions& options);
-/// `journal dump` and `journal check`.
+/// `journal dump`, `journal check` and `journal compact`.
 [[nodiscard]] int journal_dump(const Options& options);
 [[nodiscard]] int journal_check(const Options& options);
+[[nodiscard]] int journal_compact(const Options& options);
 
 }  // namespace atelier::app

@@ -12,7 +12,9 @@
 #include "base/hash.hpp"
 #include "gateway/seat_access.hpp"
 #include "journal/dump.hpp"
+#include "journal/sqlite/compact.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
+#include "workshop/fold.hpp"
 
 namespace atelier::app {
 
@@ -98,6 +100,43 @@ int journal_check(const Options& options) {
   fmt::print("{} entries, {} attachments: {}\n", report.entries, report.attachments,
              report.problems.empty() ? "the journal is whole" : "see above");
   return report.problems.empty() ? 0 : kExitFailed;
+}
+
+namespace {
+
+/// As a server would have it after a replay.
+Result<journal::sqlite::State> state_of(journal::StoreReader& reader) {
+  workshop::Fold fold;
+  journal::ReplayCursor cursor;
+  while (true) {
+    ATELIER_TRY(const journal::ReplayPage page, reader.read(cursor));
+    fold.apply(page);
+    cursor = page.next;
+    if (page.end) break;
+  }
+  fold.finish();
+  return journal::sqlite::State{cursor.after, fold.records()};
+}
+
+}  // namespace
+
+int journal_compact(const Options& options) {
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  const std::string folder = config->text("DATA_DIR");
+  // What SQLite writes on the side may be as large as the journal: it has its place beside it.
+  ::setenv("SQLITE_TMPDIR", folder.c_str(), 0);
+  auto done = journal::sqlite::compact(folder + "/atelier.db", state_of);
+  if (!done) {
+    fmt::print(stderr, "{}\n", done.error().what);
+    if (done.error().code == Errc::config)
+      fmt::print(stderr, "Nothing was changed. Stop the server first.\n");
+    return exit_code_of(done.error());
+  }
+  fmt::print("{} entries and {} attachments removed; {} records keep the state: {:.1f} MB -> {:.1f} MB\n",
+             done->entries_removed, done->attachments_removed, done->records,
+             static_cast<double>(done->bytes_before) / 1e6, static_cast<double>(done->bytes_after) / 1e6);
+  return 0;
 }
 
 }  // namespace atelier::app

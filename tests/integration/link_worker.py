@@ -49,7 +49,9 @@ class Socket:
             self.fill()
         head, self.buffer = self.buffer.split(b'\r\n\r\n', 1)
         if b' 101 ' not in head.split(b'\r\n', 1)[0]:
-            raise ConnectionError(head.decode(errors='replace'))
+            while b'\n' not in self.buffer:
+                self.fill()
+            raise ConnectionError((head + self.buffer).decode(errors='replace'))
 
     def fill(self):
         data = self.raw.recv(65536)
@@ -97,7 +99,8 @@ class LinkWorker(threading.Thread):
         self.boot = os.urandom(16).hex()
         self.catalog = catalog()
         self.hash = hashlib.sha256(self.catalog).hexdigest()
-        self.held, self.closing, self.link, self.http, self.failure = {}, False, None, None, None
+        self.held, self.closing, self.link, self.http = {}, False, None, None
+        self.refused = self.failure = None
         self.start()
 
     def close(self):
@@ -115,7 +118,8 @@ class LinkWorker(threading.Thread):
                 try:
                     if self.gate is None or self.gate.wait(0.1):
                         self.work()
-                except (OSError, http.client.HTTPException):
+                except (OSError, http.client.HTTPException) as error:
+                    self.refused = error
                     time.sleep(0.005)  # the server is dead or not there yet
         except Exception as error:  # noqa: BLE001
             self.failure = error
@@ -162,6 +166,8 @@ class LinkWorker(threading.Thread):
         self.http.request(method, '/worker/' + path, body, self.http_headers)
         answer = self.http.getresponse()
         answer.read()
+        if answer.status == 409:
+            raise ConnectionError('the link is another by now')
         return answer
 
     def say(self, kind, key, **fields):
