@@ -40,9 +40,10 @@ struct ReplayCursor {
   std::uint64_t row = 0;         // next record of it
   Sequence after;                // entries above this one follow
   bool begun = false;            // set: no checkpoint any more but the one above, whatever entries there are
+  bool gapless = false;          // set: the entry after `after` is the next one, or it is missing
 };
 
-/// At most 1,000 records or entries (fewer if they are large: about 4 MB).
+/// At most 1,000 records or entries (fewer if they are large: about 4 MB; or if the next one is damaged).
 struct ReplayPage {
   std::vector<core::CheckpointRecord> records;  // all pages of records come before the first entry
   std::vector<core::Entry> entries;             // by sequence, without gaps
@@ -84,7 +85,8 @@ class Journal {
 
   /// One page from `cursor` (default: from the start). `after` above 0 in a fresh cursor: no checkpoint, only
   /// entries above it; not_found if those are pruned. Errors: newer_version, io (also for garbage in the
-  /// store), conflict (the checkpoint was replaced meanwhile: begin again).
+  /// store; from then on the journal records nothing), conflict (the checkpoint was replaced meanwhile: begin
+  /// again).
   [[nodiscard]] virtual awaitable<Result<ReplayPage>> read(ReplayCursor cursor) = 0;
 
   /// Reads everything: the valid checkpoint's records, then the entries after it, page by page on this

@@ -75,6 +75,9 @@ struct Workshop::Impl {
 
   awaitable<void> loop();
   awaitable<void> watch_leases();
+  /// Shows what stands before the damage; nothing is recorded any more.
+  awaitable<Result<void>> open_damaged(Error damage);
+  [[nodiscard]] std::unexpected<Error> refuse() const;
   void checkpoint_if_due();
   awaitable<void> write_checkpoint();
   awaitable<Result<std::size_t>> fold_and_store(std::shared_ptr<Fold> copy);
@@ -116,6 +119,7 @@ struct Workshop::Impl {
   std::vector<core::Origin> committing;
   Signal arrived, idle;
   bool stopping = false, failed = false, ended = false, started = false;
+  std::string refusal;                 // why nothing is recorded
   std::uint64_t since_checkpoint = 0;  // entries
   std::uint64_t checkpoint_due = 0;    // at that many; 0: not before the one under way is written
   Counters counters;
@@ -134,6 +138,7 @@ LeaseTable& Workshop::leases() { return impl_->leases; }
 Time Workshop::now() const { return impl_->journal.time(); }
 GatewayId Workshop::gateway() const { return impl_->gateway; }
 Key128 Workshop::id() const { return impl_->core.workshop().workshop; }
+const std::string& Workshop::refusal() const { return impl_->refusal; }
 bool Workshop::accepting() const { return impl_->started && !impl_->stopping && !impl_->failed; }
 Workshop::Counters Workshop::counters() const {
   Counters counters = impl_->counters;
@@ -147,7 +152,10 @@ awaitable<Result<void>> Workshop::open() {
     self.fold.apply(page);
     return {};
   };
-  ATELIER_CO_TRY_VOID(co_await self.journal.replay(on_page));
+  auto replayed = co_await self.journal.replay(on_page);
+  if (replayed) replayed = self.journal.healthy();
+  if (!replayed && replayed.error().code == Errc::io) co_return co_await self.open_damaged(replayed.error());
+  if (!replayed) co_return replayed;
   self.fold.finish();
   self.counters.events = self.since_checkpoint = self.fold.entries;
   self.checkpoint_due = self.options.checkpoint_entries;
@@ -182,8 +190,44 @@ awaitable<Result<void>> Workshop::open() {
   co_return Result<void>{};
 }
 
+awaitable<Result<void>> Workshop::Impl::open_damaged(Error damage) {
+  // Once more, as far as it goes. Without its checkpoint the state can only come from all entries.
+  bool from_entries = false;
+  journal::ReplayCursor cursor;
+  fold = Fold(options.limits, options.history);
+  while (true) {
+    auto page = co_await journal.read(cursor);
+    if (!page && !from_entries && (!cursor.begun || cursor.checkpoint != 0)) {
+      from_entries = true;
+      fold = Fold(options.limits, options.history);
+      cursor = {};
+      cursor.begun = true;
+      continue;
+    }
+    if (!page) break;
+    if (!cursor.after && from_entries && !page->entries.empty() &&
+        page->entries.front().sequence != Sequence{1}) {
+      co_return fail(Errc::io, damage.what + "; the entries before this checkpoint are removed");
+    }
+    fold.apply(*page);
+    cursor = page->next;
+    if (page->end) break;
+  }
+  fold.finish();
+  if (!core.workshop().last_sequence) co_return std::unexpected(std::move(damage));
+  failed = ended = true;
+  refusal = fmt::format(
+      "The journal is damaged: nothing new is taken. History, outputs and editors are there as they were "
+      "after entry {}. Stop the server, see what `atelier journal check` says, and put a backup of "
+      "atelier.db in its place.",
+      core.workshop().last_sequence);
+  log::error("journal_damaged", {{"reason", damage.what}, {"shown", core.workshop().last_sequence}});
+  co_return Result<void>{};
+}
+
 void Workshop::start() {
   impl_->started = true;
+  if (impl_->failed) return;  // nothing is recorded: there is no loop
   impl_->tasks.spawn("workshop", impl_->loop());
   impl_->tasks.spawn("leases", impl_->watch_leases());
 }
@@ -228,10 +272,17 @@ void Workshop::post(core::Event event, std::vector<journal::NewAttachment> attac
   impl_->enqueue(std::move(event), std::move(attachments), nullptr);
 }
 
+std::unexpected<Error> Workshop::Impl::refuse() const {
+  return fail(Errc::unavailable,
+              refusal.empty() ? "the journal's disk has failed and the server stops; when it is back, look "
+                                "whether the job is there before you press Run again"
+                              : refusal);
+}
+
 awaitable<Result<Posted>> Workshop::record(core::Event event,
                                            std::vector<journal::NewAttachment> attachments) {
   Impl& self = *impl_;
-  if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
+  if (self.failed) co_return self.refuse();
   if (self.stopping) co_return fail(Errc::unavailable, "the server is stopping");
   if (self.inbox.size() >= self.options.inbox_max)
     co_return fail(Errc::unavailable, "the server is overloaded");
@@ -267,7 +318,7 @@ awaitable<Result<Submission>> Workshop::submit(core::Submitted event,
     same.repeated = same.ended = true;
     co_return same;
   }
-  if (self.failed) co_return fail(Errc::unavailable, "the journal has failed; the server is stopping");
+  if (self.failed) co_return self.refuse();
   if (self.stopping)
     co_return fail(Errc::unavailable, "the server restarts; press Run again in a few seconds");
   if (const auto found = self.prompts.find(key); found != self.prompts.end()) {
@@ -380,10 +431,11 @@ void Workshop::Impl::lose_patience() {
 void Workshop::Impl::fail_for_good(const Error& error, const journal::Batch& batch) {
   failed = true;
   log::error("journal_failed", {{"reason", error.what}});
-  for (const journal::NewEntry& entry : batch) answer(entry.origin, std::unexpected(error));
-  for (const journal::NewEntry& entry : inbox) answer(entry.origin, std::unexpected(error));
+  const std::unexpected<Error> refusal_of_all = refuse();
+  for (const journal::NewEntry& entry : batch) answer(entry.origin, refusal_of_all);
+  for (const journal::NewEntry& entry : inbox) answer(entry.origin, refusal_of_all);
   for (auto& [key, prompt] : prompts) {
-    for (auto& follower : prompt.followers) follower->give(std::unexpected(error));
+    for (auto& follower : prompt.followers) follower->give(refusal_of_all);
   }
   inbox.clear();
   if (fatal) fatal(error);

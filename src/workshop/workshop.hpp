@@ -60,7 +60,9 @@ class Workshop {
   /// Called once, when the journal has failed for good: stop taking requests and end with exit code 74.
   void on_fatal(std::function<void(const Error&)> handler);
 
-  /// Replays the journal, records workshop_opened (once) and gateway_joined. Errors: io, newer_version.
+  /// Replays the journal, records workshop_opened (once) and gateway_joined. If a part of it cannot be read,
+  /// what stands before that part is shown, and nothing is recorded: see refusal(). Errors: io (nothing can
+  /// be read), newer_version.
   [[nodiscard]] awaitable<Result<void>> open();
   /// Runs the loop until stop().
   void start();
@@ -75,8 +77,10 @@ class Workshop {
   [[nodiscard]] Time now() const;
   [[nodiscard]] GatewayId gateway() const;
   [[nodiscard]] Key128 id() const;
-  /// False after a fatal error or while stopping; `why` says it for people.
+  /// False after a fatal error, while stopping, or for good when the journal is damaged.
   [[nodiscard]] bool accepting() const;
+  /// Why nothing is recorded, for people; empty while it is, and while the server only stops.
+  [[nodiscard]] const std::string& refusal() const;
 
   // -- writing
   // ----------------------------------------------------------------------------------------------------

@@ -198,7 +198,9 @@ awaitable<void> off_thread_if_big(Runtime& runtime, std::size_t bytes, Step step
 awaitable<net::Response> ParticipantFace::Impl::post_prompt(Call& call) {
   if (!workshop.accepting()) {
     co_return prompt_error_response(
-        {Errc::unavailable, "The server restarts. Press Run again in a few seconds."});
+        {Errc::unavailable, workshop.refusal().empty()
+                                ? "The server restarts. Press Run again in a few seconds."
+                                : workshop.refusal()});
   }
   auto body = co_await call.request.read_all(options.prompt_bytes_max);
   if (!body) {

@@ -58,11 +58,13 @@ net::Response PublicFace::start_page() const {
   for (std::uint64_t n = 1; n <= options_.num_users; ++n) {
     seats += fmt::format("<li><a href=\"/user/{0}/\">{0}</a></li>", n);
   }
+  const std::string& refusal = workshop_.refusal();
+  const std::string banner = refusal.empty() ? "" : fmt::format("<p><strong>{}</strong></p>", refusal);
   return page("Seats",
-              fmt::format("<h1>Choose your seat</h1><p>Each seat is an editor of its own: its workflows, "
+              fmt::format("<h1>Choose your seat</h1>{}<p>Each seat is an editor of its own: its workflows, "
                           "pictures and queue are yours.</p><ol>{}</ol>"
                           "<p><a href=\"/health\">How is the server?</a></p>",
-                          seats));
+                          banner, seats));
 }
 
 net::Response PublicFace::health(const net::Request& request) const {
@@ -81,15 +83,17 @@ net::Response PublicFace::health(const net::Request& request) const {
     }
     return fresh_json(
         journal ? 200 : 503,
-        fmt::format(R"({{"verdict":"{}","journal":{{"accepting":{},"longest_commit_ms":{}}},)"
+        fmt::format(R"({{"verdict":"{}","journal":{{"accepting":{},"longest_commit_ms":{},"reason":{}}},)"
                     R"("disk":{{"free_mb":{},"low":{}}},"workers":[{}],"waiting":{},"live":{}}})",
-                    verdict, journal, counters.longest_commit.count(), free_mb, !disk, names, waiting,
-                    workshop_.core().jobs_live()));
+                    verdict, journal, counters.longest_commit.count(), comfy::quote_json(workshop_.refusal()),
+                    free_mb, !disk, names, waiting, workshop_.core().jobs_live()));
   }
   std::string lines;
   const auto line = [&lines](std::string_view text) { lines += fmt::format("<li>{}</li>", text); };
   line(journal ? "Jobs are recorded and kept."
-               : "The journal does not take anything. Look into the log and restart the server.");
+       : workshop_.refusal().empty()
+           ? "The journal does not take anything. Look into the log and restart the server."
+           : workshop_.refusal());
   line(disk ? fmt::format("{} MB of disk are free.", free_mb)
             : fmt::format("Only {} MB of disk are free. Make room.", free_mb));
   line(workers.empty() ? "No GPU is connected. Jobs are kept until one is."

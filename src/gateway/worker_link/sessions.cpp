@@ -59,6 +59,7 @@ Key128 WorkerLink::run_id(Key128 workshop, JobId job, Epoch epoch) {
 
 void WorkerLink::start() {
   Impl& self = *impl_;
+  if (!self.workshop.accepting()) return;  // a damaged journal: nothing is linked, removed or leased
   self.workshop.core().each_unlinked([&self](const core::UnlinkedCommit& commit) {
     self.tasks.spawn("link names", self.link_names(commit.job, commit.node));
   });
@@ -118,7 +119,8 @@ awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request) {
   }
   if (!request.wants_websocket()) co_return net::Response::text(400, "This address is for WebSockets.\n");
   if (stopping || !workshop.accepting())
-    co_return net::Response::text(503, "The server is stopping; try again.\n");
+    co_return net::Response::text(
+        503, workshop.refusal().empty() ? "The server is stopping; try again.\n" : workshop.refusal() + "\n");
   net::WebSocketLimits limits;
   limits.message_bytes_max = link::kPreviewBytesMax;
   auto run = [this, name](std::unique_ptr<net::WebSocket> socket) {

@@ -76,6 +76,7 @@ Result<void> Reader::begin(ReplayCursor& cursor) {
   if (!valid) return {};
   cursor.checkpoint = static_cast<std::uint64_t>(valid_checkpoint_.integer(0));
   cursor.after = {static_cast<std::uint64_t>(valid_checkpoint_.integer(1))};
+  cursor.gapless = true;
   valid_checkpoint_.reset();
   return {};
 }
@@ -90,23 +91,17 @@ Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
   checkpoint_records_.bind(2, static_cast<std::int64_t>(cursor.row)).bind(3, std::int64_t{kPageRows});
   std::size_t bytes = 0;
   while (true) {
-    ATELIER_TRY(const bool row, checkpoint_records_.step());
-    if (!row) break;
-    const std::string_view payload = checkpoint_records_.blob(2);
-    if (checkpoint_records_.integer(1) != checksum(payload)) {
-      auto error = at("checkpoint record", checkpoint_records_.integer(0), wrong_checksum());
+    auto row = checkpoint_records_.step();
+    auto record = row && *row ? record_of_row() : Result<core::CheckpointRecord>(core::Summary{});
+    if (!row || !record) {
       checkpoint_records_.reset();
-      return error;
+      if (!page.records.empty()) return {};  // those first; the next reading meets it again
+      return std::unexpected(!row ? std::move(row).error() : std::move(record).error());
     }
-    auto record = decode_record(payload);
-    if (!record) {
-      auto error = at("checkpoint record", checkpoint_records_.integer(0), std::move(record).error());
-      checkpoint_records_.reset();
-      return error;
-    }
+    if (!*row) break;
     page.records.push_back(std::move(*record));
     cursor.row = static_cast<std::uint64_t>(checkpoint_records_.integer(0)) + 1;
-    bytes += payload.size();
+    bytes += checkpoint_records_.blob(2).size();
     if (bytes < kPageBytes) continue;
     checkpoint_records_.reset();
     return {};
@@ -115,40 +110,57 @@ Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
   return {};
 }
 
+Result<core::CheckpointRecord> Reader::record_of_row() const {
+  const std::int64_t number = checkpoint_records_.integer(0);
+  const std::string_view payload = checkpoint_records_.blob(2);
+  if (checkpoint_records_.integer(1) != checksum(payload))
+    return at("checkpoint record", number, wrong_checksum());
+  auto record = decode_record(payload);
+  if (!record) return at("checkpoint record", number, std::move(record).error());
+  return record;
+}
+
 Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
   entries_after_.bind(1, static_cast<std::int64_t>(cursor.after.value)).bind(2, std::int64_t{kPageRows});
   std::size_t bytes = 0;
   while (true) {
-    ATELIER_TRY(const bool row, entries_after_.step());
-    if (!row) break;
-    const std::int64_t sequence = entries_after_.integer(0);
-    const std::string_view payload = entries_after_.blob(6);
-    if (entries_after_.integer(5) != checksum(payload)) {
-      auto error = at("entry", sequence, wrong_checksum());
+    auto row = entries_after_.step();
+    auto entry = row && *row ? entry_of_row(cursor) : Result<core::Entry>(core::Entry{});
+    if (!row || !entry) {
       entries_after_.reset();
-      return error;
+      if (!page.entries.empty()) return {};
+      return std::unexpected(!row ? std::move(row).error() : std::move(entry).error());
     }
-    auto event = decode_event(payload);
-    if (!event) {
-      auto error = at("entry", sequence, std::move(event).error());
-      entries_after_.reset();
-      return error;
-    }
-    const core::Origin origin{{static_cast<std::uint64_t>(entries_after_.integer(3))},
-                              static_cast<std::uint64_t>(entries_after_.integer(4))};
-    page.entries.push_back({{static_cast<std::uint64_t>(sequence)},
-                            {entries_after_.integer(1)},
-                            {entries_after_.integer(2)},
-                            origin,
-                            std::move(*event)});
-    cursor.after = {static_cast<std::uint64_t>(sequence)};
-    bytes += payload.size();
+    if (!*row) break;
+    cursor.after = entry->sequence;
+    cursor.gapless = true;
+    page.entries.push_back(std::move(*entry));
+    bytes += entries_after_.blob(6).size();
     if (bytes < kPageBytes) continue;
     entries_after_.reset();
     return {};
   }
   page.end = page.entries.size() < kPageRows;
   return {};
+}
+
+Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor) const {
+  const std::int64_t sequence = entries_after_.integer(0);
+  const std::uint64_t expected = cursor.after.value + 1;
+  if (cursor.gapless && static_cast<std::uint64_t>(sequence) != expected) {
+    return at("entry", static_cast<std::int64_t>(expected), {Errc::io, "it is missing"});
+  }
+  const std::string_view payload = entries_after_.blob(6);
+  if (entries_after_.integer(5) != checksum(payload)) return at("entry", sequence, wrong_checksum());
+  auto event = decode_event(payload);
+  if (!event) return at("entry", sequence, std::move(event).error());
+  const core::Origin origin{{static_cast<std::uint64_t>(entries_after_.integer(3))},
+                            static_cast<std::uint64_t>(entries_after_.integer(4))};
+  return core::Entry{{static_cast<std::uint64_t>(sequence)},
+                     {entries_after_.integer(1)},
+                     {entries_after_.integer(2)},
+                     origin,
+                     std::move(*event)};
 }
 
 Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {

@@ -27,7 +27,9 @@ class Reader final : public StoreReader {
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> begin(ReplayCursor& cursor);
   [[nodiscard]] Result<void> read_records(ReplayCursor& cursor, ReplayPage& page);
+  [[nodiscard]] Result<core::CheckpointRecord> record_of_row() const;
   [[nodiscard]] Result<void> read_entries(ReplayCursor& cursor, ReplayPage& page);
+  [[nodiscard]] Result<core::Entry> entry_of_row(const ReplayCursor& cursor) const;
 
   Connection connection_;
   Statement valid_checkpoint_, checkpoint_records_, entries_after_, first_entry_, attachment_;

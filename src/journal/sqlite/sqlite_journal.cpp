@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "journal/sqlite/sqlite_journal.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -20,13 +22,16 @@ class SqliteJournal final : public Journal {
       : runtime_(runtime),
         writer_(std::move(writer)),
         reader_(std::move(reader)),
-        clock_(runtime, writer_->last().time, writer_->last().wall) {}
+        clock_(runtime, writer_->last().time, writer_->last().wall) {
+    state_->failure = writer_->failure();
+  }
 
   ~SqliteJournal() override {
     state_->closed = true;
     reader_lane_.reset();
     writer_lane_.reset();
     checkpoint_.reset();
+    if (state_->failure) writer_->give_up(*state_->failure);  // a damaged store is left as it is
     reader_.reset();  // first: the last connection to close folds the log into the database, and only the
                       // writer can
     writer_.reset();
@@ -49,8 +54,11 @@ class SqliteJournal final : public Journal {
   }
 
   awaitable<Result<ReplayPage>> read(ReplayCursor cursor) override {
+    const auto state = state_;
     auto work = [reader = reader_.get(), cursor] { return reader->read(cursor); };
-    co_return co_await run_blocking(*reader_lane_, std::move(work));
+    auto page = co_await run_blocking(*reader_lane_, std::move(work));
+    if (!page) state->note(page.error());
+    co_return page;
   }
 
   awaitable<Result<std::shared_ptr<const std::string>>> attachment(Key128 id) override {
@@ -128,9 +136,23 @@ class SqliteJournal final : public Journal {
 }  // namespace
 
 Result<std::unique_ptr<Journal>> open(Runtime& runtime, Options options) {
-  ATELIER_TRY(auto writer, Writer::open(options.path, std::move(options.inject)));
-  ATELIER_TRY(auto reader, Reader::open(options.path));
-  return std::make_unique<SqliteJournal>(runtime, std::move(writer), std::move(reader));
+  const auto with_advice = [&options](Error error) {
+    if (error.code == Errc::io) {
+      error.what += fmt::format(
+          ". {} cannot be read at all: put a backup in its place, or move it away to begin without history "
+          "(the participants' files stay).",
+          options.path);
+    }
+    return std::unexpected(std::move(error));
+  };
+  auto writer = Writer::open(options.path, std::move(options.inject));
+  if (!writer) return with_advice(std::move(writer).error());
+  auto reader = Reader::open(options.path);
+  if (!reader) {
+    (*writer)->give_up(reader.error());
+    return with_advice(std::move(reader).error());
+  }
+  return std::make_unique<SqliteJournal>(runtime, std::move(*writer), std::move(*reader));
 }
 
 Result<std::unique_ptr<StoreReader>> open_reader(const std::string& path) {

@@ -19,6 +19,7 @@ struct Options {
 
 /// Opens or makes the database; blocks (recovery of the log included). The journal has a writer and a reader
 /// thread; it is destroyed before its Runtime, on the Runtime's thread, after the coroutines that use it.
+/// A database whose newest entries are damaged opens, with a latched failure (healthy()); it is not written.
 /// Errors: config (in use by another server, not a journal, cannot be opened: exit 2), newer_version (exit
 /// 3), disk_full, io.
 [[nodiscard]] Result<std::unique_ptr<Journal>> open(Runtime& runtime, Options options);

@@ -34,7 +34,10 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
   writer->connection_.emplace(std::move(connection));
   ATELIER_TRY_VOID(writer->prepare_schema());
   ATELIER_TRY_VOID(writer->prepare_statements());
-  ATELIER_TRY_VOID(writer->find_last());
+  if (auto found = writer->find_last(); !found) {
+    if (found.error().code != Errc::io) return std::unexpected(std::move(found).error());
+    writer->give_up(std::move(found).error());  // what stands before it may still be shown
+  }
   writer->database_ = identity(path);
   writer->wal_ = identity(path + "-wal");
   return writer;

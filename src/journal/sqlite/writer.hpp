@@ -32,6 +32,11 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
+  /// What is latched: from then on nothing is written, not even at the end. Open, but with this from the
+  /// start: the newest entry cannot be read.
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  void give_up(Error error) { failure_ = std::move(error); }
+
   [[nodiscard]] const LastEntry& last() const { return last_; }
 
   /// One commit, every entry with `time` and `wall`; gives the entries of the batch as recorded.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <random>
 
 #include "journal/dump.hpp"
 #include "sqlite_rig.hpp"
@@ -147,53 +146,6 @@ TEST_CASE("an fsync that fails in the automatic checkpoint, which SQLite hides, 
   std::vector<core::Entry> entries;
   static_cast<void>(open_and_replay(rig, entries));
   CHECK(entries.size() == acknowledged);
-}
-
-TEST_CASE("a log cut off or damaged anywhere loses at most its end, never half a batch") {
-  SqliteRig rig;
-  {
-    auto journal = rig.open();
-    REQUIRE(journal);
-    for (std::uint64_t seed = 1; seed <= 20; ++seed)
-      REQUIRE(rig.get((*journal)->append(submits(seed, 3, 700))));
-    // A copy while it is open is what a power cut leaves.
-    fs::copy_file(rig.path(), rig.folder.file("cut.db"));
-    fs::copy_file(rig.path() + "-wal", rig.folder.file("cut.db-wal"));
-  }
-  std::ifstream in(rig.folder.file("cut.db-wal"), std::ios::binary);
-  const std::string log{std::istreambuf_iterator<char>(in), {}};
-  std::ifstream database(rig.folder.file("cut.db"), std::ios::binary);
-  const std::string base{std::istreambuf_iterator<char>(database), {}};
-  REQUIRE(log.size() > 20'000);
-  std::mt19937_64 random(1);
-  std::size_t shorter = 0;
-  for (int round = 0; round < 100; ++round) {
-    CAPTURE(round);
-    std::string damaged = log;
-    if (round % 2 == 0) {
-      damaged.resize(random() % log.size());
-    } else {
-      damaged[random() % log.size()] ^= static_cast<char>(1 << random() % 8);
-    }
-    for (const char* name : {"cut.db-shm", "cut.db-lock"}) fs::remove(rig.folder.file(name));
-    std::ofstream(rig.folder.file("cut.db"), std::ios::binary) << base;
-    std::ofstream(rig.folder.file("cut.db-wal"), std::ios::binary) << damaged;
-    auto journal = sqlite::open(rig.real_runtime, {rig.folder.file("cut.db"), {}});
-    REQUIRE(journal);
-    std::uint64_t count = 0;
-    auto collect = [&](ReplayPage& page) -> Result<void> {
-      for (const core::Entry& entry : page.entries) CHECK(entry.sequence.value == ++count);
-      return {};
-    };
-    REQUIRE(rig.get((*journal)->replay(collect)));
-    CHECK(count % 3 == 0);
-    CHECK(count <= 60);
-    if (count < 60) ++shorter;
-    for (std::uint64_t seed = 1; seed * 3 <= count; ++seed) {
-      CHECK(rig.get((*journal)->attachment({seed + 1, 3})));
-    }
-  }
-  CHECK(shorter > 50);
 }
 
 TEST_CASE("a damaged page is found by the check and stops a replay with the entry's number") {

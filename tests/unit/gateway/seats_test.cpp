@@ -141,7 +141,7 @@ TEST_CASE("health tells machines the verdict in JSON and people in words") {
 TEST_CASE("health fails when the journal takes nothing any more") {
   Rig rig;
   rig.store.plan(journal::memory::Fault::io);
-  CHECK(rig.post("/user/7/prompt", prompt_body(uuid(1))).status == 500);
+  CHECK(rig.post("/user/7/prompt", prompt_body(uuid(1))).status == 503);
   const Reply reply = rig.get("/health");
   CHECK(reply.status == 503);
   CHECK(reply.json().at("verdict") == "failed");
