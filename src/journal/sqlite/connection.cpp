@@ -147,6 +147,21 @@ bool Connection::in_transaction() const { return sqlite3_get_autocommit(connecti
 
 std::int64_t Connection::changes() const { return sqlite3_changes64(connection_.get()); }
 
+bool Connection::found_damage() const {
+  const int code = sqlite3_errcode(connection_.get()) & 0xff;
+  return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+Result<std::vector<std::string>> Connection::quick_check() const {
+  ATELIER_TRY(Statement check, prepare(sql::kQuickCheck));
+  std::vector<std::string> problems;
+  while (true) {
+    ATELIER_TRY(const bool row, check.step());
+    if (!row) return problems;
+    if (std::string_view text = check.blob(0); text != "ok") problems.emplace_back(text);
+  }
+}
+
 void Connection::close_without_checkpoint() const {
   sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -54,6 +55,10 @@ class Connection {
   [[nodiscard]] bool in_transaction() const;
   /// Rows of the last INSERT, UPDATE or DELETE.
   [[nodiscard]] std::int64_t changes() const;
+  /// The last failure was that pages of the database are not what SQLite wrote.
+  [[nodiscard]] bool found_damage() const;
+  /// PRAGMA quick_check: one sentence for each thing that is wrong. Reads all of it.
+  [[nodiscard]] Result<std::vector<std::string>> quick_check() const;
   /// Closing must not write or sync anything any more.
   void close_without_checkpoint() const;
 

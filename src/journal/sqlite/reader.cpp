@@ -174,14 +174,6 @@ Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {
   return content;
 }
 
-Result<std::vector<std::string>> Reader::verify() {
-  ATELIER_TRY(Statement quick_check, connection_.prepare(sql::kQuickCheck));
-  std::vector<std::string> problems;
-  while (true) {
-    ATELIER_TRY(const bool row, quick_check.step());
-    if (!row) return problems;
-    if (std::string_view text = quick_check.blob(0); text != "ok") problems.emplace_back(text);
-  }
-}
+Result<std::vector<std::string>> Reader::verify() { return connection_.quick_check(); }
 
 }  // namespace atelier::journal::sqlite

@@ -34,6 +34,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
   writer->connection_.emplace(std::move(connection));
   ATELIER_TRY_VOID(writer->prepare_schema());
   ATELIER_TRY_VOID(writer->prepare_statements());
+  ATELIER_TRY_VOID(writer->look_for_mark());
   if (auto found = writer->find_last(); !found) {
     if (found.error().code != Errc::io) return std::unexpected(std::move(found).error());
     writer->give_up(std::move(found).error());  // what stands before it may still be shown
@@ -133,6 +134,18 @@ Result<void> Writer::find_last() {
   return {};
 }
 
+Result<void> Writer::look_for_mark() {
+  const std::string mark = path_ + "-damaged";
+  if (::access(mark.c_str(), F_OK) != 0) return {};
+  ATELIER_TRY(const auto problems, connection_->quick_check());
+  if (problems.empty()) {
+    ::unlink(mark.c_str());  // somebody has put it right
+  } else {
+    give_up({Errc::io, "SQLite's own check: " + problems.front()});
+  }
+  return {};
+}
+
 Result<Statement> Writer::prepare(const char* statement) { return connection_->prepare(statement); }
 
 Writer::FileIdentity Writer::identity(const std::string& path) {
@@ -219,6 +232,10 @@ std::unexpected<Error> Writer::undo(Error error) {
 }
 
 std::unexpected<Error> Writer::latch(Error error) {
+  if (connection_->found_damage()) {
+    // A replay may not meet what a write has met: the next start shall know.
+    const Descriptor mark{::open((path_ + "-damaged").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+  }
   error.code = Errc::io;
   error.what = fmt::format("the journal {} can take nothing more: {}", path_, error.what);
   failure_ = error;

@@ -72,6 +72,8 @@ class Writer {
   [[nodiscard]] Result<void> migrate(std::int64_t from);
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> find_last();
+  /// After a write that met damage: a full check at the next start.
+  [[nodiscard]] Result<void> look_for_mark();
   [[nodiscard]] Result<void> insert(const NewEntry& entry, const LastEntry& numbers);
   [[nodiscard]] Result<void> begin();
   [[nodiscard]] Result<void> commit();

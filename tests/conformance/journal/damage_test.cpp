@@ -176,5 +176,53 @@ TEST_CASE("a database damaged anywhere gives what was recorded, or a beginning o
   CHECK(found > seeds() / 10);
 }
 
+/// The page on which a table or an index begins, from 1.
+std::size_t root_page_of(const std::string& path, const std::string& name) {
+  sqlite3* shell = nullptr;
+  sqlite3_stmt* query = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &shell) == SQLITE_OK);
+  const std::string text = fmt::format("SELECT rootpage FROM sqlite_schema WHERE name = '{}'", name);
+  REQUIRE(sqlite3_prepare_v2(shell, text.c_str(), -1, &query, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_step(query) == SQLITE_ROW);
+  const auto page = static_cast<std::size_t>(sqlite3_column_int64(query, 0));
+  sqlite3_finalize(query);
+  sqlite3_close(shell);
+  return page;
+}
+
+TEST_CASE("damage that only a write meets is remembered: the next start writes no more, until it is mended") {
+  SqliteRig rig;
+  std::vector<core::Entry> entries;
+  for (std::uint64_t life = 0; life < 2; ++life)
+    REQUIRE(rig.get(open_and_replay(rig, entries)->append(submits(1 + life, 3, 700))));
+  const std::string good = content_of(rig.path());
+  std::string bad = good;
+  const std::size_t page = root_page_of(rig.path(), "sqlite_autoindex_attachments_1");
+  for (std::size_t i = 0; i < 8'192; ++i) bad[(page - 1) * 8'192 + i] = static_cast<char>(i * 37);
+  std::ofstream(rig.path(), std::ios::binary) << bad;
+  {
+    entries.clear();
+    auto journal = open_and_replay(rig, entries);
+    CHECK(journal->healthy());  // nothing that a replay reads
+    CHECK(rig.get(journal->append(submits(9, 3, 700))).error().code == Errc::io);
+  }
+  const std::string left = content_of(rig.path());
+  {
+    entries.clear();
+    auto journal = open_and_replay(rig, entries);
+    CHECK(entries.size() == 6);
+    CHECK(!journal->healthy());
+    CHECK(rig.get(journal->append(submits(9, 3, 700))).error().code == Errc::io);
+  }
+  CHECK((content_of(rig.path()) == left));
+  std::ofstream(rig.path(), std::ios::binary) << good;
+  for (int life = 0; life < 2; ++life) {
+    entries.clear();
+    auto journal = open_and_replay(rig, entries);
+    CHECK(journal->healthy());
+    CHECK(rig.get(journal->append(submits(20 + entries.size(), 3, 700))));
+  }
+}
+
 }  // namespace
 }  // namespace atelier::journal::sqlite
