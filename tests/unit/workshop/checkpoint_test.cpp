@@ -24,6 +24,11 @@ class Life {
     REQUIRE(opened);
   }
 
+  ~Life() {
+    tasks.spawn("stop", workshop.stop(runtime.now() + milliseconds{10'000}));
+    runtime.advance(milliseconds{2'000});
+  }
+
   static WorkshopOptions options(std::uint64_t checkpoint_entries) {
     WorkshopOptions options;
     options.admission = {0, 0};
