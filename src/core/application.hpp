@@ -33,6 +33,7 @@ class Application {
   void on(const JobHeld& event);
   void on(const JobReleased& event);
   void on(const JobChanged& event);
+  void on(const JobReordered& event);
   // outputs (apply_outputs.cpp)
   void on(const Committed& event);
   void on(const Linked& event);
@@ -55,6 +56,7 @@ class Application {
   void on(const Paused& event);
   void on(const WorkshopOpened& event);
   void on(const TimetableDue& event);
+  void on(const EveryoneHeld& event);
   void on(const GatewayJoined& event);
   void on(const GatewayLost& event);
 
@@ -77,6 +79,8 @@ class Application {
   void requeue(JobFacts& job, QueueCause cause);
   void use_capability(const Digest& hash);
   void remember_run(const JobFacts& job, const SlotFacts& slot, std::uint64_t gpu_ms);
+  /// Out of the instructor's list, and with it those that were there only because they stood before it.
+  void leave_list(JobId job);
   void close_passed_stretches(const std::vector<JobId>& passed);
   void make_slot_idle(SlotFacts& slot);
   static SlotFacts make_slot(const JoinedSlot& joined, Time now);

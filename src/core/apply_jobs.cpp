@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <cmath>
 
 #include "base/assert.hpp"
 #include "core/application.hpp"
@@ -99,7 +100,7 @@ void Application::on(const Leased& event) {
   if (slot->state != SlotState::idle) return refuse(NoEffect::slot_taken);
 
   state_.unindex(*job);
-  std::erase(state_.workshop.moved, job->job);
+  leave_list(job->job);
   job->state = JobState::leased;
   job->epoch = event.epoch;
   LeaseFacts lease;
@@ -244,7 +245,7 @@ void Application::on(const Ended& event) {
   if (job == nullptr) return refuse(NoEffect::already_ended);
   if (event.epoch && (!job->lease || job->lease->epoch != event.epoch)) return refuse(NoEffect::stale_epoch);
   state_.unindex(*job);
-  std::erase(state_.workshop.moved, job->job);
+  leave_list(job->job);
   JobEnded ended;
   ended.facts = *job;  // with its lease: what ran, and where
   const std::optional<LeaseFacts> lease = job->lease;
@@ -359,33 +360,42 @@ void Application::on(const CancelUndone& event) {
   effect(JobQueued{job->job, job->submitted.participant, QueueCause::released});
 }
 
+void Application::leave_list(JobId job) {
+  std::vector<JobId>& moved = state_.workshop.moved;
+  std::vector<JobId>& along = state_.workshop.moved_along;
+  std::erase(moved, job);
+  std::erase(along, job);
+  while (!moved.empty() && std::erase(along, moved.back()) > 0) moved.pop_back();
+}
+
 void Application::on(const Moved& event) {
   JobFacts* job = waiting_job(event.job);
   if (job == nullptr) return;
-  std::vector<JobId>& moved = state_.workshop.moved;
+  if (event.ahead.size() > state_.limits.moved_max) return refuse(NoEffect::container_full);
+  std::vector<JobId> moved = state_.workshop.moved;
+  std::vector<JobId> along = state_.workshop.moved_along;
+  std::erase(moved, event.job);
+  std::erase(along, event.job);
+  for (JobId id : event.ahead) {
+    const JobFacts* other = state_.find(id);
+    if (id == event.job || other == nullptr || other->lease || std::ranges::find(moved, id) != moved.end())
+      continue;
+    moved.push_back(id);
+    along.push_back(id);
+  }
+  if (moved.size() >= state_.limits.moved_max) return refuse(NoEffect::container_full);
   auto place = moved.end();
+  if (event.place == MovePlace::first) place = moved.begin();
   if (event.place == MovePlace::before || event.place == MovePlace::after) {
     if (event.anchor == event.job) return refuse(NoEffect::bad_value);
-    if (std::ranges::find(moved, event.anchor) == moved.end()) return refuse(NoEffect::unknown_job);
-  }
-  const bool fresh = std::ranges::find(moved, event.job) == moved.end();
-  if (fresh && moved.size() >= state_.limits.moved_max) return refuse(NoEffect::container_full);
-  std::erase(moved, event.job);
-  switch (event.place) {
-    case MovePlace::first:
-      place = moved.begin();
-      break;
-    case MovePlace::last:
-      place = moved.end();
-      break;
-    case MovePlace::before:
-      place = std::ranges::find(moved, event.anchor);
-      break;
-    case MovePlace::after:
-      place = std::ranges::find(moved, event.anchor) + 1;
-      break;
+    place = std::ranges::find(moved, event.anchor);
+    if (place == moved.end()) return refuse(NoEffect::unknown_job);
+    if (event.place == MovePlace::after) ++place;
   }
   moved.insert(place, event.job);
+  while (std::erase(along, moved.back()) > 0) moved.pop_back();
+  state_.workshop.moved = std::move(moved);
+  state_.workshop.moved_along = std::move(along);
   accept();
   effect(JobMarked{job->job, job->submitted.participant});
 }
@@ -393,7 +403,9 @@ void Application::on(const Moved& event) {
 void Application::on(const MoveUndone& event) {
   JobFacts* job = waiting_job(event.job);
   if (job == nullptr) return;
-  if (std::erase(state_.workshop.moved, event.job) == 0) return refuse(NoEffect::nothing_to_change);
+  if (std::ranges::find(state_.workshop.moved, event.job) == state_.workshop.moved.end())
+    return refuse(NoEffect::nothing_to_change);
+  leave_list(event.job);
   accept();
   effect(JobMarked{job->job, job->submitted.participant});
 }
@@ -431,6 +443,20 @@ void Application::on(const JobChanged& event) {
   job->submitted.priority = event.priority;
   job->submitted.pinned_worker = event.pinned_worker;
   job->submitted.tags = event.tags;
+  state_.index(*job);
+  accept();
+  effect(JobMarked{job->job, job->submitted.participant});
+}
+
+void Application::on(const JobReordered& event) {
+  JobFacts* job = waiting_job(event.job);
+  if (job == nullptr) return;
+  if (!std::isfinite(event.number)) return refuse(NoEffect::bad_value);
+  if (job->number == event.number && job->at_head == event.at_head)
+    return refuse(NoEffect::nothing_to_change);
+  state_.unindex(*job);
+  job->number = event.number;
+  job->at_head = event.at_head;
   state_.index(*job);
   accept();
   effect(JobMarked{job->job, job->submitted.participant});

@@ -62,6 +62,13 @@ void Application::on(const Paused& event) {
   effect(WorkshopChanged{});
 }
 
+void Application::on(const EveryoneHeld& event) {
+  if (state_.workshop.everyone_held == event.held) return refuse(NoEffect::nothing_to_change);
+  state_.workshop.everyone_held = event.held;
+  accept();
+  effect(WorkshopChanged{});
+}
+
 void Application::on(const WorkshopOpened& event) {
   if (state_.workshop.workshop) return refuse(NoEffect::nothing_to_change);
   state_.workshop.workshop = event.workshop;

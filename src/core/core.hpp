@@ -35,10 +35,12 @@ struct Affinity {
   std::optional<milliseconds> delay_max;
 };
 
-/// What the operator configured of policy. Only its results are recorded, as of all policy.
+/// What the operator configured of policy; 0 = none. Only its results are recorded, as of all policy.
 struct PolicySettings {
-  /// A job that runs longer, and a margin in which its agent ends it, ends as failed; 0 = no limit.
+  /// A job that runs longer, and a margin in which its agent ends it, ends as failed.
   milliseconds job_limit{0};
+  /// Of each participant whose own cap is 0, granted and not computed.
+  std::uint32_t running_per_participant_max = 0;
 };
 
 struct Decision {

@@ -129,16 +129,19 @@ void Policy::find_slots(SlotState state) {
 }
 
 bool Policy::may_start(ParticipantId owner) const {
+  if (state_.workshop.everyone_held && owner) return false;
   const auto participant = state_.participants.find(owner);
   if (participant == state_.participants.end()) return true;
   const ParticipantFacts& facts = participant->second;
   if (facts.held) return false;
   if (facts.allowance_ms > 0 && facts.used_ms >= facts.allowance_ms) return false;
-  if (facts.running_max == 0) return true;
+  std::uint32_t running_max = facts.running_max;
+  if (running_max == 0 && owner) running_max = settings_.running_per_participant_max;
+  if (running_max == 0) return true;
   const auto index = state_.owners.find(owner);
   const std::uint32_t occupying = index == state_.owners.end() ? 0 : index->second.occupying;
   const auto taken = taken_.find(owner);
-  return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < facts.running_max;
+  return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < running_max;
 }
 
 bool Policy::able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const {

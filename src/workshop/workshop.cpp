@@ -168,6 +168,11 @@ awaitable<Result<void>> Workshop::open() {
     journal::NewEntry entry;
     entry.event = std::move(opened);
     batch.push_back(std::move(entry));
+    if (self.options.first_mode != core::QueueMode::fifo) {
+      journal::NewEntry mode;
+      mode.event = core::ModeChanged{self.options.first_mode, "configuration"};
+      batch.push_back(std::move(mode));
+    }
   }
   core::GatewayJoined joined;
   joined.boot = self.runtime.random_key();

@@ -22,6 +22,7 @@ struct WorkshopOptions {
   core::AdmissionLimits admission;
   core::Limits limits;
   core::PolicySettings policy;
+  core::QueueMode first_mode = core::QueueMode::fifo;  // of a new workshop; later the journal's stands
   HistoryLimits history;
   milliseconds lease_ttl{30'000};
   milliseconds restart_grace{60'000};   // every lease found in the journal at start

@@ -201,15 +201,19 @@ struct CancelUndone {
   std::string by;
   ATELIER_FIELDS(CancelUndone, job, by);
 };
-/// Into the instructor's ordered list, which goes before the computed order. `anchor` for before and after.
+/// Into the instructor's ordered list, which goes before the computed order. `anchor`, a job of the list, for
+/// before and after.
 struct Moved {
   static constexpr std::uint16_t kKind = 22;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   JobId job;
   MovePlace place = MovePlace::first;
   JobId anchor;
   std::string by;
-  ATELIER_FIELDS(Moved, job, place, anchor, by);
+  /// Since version 2: waiting jobs that stood before its new place; those that are not in the list yet enter
+  /// it first, at its end and in this order, and leave it when no job that was moved stands behind them.
+  std::vector<JobId> ahead;
+  ATELIER_FIELDS(Moved, job, place, anchor, by, ahead);
 };
 struct MoveUndone {
   static constexpr std::uint16_t kKind = 23;
@@ -241,6 +245,17 @@ struct JobChanged {
   std::vector<std::string> tags;
   std::string by;
   ATELIER_FIELDS(JobChanged, job, priority, pinned_worker, tags, by);
+};
+
+/// To another place among its owner's jobs: the number and the flag that their order is made of.
+struct JobReordered {
+  static constexpr std::uint16_t kKind = 27;
+  static constexpr std::uint8_t kVersion = 1;
+  JobId job;
+  double number = 0;
+  bool at_head = false;
+  std::string by;
+  ATELIER_FIELDS(JobReordered, job, number, at_head, by);
 };
 
 // ---- participants and the workshop
@@ -296,6 +311,14 @@ struct TimetableDue {
   std::string entry;
   std::string date;
   ATELIER_FIELDS(TimetableDue, entry, date);
+};
+/// Jobs of all participants wait, those of who comes later, too; the instructor's own go on.
+struct EveryoneHeld {
+  static constexpr std::uint16_t kKind = 44;
+  static constexpr std::uint8_t kVersion = 1;
+  bool held = true;
+  std::string by;
+  ATELIER_FIELDS(EveryoneHeld, held, by);
 };
 
 // ---- workers
@@ -430,12 +453,13 @@ struct HistoryForgotten {
   ATELIER_FIELDS(HistoryForgotten, participant, jobs);
 };
 
-using Event = std::variant<Submitted, Leased, Started, Computed, Committed, Linked, Ended, Returned,
-                           LeaseExpired, CancelRequested, CancelScheduled, CancelUndone, Moved, MoveUndone,
-                           JobHeld, JobReleased, JobChanged, ParticipantHeld, ParticipantLimits, ModeChanged,
-                           Paused, WorkshopOpened, TimetableDue, WorkerJoined, WorkerLeft, SlotIdle,
-                           SlotsChanged, EngineLost, EngineReady, Capability, WorkerDraining, WorkerPaused,
-                           WorkerTags, GatewayJoined, GatewayLost, HistoryForgotten>;
+using Event =
+    std::variant<Submitted, Leased, Started, Computed, Committed, Linked, Ended, Returned, LeaseExpired,
+                 CancelRequested, CancelScheduled, CancelUndone, Moved, MoveUndone, JobHeld, JobReleased,
+                 JobChanged, JobReordered, ParticipantHeld, ParticipantLimits, ModeChanged, Paused,
+                 WorkshopOpened, TimetableDue, EveryoneHeld, WorkerJoined, WorkerLeft, SlotIdle, SlotsChanged,
+                 EngineLost, EngineReady, Capability, WorkerDraining, WorkerPaused, WorkerTags, GatewayJoined,
+                 GatewayLost, HistoryForgotten>;
 
 /// Who proposed an entry: `ticket` is that gateway's own number for the caller who waits for the answer (0 =
 /// nobody).

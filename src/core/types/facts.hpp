@@ -16,7 +16,7 @@ namespace atelier::core {
 /// Counters and settings of the workshop. One record.
 struct WorkshopFacts {
   static constexpr std::uint16_t kKind = 200;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   Key128 workshop;
   QueueMode mode = QueueMode::fifo;
   bool paused = false;
@@ -28,8 +28,11 @@ struct WorkshopFacts {
   std::vector<JobId> moved;            // the instructor's ordered list
   std::vector<std::string> timetable;  // "date entry" of lines that fell due, newest last, <= 256
   std::uint64_t succeeded = 0, failed = 0, cancelled = 0;  // ended jobs
+  std::vector<JobId> moved_along;  // of `moved`: not moved themselves, they stood before one that was
+  bool everyone_held = false;
   ATELIER_FIELDS(WorkshopFacts, workshop, mode, paused, virtual_time, last_job, last_worker, last_gateway,
-                 last_sequence, last_time, last_wall, moved, timetable, succeeded, failed, cancelled);
+                 last_sequence, last_time, last_wall, moved, timetable, succeeded, failed, cancelled,
+                 moved_along, everyone_held);
 };
 
 struct ParticipantFacts {

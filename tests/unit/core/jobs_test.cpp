@@ -282,7 +282,7 @@ TEST_CASE("a moved job goes before the computed order") {
   CoreWorld world;
   world.submit(1);
   const JobId late = world.submit(2);
-  world.post(Moved{.job = late, .place = MovePlace::first, .anchor = {}, .by = "instructor"});
+  world.post(Moved{.job = late, .place = MovePlace::first, .anchor = {}, .by = "instructor", .ahead = {}});
   world.join("gpu-1");
   CHECK(CoreWorld::find<JobLeased>(world.settle())->job == late);
   CHECK(world.core.workshop().moved.empty());
