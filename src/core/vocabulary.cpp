@@ -36,6 +36,9 @@ std::string_view to_string(SlotState value) {
 std::string_view to_string(OutputType value) {
   return name_of(value, std::array<std::string_view, 3>{"output", "temp", "input"});
 }
+std::string_view to_string(MovePlace value) {
+  return name_of(value, std::array<std::string_view, 4>{"first", "last", "before", "after"});
+}
 std::string_view to_string(LossReason value) {
   return name_of(value, std::array<std::string_view, 5>{"link_expired", "restarted", "engine_died", "evicted",
                                                         "worker_left"});

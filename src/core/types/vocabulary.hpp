@@ -65,6 +65,7 @@ enum class NoEffect : std::uint8_t {
 [[nodiscard]] std::string_view to_string(PriorityLevel);
 [[nodiscard]] std::string_view to_string(SlotState);
 [[nodiscard]] std::string_view to_string(OutputType);
+[[nodiscard]] std::string_view to_string(MovePlace);
 [[nodiscard]] std::string_view to_string(LossReason);
 [[nodiscard]] std::string_view to_string(ReturnReason);
 [[nodiscard]] std::string_view to_string(EndReason);
