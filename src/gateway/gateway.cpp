@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "gateway/access.hpp"
+#include "gateway/instructor/instructor_face.hpp"
 #include "gateway/seat_access.hpp"
 
 namespace atelier::gateway {
@@ -29,6 +30,7 @@ awaitable<net::Response> Gateway::handle(net::Request& request) {
   }
   if (path.starts_with(kUserRoot)) co_return co_await participant_.handle(request);
   if (path.starts_with("/worker/") && worker_) co_return co_await worker_(request);
+  if (api_ && InstructorFace::owns(path)) co_return co_await api_(request);
   if (auto answer = co_await public_.handle(request)) co_return std::move(*answer);
   co_return co_await participant_.handle_escaped(request);
 }

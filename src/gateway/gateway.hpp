@@ -26,6 +26,10 @@ class Gateway {
   void set_worker_handler(std::function<awaitable<net::Response>(net::Request&)> handler) {
     worker_ = std::move(handler);
   }
+  /// What InstructorFace::owns, but at an address of a seat; 404 until set.
+  void set_api_handler(std::function<awaitable<net::Response>(net::Request&)> handler) {
+    api_ = std::move(handler);
+  }
 
   /// A request that came through a listener marked with a participant's number (SEAT_PORTS), or to a host
   /// name of its own (7.DOMAIN), is that participant's whatever its path.
@@ -39,7 +43,7 @@ class Gateway {
   ParticipantFace& participant_;
   PublicFace& public_;
   GatewayOptions options_;
-  std::function<awaitable<net::Response>(net::Request&)> worker_;
+  std::function<awaitable<net::Response>(net::Request&)> worker_, api_;
 };
 
 }  // namespace atelier::gateway

@@ -52,20 +52,35 @@ std::string SeatTokens::token_of(ParticipantId participant) const {
   return fmt::format("{}-{}", participant, hmac_sha256(key_, name).hex().substr(0, kTokenHexDigits));
 }
 
+std::string SeatTokens::instructor_token() const {
+  return "instructor-" + hmac_sha256(key_, "atelier instructor token 1").hex().substr(0, kTokenHexDigits);
+}
+
 std::optional<ParticipantId> SeatTokens::owner_of(std::string_view token) const {
   const auto number = parse_canonical(token.substr(0, token.find('-')), num_users_);
   if (!number || !equal_in_constant_time(token, token_of(ParticipantId{*number}))) return std::nullopt;
   return ParticipantId{*number};
 }
 
-std::optional<std::string> presented_token(const net::Request& request) {
-  if (const auto header = request.headers.find("Authorization")) {
-    if (const auto bearer = after_scheme(*header, "Bearer")) return std::string(*bearer);
-    const auto basic = after_scheme(*header, "Basic");
-    const auto pair = basic ? decode_base64(*basic) : std::nullopt;
-    const std::size_t colon = pair ? pair->find(':') : std::string::npos;
-    return colon == std::string::npos ? std::string() : pair->substr(colon + 1);
+Credentials presented_credentials(const net::Request& request) {
+  Credentials given;
+  const std::string_view header = request.headers.get("Authorization");
+  if (const auto bearer = after_scheme(header, "Bearer")) {
+    given.secret = *bearer;
+    return given;
   }
+  const auto basic = after_scheme(header, "Basic");
+  const auto pair = basic ? decode_base64(*basic) : std::nullopt;
+  const std::size_t colon = pair ? pair->find(':') : std::string::npos;
+  if (colon == std::string::npos) return given;
+  given.name = pair->substr(0, colon);
+  given.secret = pair->substr(colon + 1);
+  given.has_name = true;
+  return given;
+}
+
+std::optional<std::string> presented_token(const net::Request& request) {
+  if (request.headers.contains("Authorization")) return presented_credentials(request).secret;
   return request.wants_websocket() ? request.parameter("token") : std::nullopt;
 }
 

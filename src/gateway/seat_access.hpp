@@ -23,11 +23,20 @@ class SeatTokens {
   [[nodiscard]] std::string token_of(ParticipantId participant) const;
   /// Whose token this is; nothing if it is none.
   [[nodiscard]] std::optional<ParticipantId> owner_of(std::string_view token) const;
+  /// The instructor's: "instructor-" and 32 hex digits. It opens the API, no seat.
+  [[nodiscard]] std::string instructor_token() const;
 
  private:
   std::string key_;
   std::uint64_t num_users_;
 };
+
+/// What an Authorization header says: a Bearer token, or a name and a password. Empty for another form.
+struct Credentials {
+  std::string name, secret;
+  bool has_name = false;
+};
+[[nodiscard]] Credentials presented_credentials(const net::Request& request);
 
 /// The token that a request brings: `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as
 /// password, or (only where a WebSocket is asked for, whose clients often cannot set headers) `?token=`.

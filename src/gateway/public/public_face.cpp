@@ -114,10 +114,15 @@ net::Response PublicFace::queue_status() const {
     workers += fmt::format(R"({}{{"name":{},"state":"{}"}})", workers.empty() ? "" : ",",
                            comfy::quote_json(worker.name), worker.busy ? "busy" : "idle");
   }
-  const std::size_t waiting = core.jobs_waiting();
-  return fresh_json(
-      200, fmt::format(R"({{"mode":"{}","pending":{},"running":{},"workers":[{}]}})",
-                       core::to_string(core.workshop().mode), waiting, core.jobs_live() - waiting, workers));
+  std::size_t running = 0;
+  for (std::uint64_t n = 0; n <= options_.num_users; ++n) {
+    const core::LaneCounts counts = core.counts(ParticipantId{n});
+    running += counts.leased + counts.running;
+  }
+  const std::size_t live = core.jobs_live();
+  return fresh_json(200, fmt::format(R"({{"mode":"{}","pending":{},"running":{},"workers":[{}]}})",
+                                     core::to_string(core.workshop().mode),
+                                     live > running ? live - running : 0, running, workers));
 }
 
 }  // namespace atelier::gateway

@@ -238,6 +238,9 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   joined.name = hello.name;
   joined.gateway = workshop.gateway();
   joined.boot = hello.boot;
+  // A drain ends with the agent's process, not with its link.
+  if (const auto* known = workshop.core().worker(hello.name); known != nullptr && known->boot == hello.boot)
+    joined.draining = known->draining;
   for (const link::HelloSlot& slot : hello.slots) {
     const bool empty = std::ranges::none_of(hello.jobs, [&](const link::HelloJob& job) {
       return job.slot == slot.slot && job.state != link::JobState::computed;

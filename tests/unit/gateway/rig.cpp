@@ -46,6 +46,9 @@ std::string text(const boost::json::value& value) {
   return comfy::print_json(value);
 }
 
+const SeatTokens Rig::kTokens(std::string(64, 'a'), 20);
+const std::string Rig::kInstructor = Rig::kTokens.instructor_token();
+
 Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   files::DataFolderOptions folders;
   folders.data_dir = folder / "data";
@@ -67,13 +70,18 @@ Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   everybody = std::make_unique<PublicFace>(*workshop, *files, public_options);
   gateway =
       std::make_unique<Gateway>(*face, *everybody, GatewayOptions{options.domain, options.face.num_users});
+  instructor = std::make_unique<InstructorFace>(runtime, *workshop, ApiAccess(kTokens, options.api),
+                                                InstructorFaceOptions{});
+  gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   workshop->add_sink(*face);
+  workshop->add_sink(*instructor);
   workshop->start();
   runtime.run_ready();
 }
 
 Rig::~Rig() {
   run(face->stop(runtime.now() + milliseconds{10'000}));
+  run(instructor->stop(runtime.now() + milliseconds{10'000}));
   run(workshop->stop(runtime.now() + milliseconds{10'000}));
 }
 
@@ -90,6 +98,7 @@ Reply Rig::send(net::Method method, std::string target, std::string body, net::H
   request.host = std::move(host);
   request.headers = std::move(headers);
   request.listener_mark = listener_mark;
+  request.peer.address = peer_address;
   request.content_length = body.size();
   request.body = &reader;
   net::Response response;
@@ -116,6 +125,13 @@ Reply Rig::head(std::string target, net::HeaderList headers) {
 }
 Reply Rig::post(std::string target, std::string body, net::HeaderList headers) {
   return send(net::Method::post, std::move(target), std::move(body), std::move(headers));
+}
+
+Reply Rig::api(net::Method method, std::string target, std::string body, std::string token,
+               net::HeaderList headers) {
+  if (!token.empty()) headers.add("Authorization", "Bearer " + token);
+  if (!body.empty()) headers.add("Content-Type", "application/json");
+  return send(method, "/api/v1" + target, std::move(body), std::move(headers));
 }
 
 JobId Rig::submit(int participant, std::string_view prompt_id, std::string_view client_id,

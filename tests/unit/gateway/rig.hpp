@@ -13,6 +13,7 @@
 
 #include "comfy/json.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/instructor/instructor_face.hpp"
 #include "gateway/live/live_bus.hpp"
 #include "journal/memory/memory_journal.hpp"
 #include "unit/files/temp_folder.hpp"
@@ -43,6 +44,7 @@ struct Reply {
 struct RigOptions {
   workshop::WorkshopOptions workshop;
   ParticipantFaceOptions face;
+  ApiAccessOptions api;
   files::QuotaLimits quota;
   std::string domain;
   bool with_catalog = true;
@@ -61,7 +63,10 @@ class Rig {
   }
 
   // -- the browser
-  std::uint64_t listener_mark = 0;  // of the port that requests come through
+  std::uint64_t listener_mark = 0;        // of the port that requests come through
+  std::string peer_address = "10.0.0.7";  // of whoever sends them
+  static const SeatTokens kTokens;
+  static const std::string kInstructor;  // the instructor's token
   Reply send(net::Method method, std::string target, std::string body = {}, net::HeaderList headers = {},
              std::string host = "localhost:8188");
   Reply get(std::string target, net::HeaderList headers = {});
@@ -74,6 +79,10 @@ class Rig {
   Reply upload(int participant, std::string_view name, std::string_view bytes,
                const std::vector<std::pair<std::string, std::string>>& fields = {},
                std::string_view route = "/upload/image");
+
+  /// A command of the API as the instructor (or whose token is given), with a JSON body.
+  Reply api(net::Method method, std::string target, std::string body = {}, std::string token = kInstructor,
+            net::HeaderList headers = {});
 
   // -- the worker
   /// Joins with one slot that can run everything in kObjectInfo; waiting jobs are granted at once.
@@ -104,6 +113,7 @@ class Rig {
   std::unique_ptr<Catalog> catalog;
   LiveBus live;
   std::unique_ptr<ParticipantFace> face;
+  std::unique_ptr<InstructorFace> instructor;
   std::unique_ptr<PublicFace> everybody;
   std::unique_ptr<Gateway> gateway;
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "gateway/instructor/api_views.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "comfy/json.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+using comfy::quote_json;
+
+std::string time_or_null(std::int64_t ms) { return ms > 0 ? fmt::format("{}", ms) : "null"; }
+
+/// Members that live and ended jobs have, in one order.
+struct JobMembers {
+  JobId job;
+  ParticipantId participant;
+  std::string_view prompt_id, workflow_id, state;
+  std::string priority = "null", held = "false", cancel_at = "null", cancel_requested = "false";
+  std::string pinned_worker = "null", tags = "[]", models = "null", inputs = "null";
+  std::string worker = "null", slot = "null", epoch = "null", deaths = "null", losses = "null";
+  std::int64_t submitted = 0, started = 0, ended = 0;
+  std::string reason = "null", sentence = "null";
+  std::uint64_t outputs = 0;
+
+  [[nodiscard]] std::string print() const {
+    return fmt::format(
+        R"({{"job":{},"participant":{},"prompt_id":{},"workflow_id":{},"state":"{}","priority":{},"held":{},)"
+        R"("cancel_at":{},"cancel_requested":{},"pinned_worker":{},"tags":{},"models":{},"inputs":{},)"
+        R"("worker":{},"slot":{},"epoch":{},"deaths":{},"losses":{},"submitted_at":{},"started_at":{},)"
+        R"("ended_at":{},"reason":{},"sentence":{},"outputs":{}}})",
+        job, participant, quote_json(prompt_id), quote_json(workflow_id), state, priority, held, cancel_at,
+        cancel_requested, pinned_worker, tags, models, inputs, worker, slot, epoch, deaths, losses, submitted,
+        time_or_null(started), time_or_null(ended), reason, sentence, outputs);
+  }
+};
+
+std::string_view bool_text(bool value) { return value ? "true" : "false"; }
+
+}  // namespace
+
+std::string job_view(const core::Core& core, const core::JobFacts& job) {
+  const core::Submitted& submitted = job.submitted;
+  JobMembers members{.job = job.job,
+                     .participant = submitted.participant,
+                     .prompt_id = submitted.prompt_id,
+                     .workflow_id = submitted.workflow_id,
+                     .state = core::to_string(job.state)};
+  members.priority = quote_json(core::to_string(submitted.priority));
+  members.held = bool_text(job.held);
+  if (job.cancel_at) {
+    const core::WorkshopFacts& workshop = core.workshop();
+    members.cancel_at =
+        fmt::format("{}", workshop.last_wall.ms + (*job.cancel_at - workshop.last_time).count());
+  }
+  members.cancel_requested = bool_text(job.cancel_requested.has_value());
+  if (!submitted.pinned_worker.empty()) members.pinned_worker = quote_json(submitted.pinned_worker);
+  members.tags = comfy::quote_json_list(submitted.tags);
+  members.models = comfy::quote_json_list(submitted.models);
+  members.inputs = fmt::format("{}", submitted.input_count);
+  if (job.lease) {
+    if (const auto* worker = core.worker(job.lease->slot.worker)) members.worker = quote_json(worker->name);
+    members.slot = fmt::format("{}", job.lease->slot.index);
+    members.started = job.lease->started_wall.ms;
+  }
+  members.epoch = fmt::format("{}", job.epoch);
+  members.deaths = fmt::format("{}", job.deaths);
+  members.losses = fmt::format("{}", job.losses);
+  members.submitted = job.submitted_wall.ms;
+  for (const core::NodeCommit& commit : job.commits) members.outputs += commit.summary.outputs;
+  return members.print();
+}
+
+std::string job_view(const core::Summary& summary) {
+  JobMembers members{.job = summary.job,
+                     .participant = summary.participant,
+                     .prompt_id = summary.prompt_id,
+                     .workflow_id = summary.workflow_id,
+                     .state = core::to_string(summary.outcome)};
+  members.submitted = summary.created.ms;
+  members.started = summary.started.ms;
+  members.ended = summary.ended.ms;
+  members.reason = quote_json(core::to_string(summary.reason));
+  if (!summary.sentence.empty()) members.sentence = quote_json(summary.sentence);
+  for (const core::HistoryNode& node : summary.nodes) members.outputs += node.summary.outputs;
+  return members.print();
+}
+
+std::string queue_view(const core::Core& core, std::uint64_t num_users) {
+  const core::WorkshopFacts& workshop = core.workshop();
+  std::size_t leased = 0, running = 0;
+  for (std::uint64_t n = 0; n <= num_users; ++n) {
+    const core::LaneCounts counts = core.counts(ParticipantId{n});
+    leased += counts.leased;
+    running += counts.running;
+  }
+  const std::size_t queued = core.jobs_waiting();
+  const std::size_t taken = queued + leased + running;
+  std::string moved;
+  for (const JobId job : workshop.moved) {
+    if (std::ranges::find(workshop.moved_along, job) != workshop.moved_along.end()) continue;
+    moved += fmt::format("{}{}", moved.empty() ? "" : ",", job);
+  }
+  return fmt::format(
+      R"({{"mode":"{}","paused":{},"held":{},"moved":[{}],"jobs":{{"queued":{},"held":{},"leased":{},)"
+      R"("running":{},"succeeded":{},"failed":{},"cancelled":{}}}}})",
+      core::to_string(workshop.mode), workshop.paused, workshop.everyone_held, moved, queued,
+      core.jobs_live() > taken ? core.jobs_live() - taken : 0, leased, running, workshop.succeeded,
+      workshop.failed, workshop.cancelled);
+}
+
+std::string participant_view(const core::Core& core, ParticipantId participant) {
+  static const core::ParticipantFacts nobody_yet;
+  const core::ParticipantFacts* known = core.participant(participant);
+  const core::ParticipantFacts& facts = known == nullptr ? nobody_yet : *known;
+  const core::LaneCounts counts = core.counts(participant);
+  return fmt::format(
+      R"({{"participant":{},"held":{},"waiting_max":{},"running_max":{},"weight_milli":{},"allowance_ms":{},)"
+      R"("used_ms":{},"priority":"{}","waiting":{},"leased":{},"running":{}}})",
+      participant, facts.held, facts.waiting_max, facts.running_max, facts.weight_milli, facts.allowance_ms,
+      facts.used_ms, core::to_string(facts.priority), counts.waiting, counts.leased, counts.running);
+}
+
+std::string worker_view(const core::Core& core, const core::WorkerFacts& worker) {
+  std::string slots;
+  for (const core::SlotFacts& slot : worker.slots) {
+    const core::JobFacts* job = core.job(slot.job);
+    slots += fmt::format(
+        R"({}{{"slot":{},"state":"{}","job":{},"engine_version":{},"kind":{},"vram_mib":{},"holds":{}}})",
+        slots.empty() ? "" : ",", slot.index, core::to_string(slot.state),
+        job == nullptr ? "null" : fmt::format("{}", job->job), quote_json(slot.engine_version),
+        quote_json(slot.kind), slot.vram_mib, comfy::quote_json_list(slot.holds));
+  }
+  return fmt::format(
+      R"({{"worker":{},"connected":{},"draining":{},"paused":{},"tags":{},"speed_milli":{},"slots":[{}]}})",
+      quote_json(worker.name), static_cast<bool>(worker.link), worker.draining, worker.paused,
+      comfy::quote_json_list(worker.tags), worker.speed_milli, slots);
+}
+
+std::string as_of(const core::Core& core) {
+  return fmt::format(R"("sequence":{},"time":{})", core.workshop().last_sequence,
+                     core.workshop().last_wall.ms);
+}
+
+}  // namespace atelier::gateway

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The objects of the API as JSON text (docs/protocol/api.md). A job that waits or runs and one that has ended
+// have the same members; what is not known is null. Pure: they read the workshop and change nothing.
+
+#include <string>
+#include <vector>
+
+#include "gateway/instructor/api_access.hpp"
+#include "workshop/workshop.hpp"
+
+namespace atelier::gateway {
+
+[[nodiscard]] std::string job_view(const core::Core& core, const core::JobFacts& job);
+[[nodiscard]] std::string job_view(const core::Summary& summary);
+/// Mode, pause, hold, the instructor's list and how many jobs are in which state.
+[[nodiscard]] std::string queue_view(const core::Core& core, std::uint64_t num_users);
+[[nodiscard]] std::string participant_view(const core::Core& core, ParticipantId participant);
+[[nodiscard]] std::string worker_view(const core::Core& core, const core::WorkerFacts& worker);
+/// `"sequence":12,"time":1700000000000`: after which entry of the journal this was true.
+[[nodiscard]] std::string as_of(const core::Core& core);
+
+/// The jobs that wait (held ones, too), in the order in which they would start if nothing changed: exact in
+/// fifo and priority; of fair turns an idea that knows nothing of models.
+[[nodiscard]] std::vector<JobId> present_order(const core::Core& core);
+
+}  // namespace atelier::gateway

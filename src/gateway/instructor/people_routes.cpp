@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// /api/v1/participants and /api/v1/workers.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "comfy/json.hpp"
+#include "gateway/access.hpp"
+#include "gateway/instructor/api_views.hpp"
+#include "gateway/instructor/instructor_impl.hpp"
+
+namespace atelier::gateway {
+namespace {
+
+constexpr std::uint64_t kJobsMax = 200'000, kWeekMs = 7ULL * 24 * 3'600'000;
+
+std::string object_of(const std::vector<std::string>& members) {
+  return fmt::format("{{{}}}", fmt::join(members, ","));
+}
+
+/// Their waiting jobs get the participant's new level, unless the instructor gave them one of their own.
+void add_job_levels(const core::Core& core, const core::ParticipantFacts& before, core::PriorityLevel level,
+                    const std::string& by, std::vector<core::Event>& wanted) {
+  core.each_job_of(before.participant, [&](const core::JobFacts& job) {
+    if (job.lease || job.submitted.priority != before.priority) return;
+    core::JobChanged event;
+    event.job = job.job;
+    event.priority = level;
+    event.pinned_worker = job.submitted.pinned_worker;
+    event.tags = job.submitted.tags;
+    event.by = by;
+    wanted.emplace_back(std::move(event));
+  });
+}
+
+}  // namespace
+
+awaitable<net::Response> InstructorFace::Impl::get_participants(ApiCall& call) {
+  std::vector<std::string> list;
+  for (std::uint64_t n = 1; n <= options.num_users; ++n) {
+    if (call.caller.owns(ParticipantId{n}))
+      list.push_back(participant_view(workshop.core(), ParticipantId{n}));
+  }
+  co_return api_json(200, fmt::format(R"({{"participants":[{}],{}}})", fmt::join(list, ","), tail()));
+}
+
+awaitable<net::Response> InstructorFace::Impl::get_participant(ApiCall& call) {
+  const auto number = parse_canonical(call.captures.front(), options.num_users);
+  const ParticipantId id{number.value_or(0)};
+  if (!number || !call.caller.owns(id)) {
+    const Problem nobody(404, fmt::format("There is no participant {}; they are numbered from 1 to {}.",
+                                          call.captures.front(), options.num_users));
+    co_return problem_response(nobody);
+  }
+  co_return api_json(
+      200, fmt::format(R"({{"participant":{},{}}})", participant_view(workshop.core(), id), tail()));
+}
+
+awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) {
+  using core::PriorityLevel;
+  BodyFields& fields = call.fields;
+  const auto held = fields.boolean("held");
+  const auto waiting_max = fields.number("waiting_max", 0, kJobsMax);
+  const auto running_max = fields.number("running_max", 0, kJobsMax);
+  const auto weight = fields.number("weight_milli", 1, core::kMilliMax);
+  const auto allowance = fields.number("allowance_ms", 0, kWeekMs);
+  const auto level = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
+                                                PriorityLevel::normal, PriorityLevel::low});
+  if (const auto wrong = fields.wrong()) co_return problem_response(*wrong);
+  const auto number = parse_canonical(call.captures.front(), options.num_users);
+  if (!number) co_return co_await get_participant(call);  // which says that there is nobody
+  const ParticipantId id{*number};
+  core::ParticipantFacts now;
+  now.participant = id;
+  if (const auto* known = workshop.core().participant(id)) now = *known;
+
+  core::ParticipantLimits limits;
+  limits.participant = id;
+  limits.by = call.caller.name();
+  std::vector<std::string> before;
+  const auto set = [&](auto& member, const auto& old, const auto& wanted, std::string_view name) {
+    member = old;
+    if (!wanted || *wanted == old) return;
+    member = static_cast<std::remove_reference_t<decltype(member)>>(*wanted);
+    if constexpr (std::is_enum_v<std::remove_cvref_t<decltype(old)>>) {
+      before.push_back(fmt::format(R"("{}":"{}")", name, to_string(old)));
+    } else {
+      before.push_back(fmt::format(R"("{}":{})", name, old));
+    }
+  };
+  set(limits.waiting_max, now.waiting_max, waiting_max, "waiting_max");
+  set(limits.running_max, now.running_max, running_max, "running_max");
+  set(limits.weight_milli, now.weight_milli, weight, "weight_milli");
+  set(limits.allowance_ms, now.allowance_ms, allowance, "allowance_ms");
+  set(limits.priority, now.priority, level, "priority");
+  std::vector<core::Event> wanted;
+  if (limits.priority != now.priority)
+    add_job_levels(workshop.core(), now, limits.priority, limits.by, wanted);
+  const std::string by = limits.by;
+  if (!before.empty()) wanted.emplace_back(std::move(limits));
+  if (held && *held != now.held) {
+    wanted.emplace_back(core::ParticipantHeld{id, *held, by});
+    before.push_back(fmt::format(R"("held":{})", now.held));
+  }
+  Done done;
+  done.changed = !wanted.empty();
+  if (done.changed) done.undo = Undo{"PATCH", fmt::format("/participants/{}", id), object_of(before)};
+  const auto recorded = co_await record(std::move(wanted));
+  // Conflicts: somebody did the same just now, or one of the jobs has started meanwhile.
+  if (!recorded && recorded.error().code != Errc::conflict && recorded.error().code != Errc::not_found) {
+    const Problem problem = problem_of(recorded.error());
+    co_return problem_response(problem);
+  }
+  co_return done_answer("participant", participant_view(workshop.core(), id), done);
+}
+
+awaitable<net::Response> InstructorFace::Impl::get_workers(ApiCall& /*call*/) {
+  std::vector<std::string> list;
+  const core::Core& core = workshop.core();
+  core.each_worker([&](const core::WorkerFacts& worker) { list.push_back(worker_view(core, worker)); });
+  co_return api_json(200, fmt::format(R"({{"workers":[{}],{}}})", fmt::join(list, ","), tail()));
+}
+
+awaitable<net::Response> InstructorFace::Impl::get_worker(ApiCall& call) {
+  const core::WorkerFacts* worker = workshop.core().worker(call.captures.front());
+  if (worker == nullptr) {
+    const Problem nothing(404,
+                          fmt::format("No worker with the name {} has ever joined.", call.captures.front()));
+    co_return problem_response(nothing);
+  }
+  co_return api_json(200,
+                     fmt::format(R"({{"worker":{},{}}})", worker_view(workshop.core(), *worker), tail()));
+}
+
+awaitable<net::Response> InstructorFace::Impl::patch_worker(ApiCall& call) {
+  const auto draining = call.fields.boolean("draining");
+  const auto paused = call.fields.boolean("paused");
+  auto tags = call.fields.words("tags", 16, 64);
+  if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
+  const core::WorkerFacts* worker = workshop.core().worker(call.captures.front());
+  if (worker == nullptr) co_return co_await get_worker(call);  // which says so
+  const WorkerId id = worker->worker;
+  const std::string by = call.caller.name();
+  std::vector<core::Event> wanted;
+  std::vector<std::string> before;
+  if (draining && *draining != worker->draining) {
+    before.push_back(fmt::format(R"("draining":{})", worker->draining));
+    wanted.emplace_back(core::WorkerDraining{id, *draining, by});
+  }
+  if (paused && *paused != worker->paused) {
+    before.push_back(fmt::format(R"("paused":{})", worker->paused));
+    wanted.emplace_back(core::WorkerPaused{id, *paused, by});
+  }
+  if (tags && *tags != worker->tags) {
+    before.push_back(fmt::format(R"("tags":{})", comfy::quote_json_list(worker->tags)));
+    wanted.emplace_back(core::WorkerTags{id, std::move(*tags)});
+  }
+  Done done;
+  done.changed = !wanted.empty();
+  if (done.changed)
+    done.undo = Undo{"PATCH", "/workers/" + net::percent_encode(worker->name), object_of(before)};
+  const auto recorded = co_await record(std::move(wanted));
+  if (!recorded && recorded.error().code != Errc::conflict) {
+    const Problem problem = problem_of(recorded.error());
+    co_return problem_response(problem);
+  }
+  const core::WorkerFacts* after = workshop.core().worker(id);
+  co_return done_answer("worker", after == nullptr ? "null" : worker_view(workshop.core(), *after), done);
+}
+
+}  // namespace atelier::gateway

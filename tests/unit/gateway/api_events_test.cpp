@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+// /api/v1/events: who gets in, snapshots, deltas, going on where one was, and slow readers.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "unit/gateway/fake_socket.hpp"
+#include "unit/gateway/rig.hpp"
+
+namespace atelier::gateway::test {
+namespace {
+
+namespace json = boost::json;
+using enum net::Method;
+
+/// A socket at /api/v1/events of which the test holds the reader's end.
+class ApiSocket {
+ public:
+  ApiSocket(Rig& rig, std::string query, const std::string& token = Rig::kInstructor)
+      : rig_(rig), wire_(std::make_shared<Wire>(rig.runtime)) {
+    net::StringReader body("");
+    net::Request request;
+    request.target = "/api/v1/events" + query;
+    request.host = "localhost:8188";
+    request.peer.address = rig.peer_address;
+    request.body = &body;
+    request.headers = {{"Connection", "Upgrade"},
+                       {"Upgrade", "websocket"},
+                       {"Sec-WebSocket-Version", "13"},
+                       {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
+    if (!token.empty()) request.headers.add("Authorization", "Bearer " + token);
+    net::Response response = rig.run(rig.gateway->handle(request));
+    status = response.status;
+    if (!response.upgrade) return;
+    upgrade_ = std::move(response.upgrade);
+    asio::co_spawn(rig.runtime.executor(), upgrade_(std::make_unique<FakeSocket>(wire_)), asio::detached);
+    rig.runtime.run_ready();
+  }
+  ~ApiSocket() { leave(); }
+  ApiSocket(const ApiSocket&) = delete;
+  ApiSocket& operator=(const ApiSocket&) = delete;
+
+  void leave() {
+    wire_->left = true;
+    wire_->changed.notify_all();
+    rig_.runtime.run_ready();
+  }
+  void say(std::string text) {
+    wire_->to_server.push_back(net::Message::text(std::move(text)));
+    wire_->changed.notify_all();
+    rig_.runtime.run_ready();
+  }
+  void stall(bool stalled) {
+    wire_->stalled = stalled;
+    wire_->changed.notify_all();
+    rig_.runtime.run_ready();
+  }
+  /// All messages so far, but ticks; the time for a delta passes first.
+  std::vector<json::value> take() {
+    rig_.runtime.advance(milliseconds{100});
+    rig_.runtime.run_ready();
+    std::vector<json::value> messages;
+    for (const net::Message& message : std::exchange(wire_->to_browser, {})) {
+      json::value parsed = comfy::Json::parse(message.view()).value().value();
+      sequence = parsed.at("sequence").to_number<std::uint64_t>();
+      if (parsed.at("type") == "tick") {
+        ++ticks;
+      } else {
+        messages.push_back(std::move(parsed));
+      }
+    }
+    return messages;
+  }
+  /// All changes of the messages so far, which must be deltas.
+  std::vector<json::value> changes() {
+    std::vector<json::value> all;
+    for (const json::value& message : take()) {
+      REQUIRE(message.at("type") == "delta");
+      for (const json::value& change : message.at("changes").as_array()) all.push_back(change);
+    }
+    return all;
+  }
+  [[nodiscard]] net::CloseCode closed() const { return wire_->server_closed; }
+
+  unsigned status = 0;  // of a refusal
+  std::uint64_t sequence = 0;
+  int ticks = 0;
+
+ private:
+  Rig& rig_;
+  std::shared_ptr<Wire> wire_;
+  net::Upgrade upgrade_;
+};
+
+/// Of the changes with this member: that member.
+std::vector<json::value> only(const std::vector<json::value>& changes, std::string_view member) {
+  std::vector<json::value> found;
+  for (const json::value& change : changes) {
+    if (const auto* value = change.as_object().if_contains(member)) found.push_back(*value);
+  }
+  return found;
+}
+
+TEST_CASE("a snapshot comes first, then what changes, each object whole") {
+  Rig rig;
+  rig.submit(7, uuid(1));
+  rig.join("gpu-1");
+  ApiSocket socket(rig, "");
+  const auto first = socket.take();
+  REQUIRE(first.size() >= 1);
+  CHECK(first[0].at("type") == "snapshot");
+  CHECK(first[0].at("jobs").as_array().size() == 1);
+  CHECK(first[0].at("participants").as_array().size() == 20);
+  CHECK(first[0].at("workers").at(0).at("worker") == "gpu-1");
+  CHECK(first[0].at("sequence") == rig.workshop->core().workshop().last_sequence.value);
+  rig.started(JobId{1});
+  const JobId waiting = rig.submit(8, uuid(2));
+  const auto changes = socket.changes();
+  const auto jobs = only(changes, "job");
+  REQUIRE(jobs.size() == 2);
+  CHECK(jobs[0].at("state") == "running");
+  CHECK(jobs[1].at("job") == waiting.value);
+  CHECK(only(changes, "participant").size() == 2);
+  CHECK(only(changes, "queue").at(0).at("jobs").at("running") == 1);
+  rig.computed(JobId{1});
+  rig.ended(JobId{1});
+  const auto ended = socket.changes();
+  CHECK(only(ended, "job_gone") == std::vector<json::value>{1});
+  CHECK(only(ended, "job").at(0).at("state") == "succeeded");
+  rig.api(patch, "/queue", R"({"mode":"priority"})");
+  CHECK(only(socket.changes(), "queue").at(0).at("mode") == "priority");
+  rig.api(patch, "/workers/gpu-1", R"({"paused":true})");
+  CHECK(only(socket.changes(), "worker").at(0).at("paused") == true);
+  rig.api(patch, "/participants/9", R"({"held":true})");
+  CHECK(only(socket.changes(), "participant").at(0).at("participant") == 9);
+}
+
+TEST_CASE("many changes make at most ten messages a second, and none make a tick each second") {
+  Rig rig;
+  ApiSocket socket(rig, "");
+  socket.take();
+  std::size_t deltas = 0;
+  for (int i = 1; i <= 100; ++i) {
+    rig.submit(1 + i % 20, uuid(i));
+    rig.runtime.advance(milliseconds{10});
+  }
+  deltas = socket.take().size();
+  CHECK(deltas >= 5);
+  CHECK(deltas <= 12);
+  rig.runtime.advance(milliseconds{1'000});
+  socket.take();
+  socket.ticks = 0;
+  for (int i = 0; i < 30; ++i) rig.runtime.advance(milliseconds{100});
+  CHECK(socket.take().empty());
+  CHECK(socket.ticks >= 1);
+  CHECK(socket.sequence == rig.workshop->core().workshop().last_sequence.value);
+}
+
+TEST_CASE("who was away for a moment gets what came meanwhile, who was away too long a snapshot") {
+  Rig rig;
+  ApiSocket stays(rig, "");
+  std::uint64_t last = 0;
+  {
+    ApiSocket socket(rig, "");
+    socket.take();
+    rig.submit(7, uuid(1));
+    CHECK(only(socket.changes(), "job").size() == 1);
+    last = socket.sequence;
+  }
+  rig.submit(8, uuid(2));
+  stays.take();
+  ApiSocket again(rig, fmt::format("?since={}", last));
+  const auto jobs = only(again.changes(), "job");
+  REQUIRE(jobs.size() == 1);
+  CHECK(jobs[0].at("participant") == 8);
+  ApiSocket nothing_new(rig, fmt::format("?since={}", again.sequence));
+  CHECK(only(nothing_new.changes(), "job").empty());
+  ApiSocket too_old(rig, "?since=1");
+  CHECK(too_old.take().at(0).at("type") == "snapshot");
+  ApiSocket from_the_future(rig, "?since=99999");
+  CHECK(from_the_future.take().at(0).at("type") == "snapshot");
+  CHECK(ApiSocket(rig, "?since=x").status == 400);
+}
+
+TEST_CASE("a minute after the last reader nothing is kept any more") {
+  Rig rig;
+  std::uint64_t last = 0;
+  {
+    ApiSocket socket(rig, "");
+    socket.take();
+    last = socket.sequence;
+  }
+  rig.submit(7, uuid(1));
+  rig.runtime.advance(milliseconds{30'000});
+  {
+    ApiSocket soon(rig, fmt::format("?since={}", last));
+    CHECK(only(soon.changes(), "job").size() == 1);
+  }
+  rig.submit(7, uuid(2));
+  for (int i = 0; i < 8; ++i) rig.runtime.advance(milliseconds{10'000});
+  ApiSocket late(rig, fmt::format("?since={}", last));
+  CHECK(late.take().at(0).at("type") == "snapshot");
+}
+
+TEST_CASE("a participant's socket tells of their own jobs and of the queue, and of nothing else") {
+  Rig rig;
+  rig.submit(7, uuid(1));
+  rig.submit(8, uuid(2));
+  ApiSocket socket(rig, "", Rig::kTokens.token_of(ParticipantId{7}));
+  const auto first = socket.take();
+  CHECK(first[0].at("jobs").as_array().size() == 1);
+  CHECK(first[0].at("participants").as_array().size() == 1);
+  CHECK_FALSE(first[0].as_object().contains("workers"));
+  CHECK_FALSE(first[0].as_object().contains("order"));
+  rig.submit(8, uuid(3));
+  rig.join("gpu-1");
+  const auto changes = socket.changes();
+  CHECK(only(changes, "job").size() == 1);
+  CHECK(only(changes, "job").at(0).at("participant") == 7);
+  CHECK(only(changes, "worker").empty());
+  CHECK(only(changes, "order").empty());
+  CHECK(only(changes, "queue").size() >= 1);
+}
+
+TEST_CASE("a ticket opens one socket within a minute") {
+  Rig rig;
+  const auto ticket = [&](const std::string& token) {
+    const Reply reply = rig.api(post, "/tickets", R"({"use":"events"})", token);
+    CHECK(reply.status == 201);
+    return "?ticket=" + text(reply.json().at("ticket"));
+  };
+  const std::string own = ticket(Rig::kTokens.token_of(ParticipantId{7}));
+  ApiSocket socket(rig, own, "");
+  CHECK(socket.take().at(0).at("participants").as_array().size() == 1);  // as whose token it was made with
+  CHECK(ApiSocket(rig, own, "").status == 401);
+  const std::string late = ticket(Rig::kInstructor);
+  rig.runtime.advance(milliseconds{60'001});
+  CHECK(ApiSocket(rig, late, "").status == 401);
+  CHECK(ApiSocket(rig, "?ticket=0", "").status == 401);
+  CHECK(rig.api(post, "/tickets", R"({"use":"wall"})").status == 422);
+  CHECK(rig.api(post, "/tickets", "{}").status == 422);
+}
+
+TEST_CASE("a socket may say who it is in its first message, within ten seconds") {
+  Rig rig;
+  ApiSocket socket(rig, "", "");
+  CHECK(socket.take().empty());
+  socket.say(fmt::format(R"({{"token":"{}"}})", Rig::kInstructor));
+  CHECK(socket.take().at(0).at("type") == "snapshot");
+  for (const char* said : {R"({"token":"x"})", R"({"token":7})", "nonsense", "[]"}) {
+    CAPTURE(said);
+    ApiSocket wrong(rig, "", "");
+    wrong.say(said);
+    CHECK(wrong.take().empty());
+    CHECK(wrong.closed() == net::CloseCode::policy);
+  }
+  ApiSocket silent(rig, "", "");
+  rig.runtime.advance(milliseconds{10'001});
+  CHECK(silent.closed() == net::CloseCode::policy);
+  CHECK(ApiSocket(rig, "", "wrong").status == 401);
+}
+
+TEST_CASE("strangers' sockets are few, and so are everybody's") {
+  Rig rig;
+  std::vector<std::unique_ptr<ApiSocket>> sockets;
+  for (int i = 0; i < 32; ++i) sockets.push_back(std::make_unique<ApiSocket>(rig, "", ""));
+  CHECK(sockets.back()->closed() == net::CloseCode::none);
+  CHECK(ApiSocket(rig, "", "").closed() == net::CloseCode::try_again_later);
+  sockets.clear();
+  const std::string seven = Rig::kTokens.token_of(ParticipantId{7});
+  for (int i = 0; i < 4; ++i) sockets.push_back(std::make_unique<ApiSocket>(rig, "", seven));
+  CHECK(sockets.back()->closed() == net::CloseCode::none);
+  CHECK(ApiSocket(rig, "", seven).closed() == net::CloseCode::try_again_later);
+  CHECK(ApiSocket(rig, "").closed() == net::CloseCode::none);  // the instructor's are counted apart
+}
+
+TEST_CASE("a reader that reads nothing is closed with 1013, and others go on") {
+  Rig rig;
+  for (int i = 1; i <= 1'000; ++i) rig.submit(1 + i % 20, uuid(i));
+  ApiSocket slow(rig, ""), other(rig, "");
+  slow.take();
+  other.take();
+  slow.stall(true);
+  for (int round = 0; round < 50; ++round) {  // of half a megabyte each
+    for (int job = 1; job <= 1'000; ++job) {
+      rig.workshop->post(core::JobHeld{JobId{static_cast<std::uint64_t>(job)}, "test"});
+      rig.workshop->post(core::JobReleased{JobId{static_cast<std::uint64_t>(job)}, "test"});
+    }
+    rig.runtime.run_ready();
+    other.take();
+  }
+  slow.stall(false);
+  CHECK(slow.closed() == net::CloseCode::try_again_later);
+  CHECK(other.closed() == net::CloseCode::none);
+}
+
+TEST_CASE("when the server stops its sockets are closed with 1001") {
+  Rig rig;
+  ApiSocket socket(rig, "");
+  rig.run(rig.instructor->stop(rig.runtime.now() + milliseconds{1'000}));
+  CHECK(socket.closed() == net::CloseCode::going_away);
+  CHECK(ApiSocket(rig, "").closed() == net::CloseCode::going_away);
+}
+
+}  // namespace
+}  // namespace atelier::gateway::test
