@@ -48,11 +48,14 @@ int run(int argc, char** argv) {
       "own is in DATA_DIR/worker.token.",
       atelier::app::serve);
   add("check-config", "Checks the configuration and prints what would be used.", atelier::app::check_config);
-  add("tokens",
+  CLI::App* tokens = program.add_subcommand(
+      "tokens",
       "Prints the token of each seat, one per line: for scripts (Authorization: Bearer TOKEN, or as "
-      "password), "
-      "and with ACCESS=token for people.",
-      atelier::app::tokens);
+      "password), and with ACCESS=token for people.");
+  bool instructor = false;
+  tokens->add_flag("--instructor", instructor, "The instructor's token for /api/v1 instead.");
+  atelier::app::add_config_options(*tokens, options);
+  tokens->callback([&] { exit_code = atelier::app::tokens(options, instructor); });
   program.add_subcommand(
       "worker",
       "Joins a server with a ComfyUI: --join URL --token-file F --comfy URL (see 'atelier worker --help').");

@@ -18,8 +18,8 @@ using Options = std::map<std::string, std::string>;  // configuration keys given
 [[nodiscard]] int exec_beside(const std::string& program, const std::vector<std::string>& arguments);
 /// Checks the configuration and says what the server would use.
 [[nodiscard]] int check_config(const Options& options);
-/// Prints the token of each seat, one per line, seat 1 first.
-[[nodiscard]] int tokens(const Options& options);
+/// Prints the token of each seat, one per line, seat 1 first; or the instructor's alone.
+[[nodiscard]] int tokens(const Options& options, bool instructor);
 struct SimulateOptions {
   std::string trace, schedule;  // files; the schedule goes nowhere if empty
   std::string policy = "round_robin", affinity = "strict";

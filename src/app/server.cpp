@@ -11,6 +11,7 @@
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/instructor/instructor_face.hpp"
 #include "gateway/live/live_bus.hpp"
 #include "gateway/seat_access.hpp"
 #include "gateway/worker_link/worker_link.hpp"
@@ -35,14 +36,46 @@ files::DataFolderOptions folder_options(const Config& config) {
   return options;
 }
 
+core::QueueMode configured_mode(const Config& config) {
+  const std::string mode = config.text("QUEUE_MODE");
+  if (mode == "priority" || (!config.is_set("QUEUE_MODE") && config.flag("ENABLE_PRIORITY")))
+    return core::QueueMode::priority;
+  return mode == "fifo" ? core::QueueMode::fifo : core::QueueMode::round_robin;
+}
+
 workshop::WorkshopOptions workshop_options(const Config& config) {
   workshop::WorkshopOptions options;
   options.admission.waiting_per_participant_max =
       static_cast<std::uint32_t>(config.number("MAX_WAITING_PER_USER"));
   options.admission.waiting_max = static_cast<std::uint32_t>(config.number("MAX_QUEUE_DEPTH"));
+  options.policy.running_per_participant_max =
+      static_cast<std::uint32_t>(config.number("MAX_RUNNING_PER_USER"));
+  options.first_mode = configured_mode(config);
   options.lease_ttl = config.duration("LEASE_TTL");
   options.policy.job_limit = config.duration("JOB_TIMEOUT");
   options.checkpoint_entries = static_cast<std::uint64_t>(config.number("CHECKPOINT_ENTRIES"));
+  return options;
+}
+
+/// The mode is the workshop's own, once there is one.
+void tell_mode(const Config& config, core::QueueMode mode) {
+  if (mode == configured_mode(config) || !(config.is_set("QUEUE_MODE") || config.is_set("ENABLE_PRIORITY")))
+    return;
+  log::warn("queue_mode_kept",
+            {{"mode", core::to_string(mode)},
+             {"configured", core::to_string(configured_mode(config))},
+             {"why", "QUEUE_MODE is that of a new workshop; change this one's with PATCH /api/v1/queue"}});
+}
+
+gateway::ApiAccessOptions api_access(const Config& config) {
+  gateway::ApiAccessOptions options;
+  options.admin_username = config.text("ADMIN_USERNAME");
+  options.admin_password = config.text("ADMIN_PASSWORD");
+  // Where only this machine can reach the server, and nobody has asked for more.
+  const std::string listen = config.text("LISTEN");
+  const bool loopback = listen == "localhost" || listen == "::1" || listen.starts_with("127.");
+  options.local_is_instructor = loopback && config.text("DOMAIN").empty() &&
+                                config.text("ACCESS") != "token" && options.admin_password.empty();
   return options;
 }
 
@@ -73,6 +106,7 @@ struct Server::Impl {
   std::unique_ptr<gateway::Catalog> catalog;
   gateway::LiveBus live;
   std::unique_ptr<gateway::ParticipantFace> participants;
+  std::unique_ptr<gateway::InstructorFace> instructor;
   std::unique_ptr<gateway::PublicFace> everybody;
   std::unique_ptr<gateway::WorkerLink> workers;
   std::unique_ptr<gateway::Gateway> gateway;
@@ -120,6 +154,7 @@ awaitable<Result<void>> Server::open() {
   self.catalog = std::make_unique<gateway::Catalog>(self.runtime, *self.files);
   ATELIER_CO_TRY_VOID(co_await self.catalog->load());
   ATELIER_CO_TRY_VOID(co_await self.workshop->open());
+  tell_mode(config, self.workshop->core().workshop().mode);
 
   gateway::WorkerLinkOptions link;
   link.token = token;
@@ -134,6 +169,7 @@ awaitable<Result<void>> Server::open() {
   self.make_faces(std::move(seat_key));
   self.workshop->add_sink(*self.workers);
   self.workshop->add_sink(*self.participants);
+  self.workshop->add_sink(*self.instructor);
 
   auto handler = [&self](net::Request& request) { return self.gateway->handle(request); };
   net::ServerLimits limits;
@@ -166,12 +202,16 @@ void Server::Impl::make_faces(std::string seat_key) {
                                                             std::move(options));
   participants->set_workers(views);
   using Rule = gateway::SeatAccess::Rule;
+  const gateway::SeatTokens tokens(std::move(seat_key), num_users);
   participants->set_access(
-      [access = gateway::SeatAccess(gateway::SeatTokens(std::move(seat_key), num_users),
-                                    config.text("ACCESS") == "token" ? Rule::token : Rule::open)](
+      [access = gateway::SeatAccess(tokens, config.text("ACCESS") == "token" ? Rule::token : Rule::open)](
           const net::Request& request, ParticipantId participant) {
         return access.refuse(request, participant);
       });
+  gateway::InstructorFaceOptions api_options;
+  api_options.num_users = num_users;
+  instructor = std::make_unique<gateway::InstructorFace>(
+      runtime, *workshop, gateway::ApiAccess(tokens, api_access(config)), api_options);
   gateway::PublicFaceOptions public_options;
   public_options.num_users = num_users;
   everybody = std::make_unique<gateway::PublicFace>(*workshop, *files, public_options);
@@ -180,6 +220,7 @@ void Server::Impl::make_faces(std::string seat_key) {
   gateway_options.domain = config.text("DOMAIN");
   gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
+  gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   gateway->set_worker_handler([this](net::Request& request) { return workers->handle(request); });
 }
 
@@ -204,6 +245,7 @@ awaitable<int> Server::run() {
   log::info("stopping", {});
   const Instant deadline = self.runtime.now() + kGraceful;
   co_await self.participants->stop(deadline);  // 1001 to every editor: they reconnect by themselves
+  co_await self.instructor->stop(deadline);
   co_await self.workers->stop(deadline);
   [[maybe_unused]] const bool graceful = co_await self.http->stop(deadline);
   co_await self.workshop->stop(deadline);

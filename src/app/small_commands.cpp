@@ -42,7 +42,7 @@ int check_config(const Options& options) {
   return 0;
 }
 
-int tokens(const Options& options) {
+int tokens(const Options& options, bool instructor) {
   const auto config = read_config(options);
   if (!config) return kExitConfig;
   const std::string path = config->text("DATA_DIR") + "/seat.key";
@@ -55,6 +55,10 @@ int tokens(const Options& options) {
   }
   const auto num_users = static_cast<std::uint64_t>(config->number("NUM_USERS"));
   const gateway::SeatTokens made(key, num_users);
+  if (instructor) {
+    fmt::print("{}\n", made.instructor_token());
+    return 0;
+  }
   for (std::uint64_t n = 1; n <= num_users; ++n) fmt::print("{}\n", made.token_of(ParticipantId{n}));
   return 0;
 }

@@ -174,10 +174,11 @@ void Supervisor::say_ready_if_so() {
       "    editors   {}user/1/  to  {}user/{}/\n"
       "    health    {}health\n"
       "    data      {}\n"
+      "    steering  {}api/v1/queue, with the token of: atelier tokens --instructor --data {}\n"
       "    stop      Ctrl-C\n\n"
       "ready {}\n",
       worker_ready_ ? "." : ", but the worker has not joined yet; jobs are kept.", url, url,
-      config_.number("NUM_USERS"), url, data, server_url_);
+      config_.number("NUM_USERS"), url, data, url, data, server_url_);
   std::fflush(stdout);
 }
 

@@ -34,7 +34,7 @@ constexpr std::array kKeys{
     KeySpec{"NUM_WORKERS", number, "1", 1, 3, "", "", "",
             "ComfyUI processes per GPU, told to workers at enrolment."},
     KeySpec{"QUEUE_MODE", choice, "fifo", 0, 0, "", "fifo|round_robin|round-robin|priority", "",
-            "Order of the queue in a new workshop."},
+            "Order of the queue in a new workshop; later it is changed through /api/v1/queue."},
     KeySpec{"ENABLE_PRIORITY", boolean, "false", 0, 0, "", "", "", "Older way to write QUEUE_MODE=priority."},
     KeySpec{"JOB_TIMEOUT", duration, "30min", 10 * kSecond, 24 * kHour, "s", "", "",
             "Longest time that one job may run."},
@@ -69,8 +69,11 @@ constexpr std::array kKeys{
     KeySpec{"RUNPOD_API_KEY", secret, "", 0, 0, "", "", "", "Key for RunPod."},
     KeySpec{"MODAL_API_KEY", secret, "", 0, 0, "", "", "", "id:secret."},
     KeySpec{"BUDGET_PER_DAY", text, "", 0, 0, "", "", "", "Hard cap on spending, such as 40 USD."},
-    KeySpec{"ADMIN_USERNAME", text, "admin", 0, 0, "", "", "", "The instructor's name."},
-    KeySpec{"ADMIN_PASSWORD", secret, "", 0, 0, "", "", "", "The instructor's password."},
+    KeySpec{"ADMIN_USERNAME", text, "admin", 0, 0, "", "", "",
+            "The instructor's name at /api/v1, used with ADMIN_PASSWORD."},
+    KeySpec{"ADMIN_PASSWORD", secret, "", 0, 0, "", "", "",
+            "The instructor's password at /api/v1 (HTTP Basic); a token works always (atelier tokens "
+            "--instructor)."},
     KeySpec{"MODELS_PATH", text, "", 0, 0, "", "", "",
             "Root of the model library; default DATA_DIR/library."},
     KeySpec{"OUTPUTS_PATH", text, "", 0, 0, "", "", "",
@@ -88,11 +91,10 @@ constexpr std::array kKeys{
 };
 
 // In the order of the table. A key leaves this list with the change that reads it.
-constexpr std::array<std::string_view, 16> kWithoutEffect = {
-    "NUM_WORKERS",   "QUEUE_MODE",     "ENABLE_PRIORITY", "TRUSTED_PROXIES", "MAX_RUNNING_PER_USER",
-    "JOURNAL",       "REDIS_HOST",     "REDIS_PORT",      "REDIS_PASSWORD",  "INFERENCE_PROVIDER",
-    "VERDA_API_KEY", "RUNPOD_API_KEY", "MODAL_API_KEY",   "BUDGET_PER_DAY",  "ADMIN_USERNAME",
-    "ADMIN_PASSWORD"};
+constexpr std::array<std::string_view, 11> kWithoutEffect = {
+    "NUM_WORKERS",    "TRUSTED_PROXIES",    "JOURNAL",       "REDIS_HOST",     "REDIS_PORT",
+    "REDIS_PASSWORD", "INFERENCE_PROVIDER", "VERDA_API_KEY", "RUNPOD_API_KEY", "MODAL_API_KEY",
+    "BUDGET_PER_DAY"};
 
 }  // namespace
 
