@@ -12,7 +12,7 @@ std::span<const ApiRoute> api_routes() {
   using Face = InstructorFace::Impl;
   static constexpr std::array kRoutes{
       ApiRoute{get, "/queue", participant, "get_queue", "The queue: how it is set, and its jobs in order.",
-               "limit", "", "QueueAnswer", "400", &Face::get_queue},
+               "queue_limit", "", "QueueAnswer", "400", &Face::get_queue},
       ApiRoute{patch, "/queue", instructor, "change_queue",
                "Sets the mode, pauses after the running jobs, holds everybody's jobs.", "", "QueueChange",
                "QueueDone", "", &Face::patch_queue},

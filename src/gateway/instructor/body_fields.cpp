@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -32,6 +33,11 @@ std::string pointer_to(std::string_view name) {
 std::optional<std::uint64_t> whole(const json::value& value) {
   if (value.is_uint64()) return value.get_uint64();
   if (value.is_int64() && value.get_int64() >= 0) return static_cast<std::uint64_t>(value.get_int64());
+  // To JSON Schema 7.0 is a whole number, too.
+  constexpr double kMax = 9'007'199'254'740'991.0;
+  if (value.is_double() && value.get_double() >= 0 && value.get_double() <= kMax &&
+      value.get_double() == std::floor(value.get_double()))
+    return static_cast<std::uint64_t>(value.get_double());
   return std::nullopt;
 }
 

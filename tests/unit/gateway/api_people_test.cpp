@@ -103,6 +103,8 @@ TEST_CASE("caps on waiting and on running bind the participant they were set for
   for (const char* gpu : {"a", "b", "c", "d", "e"}) rig.join(gpu);
   CHECK(rig.workshop->core().counts(ParticipantId{7}).leased == 1);
   CHECK(rig.workshop->core().counts(ParticipantId{8}).leased == 3);
+  CHECK(rig.api(patch, "/participants/7", R"({"waiting_max":2.0})").json().at("changed") == false);
+  CHECK(rig.api(patch, "/participants/7", R"({"waiting_max":2.5})").status == 422);
   // Only what is named changes.
   rig.api(patch, "/participants/7", R"({"weight_milli":500})");
   const json::value after = rig.api(get, "/participants/7").json().at("participant");
