@@ -63,7 +63,10 @@ void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effec
   for (const core::Effect& effect : effects) mark(effect);
   if (jobs_.size() > limits_.changed_jobs_max) {
     forget_all();
-    for (const auto& reader : readers_) greet(*reader, std::nullopt);
+    for (const auto& reader : readers_) {
+      if (!std::exchange(reader->greeted, false)) continue;
+      tasks_.spawn("api events snapshot", greet(reader, std::nullopt));
+    }
   }
   if (dirty_) changed_.notify_all();
 }
@@ -127,7 +130,9 @@ void ApiEvents::forget_all() {
 
 void ApiEvents::add_jobs(Delta& delta) {
   const core::Core& core = workshop_.core();
-  for (const JobId id : jobs_) {
+  for (std::size_t left = limits_.jobs_per_delta_max; left > 0 && !jobs_.empty(); --left) {
+    const JobId id = *jobs_.begin();
+    jobs_.erase(jobs_.begin());
     Change change{.audience = Change::For::owner, .owner = {}, .text = {}};
     if (const core::JobFacts* job = core.job(id)) {
       change.owner = job->submitted.participant;
@@ -141,7 +146,6 @@ void ApiEvents::add_jobs(Delta& delta) {
     }
     delta.changes.push_back(std::move(change));
   }
-  jobs_.clear();
 }
 
 void ApiEvents::add_people(Delta& delta) {
@@ -187,10 +191,10 @@ void ApiEvents::add_order(Delta& delta) {
 bool ApiEvents::flush() {
   const core::Core& core = workshop_.core();
   auto delta = std::make_shared<Delta>();
-  delta->to = core.workshop().last_sequence.value;
   delta->time = core.workshop().last_wall;
-  dirty_ = false;
   add_jobs(*delta);
+  delta->partly = dirty_ = !jobs_.empty();
+  delta->to = delta->partly ? flushed_ : core.workshop().last_sequence.value;
   add_people(*delta);
   add_workers(*delta);
   add_order(*delta);
@@ -204,6 +208,7 @@ bool ApiEvents::flush() {
   // One text for all instructors.
   const auto everything = std::make_shared<const std::string>(delta->print(Caller{Role::instructor, {}}));
   for (const auto& reader : readers_) {
+    if (!reader->greeted) continue;
     if (reader->caller.is_instructor()) {
       reader->outgoing.push({net::MessageKind::text, everything});
     } else if (std::string own = delta->print(reader->caller); !own.empty()) {
@@ -227,7 +232,9 @@ void ApiEvents::keep(std::shared_ptr<const Delta> delta) {
 void ApiEvents::tick() {
   const auto text = std::make_shared<const std::string>(
       fmt::format(R"({{"type":"tick","sequence":{},"time":{}}})", flushed_, runtime_.wall().ms));
-  for (const auto& reader : readers_) reader->outgoing.push_latest({net::MessageKind::text, text}, 0);
+  for (const auto& reader : readers_) {
+    if (reader->greeted) reader->outgoing.push_latest({net::MessageKind::text, text}, 0);
+  }
 }
 
 awaitable<void> ApiEvents::watch() {
@@ -265,49 +272,68 @@ bool ApiEvents::refuses(const Caller& caller) const {
   return static_cast<std::size_t>(same) >= most;
 }
 
-std::string ApiEvents::snapshot(const Caller& caller) const {
+awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
   const core::Core& core = workshop_.core();
-  std::string jobs, people, workers;
-  std::size_t left = limits_.snapshot_jobs_max;
-  const auto add_job = [&](const core::JobFacts& job) {
-    if (left == 0) return;
-    --left;
-    if (!jobs.empty()) jobs += ',';
-    jobs += job_view(core, job);
-  };
-  const auto add_person = [&](ParticipantId id) {
-    if (!people.empty()) people += ',';
-    people += participant_view(core, id);
-  };
-  std::string order;
+  const std::string head = as_of(core);
+  std::vector<JobId> ids;
+  const auto add = [&](const core::JobFacts& job) { ids.push_back(job.job); };
   if (caller.is_instructor()) {
-    core.each_job(add_job);
-    for (std::uint64_t n = 1; n <= num_users_; ++n) add_person(ParticipantId{n});
+    core.each_job(add);
+  } else {
+    core.each_job_of(caller.participant, add);
+  }
+  const bool complete = ids.size() <= limits_.snapshot_jobs_max;
+  if (!complete) ids.resize(limits_.snapshot_jobs_max);
+  std::string jobs, people, workers;
+  std::size_t written = 0;
+  for (const JobId id : ids) {
+    if (++written % kSlice == 0) co_await let_others_run();
+    const core::JobFacts* job = core.job(id);
+    if (job == nullptr) continue;  // it has ended meanwhile: a delta says so
+    if (!jobs.empty()) jobs += ',';
+    jobs += job_view(core, *job);
+  }
+  for (std::uint64_t n = 1; n <= num_users_; ++n) {
+    if (!caller.owns(ParticipantId{n})) continue;
+    if (++written % kSlice == 0) co_await let_others_run();
+    if (!people.empty()) people += ',';
+    people += participant_view(core, ParticipantId{n});
+  }
+  if (caller.is_instructor()) {
     core.each_worker([&](const core::WorkerFacts& worker) {
       if (!workers.empty()) workers += ',';
       workers += worker_view(core, worker);
     });
     workers =
         fmt::format(R"(,"workers":[{}],"order":[{}])", workers, list_of(order_(), limits_.ordered_jobs_max));
-  } else {
-    core.each_job_of(caller.participant, add_job);
-    add_person(caller.participant);
   }
-  return fmt::format(R"({{"type":"snapshot",{},"queue":{},"jobs":[{}],"complete":{},"participants":[{}]{}}})",
-                     as_of(core), queue_view(core, num_users_), jobs, left > 0, people, workers);
+  co_return fmt::format(
+      R"({{"type":"snapshot",{},"queue":{},"jobs":[{}],"complete":{},"participants":[{}]{}}})", head,
+      queue_view(core, num_users_), jobs, complete, people, workers);
 }
 
-void ApiEvents::greet(Reader& reader, std::optional<std::uint64_t> since) {
-  if (!since || *since < oldest_ || *since > workshop_.core().workshop().last_sequence.value) {
-    reader.outgoing.push(net::Message::text(snapshot(reader.caller)));
-    return;
-  }
+bool ApiEvents::send_kept(Reader& reader, std::uint64_t since) {
+  if (since < oldest_ || since > workshop_.core().workshop().last_sequence.value) return false;
   for (const auto& delta : kept_) {
-    if (delta->to <= *since) continue;
+    if (delta->to < since || (delta->to == since && !delta->partly)) continue;
     if (std::string text = delta->print(reader.caller); !text.empty())
       reader.outgoing.push(net::Message::text(std::move(text)));
   }
+  reader.greeted = true;
   tick();
+  return true;
+}
+
+awaitable<void> ApiEvents::greet(std::shared_ptr<Reader> reader, std::optional<std::uint64_t> since) {
+  if (since && send_kept(*reader, *since)) co_return;
+  while (true) {
+    const std::uint64_t from = flushed_;  // what changed after this comes as deltas, perhaps a second time
+    std::string text = co_await snapshot(reader->caller);
+    if (from < oldest_) continue;  // so much has changed meanwhile that not all of it is kept
+    reader->outgoing.push(net::Message::text(std::move(text)));
+    [[maybe_unused]] const bool sent = send_kept(*reader, from);
+    co_return;
+  }
 }
 
 awaitable<void> ApiEvents::run(std::unique_ptr<net::WebSocket> socket, Caller caller,
@@ -323,9 +349,9 @@ awaitable<void> ApiEvents::run(std::unique_ptr<net::WebSocket> socket, Caller ca
   readers_.push_back(reader);
   if (!was_watching) tasks_.spawn("api events", watch());
   changed_.notify_all();
-  greet(*reader, since);
   TaskGroup writer(runtime_);
   writer.spawn("api events writer", write_loop(reader));
+  co_await greet(reader, since);
   co_await read_loop(*reader);
   reader->outgoing.close(net::CloseCode::normal, "");
   const Instant patience = runtime_.now() + milliseconds{5'000};

@@ -26,7 +26,8 @@ struct ApiEventLimits {
   std::size_t snapshot_jobs_max = 10'000;
   std::size_t kept_deltas_max = 1'024;
   std::size_t kept_bytes_max = 4u << 20;
-  std::size_t changed_jobs_max = 10'000;  // in one delta; above: everybody gets a snapshot
+  std::size_t changed_jobs_max = 10'000;  // that wait to be told; above: everybody gets a snapshot
+  std::size_t jobs_per_delta_max = 250;   // the rest follows in the next ones
   std::size_t ordered_jobs_max = 1'000;   // ids in `order`
   milliseconds pause{100};                // between two deltas
   milliseconds tick{1'000};               // with nothing new, too
@@ -60,6 +61,7 @@ class ApiEvents {
     std::unique_ptr<net::WebSocket> socket;
     net::OutgoingQueue outgoing;
     Caller caller;
+    bool greeted = false;  // it gets deltas
     bool written = false;
   };
   /// One member of `changes`, and who may see it.
@@ -70,7 +72,8 @@ class ApiEvents {
     [[nodiscard]] bool is_for(const Caller& caller) const;
   };
   struct Delta {
-    std::uint64_t to = 0;  // what happened up to this sequence
+    std::uint64_t to = 0;  // what happened up to this sequence ...
+    bool partly = false;   // ... and some of what came after it
     WallTime time;
     std::vector<Change> changes;
     std::size_t bytes = 0;
@@ -78,10 +81,14 @@ class ApiEvents {
   };
 
   bool refuses(const Caller& caller) const;
-  void greet(Reader& reader, std::optional<std::uint64_t> since);
+  /// What it missed, or a snapshot; then it is greeted.
+  awaitable<void> greet(std::shared_ptr<Reader> reader, std::optional<std::uint64_t> since);
+  /// False if some of it is not kept any more.
+  bool send_kept(Reader& reader, std::uint64_t since);
   void begin_watching();
   void forget_all();
-  std::string snapshot(const Caller& caller) const;
+  /// In slices, so that nobody waits for it; of the state from `sequence` on: deltas since then must follow.
+  awaitable<std::string> snapshot(Caller caller) const;
   void mark(const core::Effect& effect);
   awaitable<void> watch();
   /// What changed since the last one becomes a delta; false if nothing did.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "comfy/json.hpp"
 
@@ -138,6 +139,11 @@ std::string worker_view(const core::Core& core, const core::WorkerFacts& worker)
       R"({{"worker":{},"connected":{},"draining":{},"paused":{},"tags":{},"speed_milli":{},"slots":[{}]}})",
       quote_json(worker.name), static_cast<bool>(worker.link), worker.draining, worker.paused,
       comfy::quote_json_list(worker.tags), worker.speed_milli, slots);
+}
+
+awaitable<void> let_others_run() {
+  auto executor = co_await asio::this_coro::executor;
+  co_await asio::post(executor, use_awaitable);
 }
 
 std::string as_of(const core::Core& core) {

@@ -20,6 +20,10 @@ namespace atelier::gateway {
 /// `"sequence":12,"time":1700000000000`: after which entry of the journal this was true.
 [[nodiscard]] std::string as_of(const core::Core& core);
 
+/// How many objects are printed at once, before others have their turn (core.md 9).
+inline constexpr std::size_t kSlice = 250;
+[[nodiscard]] awaitable<void> let_others_run();
+
 /// The jobs that wait (held ones, too), in the order in which they would start if nothing changed: exact in
 /// fifo and priority; of fair turns an idea that knows nothing of models.
 [[nodiscard]] std::vector<JobId> present_order(const core::Core& core);

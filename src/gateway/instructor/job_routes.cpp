@@ -65,25 +65,33 @@ awaitable<net::Response> InstructorFace::Impl::get_queue(ApiCall& call) {
   const auto limit = number_of(call.request, "limit", kQueueDefault, kQueueMax);
   if (!limit) co_return problem_response(limit.error());
   const core::Core& core = workshop.core();
-  std::vector<std::string> jobs;
   // What runs comes first, then what waits, with its place among all that wait.
+  std::vector<std::pair<JobId, std::size_t>> shown;
   const auto add = [&](const core::JobFacts& job, std::size_t place) {
-    if (jobs.size() >= *limit || !call.caller.owns(job.submitted.participant)) return;
-    std::string view = job_view(core, job);
-    view.pop_back();
-    jobs.push_back(view + fmt::format(R"(,"place":{}}})", place == 0 ? "null" : fmt::format("{}", place)));
+    if (shown.size() < *limit && call.caller.owns(job.submitted.participant))
+      shown.emplace_back(job.job, place);
   };
   core.each_job([&](const core::JobFacts& job) {
     if (job.lease) add(job, 0);
   });
-  std::size_t place = 0;
+  std::size_t next = 0;
   for (const JobId id : whole_order()) {
-    const core::JobFacts* job = core.job(id);
-    if (job == nullptr) continue;
-    add(*job, job->state == JobState::held ? 0 : ++place);
+    if (const core::JobFacts* job = core.job(id)) add(*job, job->state == core::JobState::held ? 0 : ++next);
   }
-  co_return api_json(200, fmt::format(R"({{"queue":{},"jobs":[{}],{}}})", queue_view(core, options.num_users),
-                                      joined(jobs), tail()));
+  std::string jobs;
+  std::size_t written = 0;
+  const std::string as_of_now = tail();
+  const std::string queue = queue_view(core, options.num_users);
+  for (const auto& [id, place] : shown) {
+    if (++written % kSlice == 0) co_await let_others_run();
+    const core::JobFacts* job = core.job(id);
+    if (job == nullptr) continue;  // it has ended meanwhile
+    if (!jobs.empty()) jobs += ',';
+    jobs += job_view(core, *job);
+    jobs.back() = ',';
+    jobs += fmt::format(R"("place":{}}})", place == 0 ? "null" : fmt::format("{}", place));
+  }
+  co_return api_json(200, fmt::format(R"({{"queue":{},"jobs":[{}],{}}})", queue, jobs, as_of_now));
 }
 
 awaitable<net::Response> InstructorFace::Impl::patch_queue(ApiCall& call) {
@@ -147,10 +155,14 @@ awaitable<net::Response> InstructorFace::Impl::get_jobs(ApiCall& call) {
   const bool more = found.size() > *limit;
   if (more) found.resize(*limit);
   std::vector<std::string> jobs;
-  for (const JobId job : found) jobs.push_back(view_of(call.caller, job).value_or("null"));
-  co_return api_json(200,
-                     fmt::format(R"({{"jobs":[{}],"next_cursor":{},{}}})", joined(jobs),
-                                 more ? comfy::quote_json(fmt::format("{}", found.back())) : "null", tail()));
+  const std::string as_of_now = tail();
+  for (const JobId job : found) {
+    if (jobs.size() % kSlice == kSlice - 1) co_await let_others_run();
+    if (auto view = view_of(call.caller, job)) jobs.push_back(std::move(*view));
+  }
+  co_return api_json(
+      200, fmt::format(R"({{"jobs":[{}],"next_cursor":{},{}}})", joined(jobs),
+                       more ? comfy::quote_json(fmt::format("{}", found.back())) : "null", as_of_now));
 }
 
 awaitable<net::Response> InstructorFace::Impl::get_job(ApiCall& call) {

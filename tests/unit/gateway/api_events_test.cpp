@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <memory>
+#include <set>
 
 #include "unit/gateway/fake_socket.hpp"
 #include "unit/gateway/rig.hpp"
@@ -183,6 +185,31 @@ TEST_CASE("who was away for a moment gets what came meanwhile, who was away too 
   CHECK(ApiSocket(rig, "?since=x").status == 400);
 }
 
+TEST_CASE("many changes at once come in parts, and who leaves between two of them misses nothing") {
+  Rig rig;
+  for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
+  ApiSocket stays(rig, "");
+  auto socket = std::make_unique<ApiSocket>(rig, "");
+  CHECK(socket->take().at(0).at("jobs").as_array().size() == 600);
+  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
+  rig.runtime.run_ready();
+  std::set<std::uint64_t> held;
+  const auto note = [&held](const std::vector<json::value>& changes) {
+    const auto jobs = only(changes, "job");
+    for (const json::value& job : jobs) held.insert(job.at("job").to_number<std::uint64_t>());
+    return jobs.size();
+  };
+  const std::size_t first = note(socket->changes());
+  CHECK(first >= 250);
+  CHECK(first < 600);
+  const std::uint64_t last = socket->sequence;
+  socket.reset();
+  for (int i = 0; i < 5; ++i) stays.take();
+  ApiSocket again(rig, fmt::format("?since={}", last));
+  note(again.changes());
+  CHECK(held.size() == 600);
+}
+
 TEST_CASE("a minute after the last reader nothing is kept any more") {
   Rig rig;
   std::uint64_t last = 0;
@@ -282,8 +309,8 @@ TEST_CASE("a reader that reads nothing is closed with 1013, and others go on") {
   slow.take();
   other.take();
   slow.stall(true);
-  for (int round = 0; round < 50; ++round) {  // of half a megabyte each
-    for (int job = 1; job <= 1'000; ++job) {
+  for (int round = 0; round < 240; ++round) {  // of a hundred kilobytes each
+    for (int job = 1; job <= 250; ++job) {
       rig.workshop->post(core::JobHeld{JobId{static_cast<std::uint64_t>(job)}, "test"});
       rig.workshop->post(core::JobReleased{JobId{static_cast<std::uint64_t>(job)}, "test"});
     }
