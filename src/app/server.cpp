@@ -11,6 +11,7 @@
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_face.hpp"
 #include "gateway/live/live_bus.hpp"
 #include "gateway/seat_access.hpp"
@@ -19,6 +20,7 @@
 #include "net/http_server.hpp"
 #include "net/kept_bytes.hpp"
 #include "runtime/signal.hpp"
+#include "workshop/outlook.hpp"
 #include "workshop/workshop.hpp"
 
 namespace atelier::app {
@@ -104,6 +106,7 @@ struct Server::Impl {
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<workshop::Workshop> workshop;
   std::unique_ptr<gateway::Catalog> catalog;
+  std::unique_ptr<workshop::Outlook> outlook;
   gateway::LiveBus live;
   std::unique_ptr<gateway::ParticipantFace> participants;
   std::unique_ptr<gateway::InstructorFace> instructor;
@@ -170,6 +173,7 @@ awaitable<Result<void>> Server::open() {
   self.workshop->add_sink(*self.workers);
   self.workshop->add_sink(*self.participants);
   self.workshop->add_sink(*self.instructor);
+  self.workshop->add_sink(*self.outlook);
 
   auto handler = [&self](net::Request& request) { return self.gateway->handle(request); };
   net::ServerLimits limits;
@@ -184,6 +188,7 @@ awaitable<Result<void>> Server::open() {
   self.workshop->start();
   ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
   self.workers->start();
+  self.outlook->start();
   co_return Result<void>{};
 }
 
@@ -201,6 +206,9 @@ void Server::Impl::make_faces(std::string seat_key) {
   participants = std::make_unique<gateway::ParticipantFace>(runtime, *workshop, *files, *catalog, live,
                                                             std::move(options));
   participants->set_workers(views);
+  const core::PolicySettings policy = workshop_options(config).policy;
+  outlook = std::make_unique<workshop::Outlook>(runtime, *workshop, policy);
+  participants->set_outlook(*outlook, policy);
   using Rule = gateway::SeatAccess::Rule;
   const gateway::SeatTokens tokens(std::move(seat_key), num_users);
   participants->set_access(
@@ -220,6 +228,14 @@ void Server::Impl::make_faces(std::string seat_key) {
   gateway_options.domain = config.text("DOMAIN");
   gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
+  // Exact where the order is a list; fair turns are foretold, for few jobs at once, for many as last seen.
+  instructor->set_order([this, policy] {
+    constexpr std::size_t kManyJobs = 500;
+    const core::Core& core = workshop->core();
+    if (core.workshop().mode != core::QueueMode::round_robin) return gateway::present_order(core);
+    if (core.jobs_waiting() > kManyJobs) return outlook->view()->order;
+    return core::starting_order(core.copy_queue(workshop->now(), {}, policy));
+  });
   gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   gateway->set_worker_handler([this](net::Request& request) { return workers->handle(request); });
 }
@@ -246,6 +262,7 @@ awaitable<int> Server::run() {
   const Instant deadline = self.runtime.now() + kGraceful;
   co_await self.participants->stop(deadline);  // 1001 to every editor: they reconnect by themselves
   co_await self.instructor->stop(deadline);
+  co_await self.outlook->stop(deadline);
   co_await self.workers->stop(deadline);
   [[maybe_unused]] const bool graceful = co_await self.http->stop(deadline);
   co_await self.workshop->stop(deadline);

@@ -79,7 +79,8 @@ class Core {
   /// What decide would grant if every busy slot were free now; at most one job per slot, a job once.
   [[nodiscard]] std::vector<LikelyNext> likely_next(Time now) const;
   /// What a forecast needs of the present (forecast.hpp).
-  [[nodiscard]] QueueCopy copy_queue(Time now, const Affinity& affinity = {}) const;
+  [[nodiscard]] QueueCopy copy_queue(Time now, const Affinity& affinity = {},
+                                     const PolicySettings& settings = {}) const;
 
   // -- reading: references are valid until the next apply; never kept across a co_await
   // --------------------------

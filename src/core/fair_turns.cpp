@@ -89,13 +89,13 @@ std::uint64_t Policy::cost_of(const Turn& turn) const {
 }
 
 std::uint64_t Policy::run_in_order(const Estimates::Known& estimate) const {
-  return state_.estimates.run_ms(estimate, 1000) * 17 / 20;
+  return state_.estimates.run_ms(estimate, 1000) * 19 / 20;
 }
 
 std::uint64_t Policy::load_in_order(KindId kind, const Estimates::Known& estimate) const {
   const auto sharers = static_cast<double>(std::max<std::size_t>(state_.waiting.wanting_models_of(kind), 1));
   const double load =
-      static_cast<double>(state_.estimates.load_ms(estimate)) * 5.5 / std::sqrt(std::sqrt(sharers));
+      static_cast<double>(state_.estimates.load_ms(estimate)) * 5 / std::sqrt(std::sqrt(sharers));
   return static_cast<std::uint64_t>(load);
 }
 

@@ -35,11 +35,11 @@ void Draw::look(std::uint32_t index, ClassView& view) {
     view.fit = fit;
     view.slot = i;
   }
-  view.weight = job_class.expected_ms * 17 / 20;
+  view.weight = job_class.expected_ms * 19 / 20;
   if (view.fit != Fit::able) return;
   const double sharers = std::max<std::uint32_t>(wanting_[job_class.models], 1);
   view.weight +=
-      static_cast<std::int64_t>(static_cast<double>(job_class.load_ms) * 5.5 / std::sqrt(std::sqrt(sharers)));
+      static_cast<std::int64_t>(static_cast<double>(job_class.load_ms) * 5 / std::sqrt(std::sqrt(sharers)));
 }
 
 std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
@@ -147,7 +147,8 @@ Draw::Turn Draw::turn_of(std::uint32_t index) {
   for (std::uint32_t row = first.next; row != kNoIndex && passes < kOwnJobsMax; row = rows_[row].next) {
     if (slack_left < 0) return turn;
     const ClassView& later = view(rows_[row].job_class);
-    if (later.fit == Fit::holds && delay_of(rows_[row], later.slot, false) <= slack_left) {
+    if (later.fit == Fit::holds && finish(later) <= turn.finish &&
+        delay_of(rows_[row], later.slot, false) <= slack_left) {
       turn.row = row;
       turn.before = before;
       turn.job = rows_[row].job;

@@ -14,7 +14,8 @@ constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs 
 
 class Copier {
  public:
-  Copier(const Core::State& state, Time now, const Affinity& affinity) : state_(state) {
+  Copier(const Core::State& state, Time now, const Affinity& affinity, const PolicySettings& settings)
+      : state_(state), settings_(settings) {
     copy_.now = now;
     copy_.mode = state.workshop.mode;
     copy_.paused = state.workshop.paused;
@@ -74,7 +75,8 @@ class Copier {
     if (const auto facts = state_.participants.find(id); facts != state_.participants.end()) {
       owner.weight_milli = std::max<std::uint32_t>(facts->second.weight_milli, 1);
       owner.running_max = facts->second.running_max;
-      owner.held = facts->second.held;
+      owner.held = facts->second.held || (state_.workshop.everyone_held && id);
+      if (owner.running_max == 0 && id) owner.running_max = settings_.running_per_participant_max;
       owner.limited = facts->second.allowance_ms > 0;
       owner.gpu_left_ms = static_cast<std::int64_t>(facts->second.allowance_ms) -
                           static_cast<std::int64_t>(facts->second.used_ms);
@@ -123,6 +125,10 @@ class Copier {
       copy_.usable = false;
       for (const auto& [id, worker] : state_.workers) add_slots_of(worker, kAwayMs);
     }
+    if (copy_.slots.empty()) {  // nobody has ever joined: one that can do everything, for the order
+      QueueCopy::Slot& slot = copy_.slots.emplace_back();
+      slot.models = models_of({});
+    }
     for (const JobId job : state_.workshop.moved) {
       if (const auto row = rows_.find(job); row != rows_.end()) copy_.moved.push_back(row->second);
     }
@@ -167,7 +173,7 @@ class Copier {
 
   void fill_tables() {
     copy_.kinds = kinds_.size();
-    copy_.able.assign(kinds_.size() * copy_.slots.size(), 0);
+    copy_.able.assign(kinds_.size() * copy_.slots.size(), slots_.empty() ? 1 : 0);
     for (const auto& [kind, index] : kinds_) {
       for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
         copy_.able[index * slots_.size() + slot] =
@@ -183,6 +189,7 @@ class Copier {
   }
 
   const Core::State& state_;
+  const PolicySettings& settings_;
   QueueCopy copy_;
   std::map<std::vector<std::string>, std::uint32_t> models_;
   std::map<JobClass, std::uint32_t> classes_;
@@ -196,8 +203,8 @@ class Copier {
 
 }  // namespace
 
-QueueCopy Core::copy_queue(Time now, const Affinity& affinity) const {
-  return Copier(*state_, now, affinity).copy();
+QueueCopy Core::copy_queue(Time now, const Affinity& affinity, const PolicySettings& settings) const {
+  return Copier(*state_, now, affinity, settings).copy();
 }
 
 }  // namespace atelier::core

@@ -199,6 +199,8 @@ struct ParticipantFace::Impl {
   LiveBus& live;
   ParticipantFaceOptions options;
   std::function<std::vector<WorkerView>()> workers;
+  const workshop::Outlook* outlook = nullptr;
+  core::PolicySettings policy;  // what reasons are told by
   AccessCheck access;
 
   Router router;

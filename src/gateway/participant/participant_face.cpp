@@ -208,6 +208,11 @@ ParticipantFace::~ParticipantFace() = default;
 void ParticipantFace::set_workers(std::function<std::vector<WorkerView>()> workers) {
   impl_->workers = std::move(workers);
 }
+void ParticipantFace::set_outlook(workshop::Outlook& outlook, core::PolicySettings policy) {
+  impl_->outlook = &outlook;
+  impl_->policy = policy;
+  outlook.on_view([this] { impl_->places_changed(); });
+}
 void ParticipantFace::set_access(AccessCheck access) { impl_->access = std::move(access); }
 
 awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
@@ -277,23 +282,13 @@ void ParticipantFace::on_effects(const core::Entry&, std::span<const core::Effec
     std::visit(Match{[&](const core::JobQueued& queued) {
                        if (queued.cause != core::QueueCause::submitted) self.live.forget(queued.job);
                        self.send_status(queued.participant);
-                       self.places_changed();
                      },
-                     [&](const core::JobMarked& marked) {
-                       self.send_status(marked.participant);
-                       self.places_changed();
-                     },
+                     [&](const core::JobMarked& marked) { self.send_status(marked.participant); },
                      // As ComfyUI says it when a prompt leaves its queue: before execution_start, which comes
                      // from the worker when it has got the job.
-                     [&](const core::JobLeased& leased) {
-                       self.send_status(leased.participant);
-                       self.places_changed();
-                     },
-                     [&](const core::JobEnded& ended) {
-                       self.on_job_ended(ended);
-                       self.places_changed();
-                     },
-                     [&](const core::WorkshopChanged&) { self.places_changed(); },
+                     [&](const core::JobLeased& leased) { self.send_status(leased.participant); },
+                     [&](const core::JobEnded& ended) { self.on_job_ended(ended); },
+                     [](const core::WorkshopChanged&) {},
                      // Answered to whoever posted them, or shown by the worker link's live frames.
                      [](const core::Accepted&) {}, [](const core::Refused&) {},
                      [](const core::JobStarted&) {}, [](const core::JobComputed&) {},

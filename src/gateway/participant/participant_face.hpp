@@ -16,6 +16,7 @@
 #include "gateway/worker_link/worker_link.hpp"
 #include "net/http.hpp"
 #include "runtime/runtime.hpp"
+#include "workshop/outlook.hpp"
 #include "workshop/workshop.hpp"
 
 namespace atelier::gateway {
@@ -49,6 +50,9 @@ class ParticipantFace final : public workshop::EffectSink {
 
   /// Who is connected, for /system_stats; nobody by default. Set before the first request.
   void set_workers(std::function<std::vector<WorkerView>()> workers);
+  /// Where jobs stand, and when they will be ready; nobody is told before it is set. It outlives the face.
+  /// `policy`: what decide is given.
+  void set_outlook(workshop::Outlook& outlook, core::PolicySettings policy);
   /// Everybody may act as everybody until it is set.
   void set_access(AccessCheck access);
 

@@ -94,7 +94,7 @@ TEST_CASE("where a waiting job stands is pushed when it changed, at most once a 
   CHECK(jobs.at(0).at("eta_ms").is_null());
   CHECK(jobs.at(1).at("place") == 3);
   CHECK(got[0].find(uuid(1)) == std::string::npos);
-  CHECK(got[0].find("No GPU that can run this workflow") != std::string::npos);
+  CHECK(got[0].find("No GPU is connected.") != std::string::npos);
   rig.runtime.advance(milliseconds{10'000});
   CHECK(places(mine) == Texts{});  // nothing changed
   CHECK(theirs.take_types() == Texts{"status"});
@@ -126,10 +126,11 @@ TEST_CASE("a held job has no place and says why it waits, and so does a paused q
   for (const auto& each : jobs) {
     if (text(each.at("prompt_id")) == uuid(1)) {
       CHECK(each.at("place").is_null());
-      CHECK(each.at("reason") == "It is on hold: your instructor will release it.");
+      CHECK(each.at("reason") == "It is on hold. Your workflow is unchanged; it keeps its place.");
     } else {
       CHECK(each.at("place") == 1);
-      CHECK(each.at("reason") == "The queue is paused.");
+      CHECK(each.at("reason") ==
+            "The instructor has paused the queue. You can press Run; your place is kept.");
     }
   }
 }

@@ -75,13 +75,18 @@ Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   workshop->add_sink(*face);
   workshop->add_sink(*instructor);
+  outlook = std::make_unique<workshop::Outlook>(runtime, *workshop, options.workshop.policy);
+  face->set_outlook(*outlook, options.workshop.policy);
+  workshop->add_sink(*outlook);
   workshop->start();
+  outlook->start();
   runtime.run_ready();
 }
 
 Rig::~Rig() {
   run(face->stop(runtime.now() + milliseconds{10'000}));
   run(instructor->stop(runtime.now() + milliseconds{10'000}));
+  run(outlook->stop(runtime.now() + milliseconds{10'000}));
   run(workshop->stop(runtime.now() + milliseconds{10'000}));
 }
 

@@ -110,6 +110,7 @@ class Rig {
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<files::Files> files;
   std::unique_ptr<workshop::Workshop> workshop;
+  std::unique_ptr<workshop::Outlook> outlook;
   std::unique_ptr<Catalog> catalog;
   LiveBus live;
   std::unique_ptr<ParticipantFace> face;

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "workshop/outlook.hpp"
+
+#include "base/match.hpp"
+
+namespace atelier::workshop {
+namespace {
+
+constexpr milliseconds kPause{1'000}, kRefresh{5'000}, kIdle{3'600'000};
+
+}  // namespace
+
+Outlook::Outlook(Runtime& runtime, const Workshop& workshop, core::PolicySettings policy)
+    : runtime_(runtime), workshop_(workshop), policy_(policy), changed_(runtime), tasks_(runtime) {}
+
+awaitable<void> Outlook::stop(Instant deadline) {
+  [[maybe_unused]] const bool all = co_await tasks_.stop(deadline);
+}
+
+void Outlook::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
+  for (const core::Effect& effect : effects) {
+    if (const auto* const ended = std::get_if<core::JobEnded>(&effect)) {
+      if (ended->outcome == core::Outcome::cancelled) {
+        errors_.forget(ended->facts.job);
+      } else {
+        errors_.ready(ended->facts.job, entry.time);
+      }
+    }
+    dirty_ = dirty_ || !std::holds_alternative<core::Refused>(effect);
+  }
+  if (dirty_) changed_.notify_all();
+}
+
+awaitable<void> Outlook::keep() {
+  while (true) {  // until the group cancels it
+    while (!dirty_) {
+      const bool busy = workshop_.core().jobs_live() > 0;
+      const bool woken = co_await changed_.wait(runtime_.now() + (busy ? kRefresh : kIdle));
+      if (!woken && busy) break;
+    }
+    dirty_ = false;
+    co_await look();
+    if (listener_) listener_();
+    [[maybe_unused]] const bool slept = co_await runtime_.sleep_for(kPause);
+  }
+}
+
+awaitable<void> Outlook::look() {
+  const Time now = workshop_.now();
+  auto make = [queue = workshop_.core().copy_queue(now, {}, policy_), spread = errors_.spread(now),
+               before = view_,
+               seed = std::uint64_t{1}] {  // the same each time: what is shown should not flicker
+    return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
+  };
+  view_ = co_await run_blocking(runtime_.compute_pool(), std::move(make));
+  for (const Standing& job : view_->jobs) {
+    if (job.ready) errors_.foretold(job.job, now, job.ready->early);
+  }
+}
+
+}  // namespace atelier::workshop

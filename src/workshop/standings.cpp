@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "workshop/standings.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace atelier::workshop {
+namespace {
+
+/// What is new in front of each place: counted once along the order.
+struct Newcomers {
+  std::uint32_t people = 0;  // who pressed Run since
+  std::uint32_t back = 0;    // jobs that wait again
+  std::uint32_t moved = 0;   // of the instructor's list, from behind
+};
+
+WorseCause cause_of(const Newcomers& ahead, bool mode_changed) {
+  if (mode_changed) return WorseCause::mode;
+  if (ahead.moved > 0) return WorseCause::moved;
+  if (ahead.people > 0) return WorseCause::pressed_run;
+  return ahead.back > 0 ? WorseCause::came_back : WorseCause::turns;
+}
+
+void place_jobs(StandingsView& view, const core::QueueCopy& queue, const StandingsView* before) {
+  std::set<JobId> moved;
+  for (const std::uint32_t row : queue.moved) moved.insert(queue.rows[row].job);
+  std::map<ParticipantId, std::uint32_t> seen;  // jobs of each owner so far
+  std::set<ParticipantId> pressed;
+  Newcomers ahead;
+  for (std::uint32_t i = 0; i < view.order.size(); ++i) {
+    const auto found = std::ranges::lower_bound(view.jobs, view.order[i], {}, &Standing::job);
+    Standing& job = *found;
+    job.place = i + 1;
+    job.own_ahead = seen[job.owner]++;
+    job.jobs_ahead = i - job.own_ahead;
+    job.people_ahead = static_cast<std::uint32_t>(seen.size()) - 1;
+    if (before == nullptr) continue;
+    const Standing* const old = before->find(job.job);
+    if (old == nullptr || old->place == 0) {
+      if (job.job <= before->newest) {
+        ++ahead.back;
+      } else if (pressed.insert(job.owner).second) {
+        ++ahead.people;
+      }
+      continue;
+    }
+    if (moved.contains(job.job) && job.place < old->place) ++ahead.moved;
+    if (job.place == old->place) {
+      job.worse = old->worse;
+      job.worse_from = old->worse_from;
+      job.worse_people = old->worse_people;
+      job.worse_jobs = old->worse_jobs;
+    } else if (job.place > old->place) {
+      job.worse = cause_of(ahead, before->mode != view.mode);
+      job.worse_from = old->place;
+      job.worse_people = ahead.people;
+      job.worse_jobs = job.worse == WorseCause::moved ? ahead.moved : ahead.back;
+    }
+  }
+}
+
+}  // namespace
+
+const Standing* StandingsView::find(JobId job) const {
+  const auto found = std::ranges::lower_bound(jobs, job, {}, &Standing::job);
+  return found == jobs.end() || found->job != job ? nullptr : &*found;
+}
+
+StandingsView make_standings(const core::QueueCopy& queue, const core::EtaSpread& spread,
+                             const StandingsView* before, std::uint64_t seed) {
+  StandingsView view;
+  view.at = queue.now;
+  view.mode = queue.mode;
+  if (before != nullptr) view.newest = before->newest;
+  for (const core::QueueCopy::Lane& lane : queue.lanes) {
+    for (std::uint32_t i = lane.first; i < lane.first + lane.count; ++i) {
+      Standing& job = view.jobs.emplace_back();
+      job.job = queue.rows[i].job;
+      job.owner = queue.owners[lane.owner].participant;
+      view.newest = std::max(view.newest, job.job);
+    }
+  }
+  for (const core::QueueCopy::Slot& slot : queue.slots) {
+    if (!slot.job) continue;
+    Standing& job = view.jobs.emplace_back();
+    job.job = slot.job;
+    job.owner = queue.owners[slot.owner].participant;
+    view.newest = std::max(view.newest, job.job);
+  }
+  std::ranges::sort(view.jobs, {}, &Standing::job);
+  view.order = core::starting_order(queue);
+  place_jobs(view, queue, before);
+  if (queue.paused || !queue.usable) return view;
+  const std::vector<core::JobForecast> foretold = core::forecast(queue, {.seed = seed, .only = {}});
+  for (std::size_t i = 0; i < foretold.size(); ++i) {
+    if (foretold[i].ready_ms.empty()) continue;
+    Standing& job = view.jobs[i];
+    const std::int64_t middle = foretold[i].middle_ms();
+    job.ready = {middle, static_cast<std::int64_t>(static_cast<double>(middle) * spread.stretch(middle))};
+  }
+  return view;
+}
+
+}  // namespace atelier::workshop

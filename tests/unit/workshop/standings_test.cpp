@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "workshop/standings.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/core_world.hpp"
+
+using namespace atelier;            // NOLINT: tests
+using namespace atelier::workshop;  // NOLINT: tests
+using core::QueueMode;
+
+namespace {
+
+/// One worker that is busy with a job of participant 9.
+struct Class : core::CoreWorld {
+  explicit Class(QueueMode mode = QueueMode::fifo) {
+    if (mode != QueueMode::fifo) post(core::ModeChanged{mode, "test"});
+    join("gpu");
+    busy = submit(9);
+    settle();
+    started(busy);
+  }
+  /// Looks again; what was told before is remembered.
+  const StandingsView& look() {
+    view = std::make_shared<StandingsView>(
+        make_standings(core.copy_queue(now), core::EtaErrors{}.spread(now), view.get(), 1));
+    return *view;
+  }
+  const Standing& of(JobId job) {
+    const Standing* const standing = look().find(job);
+    REQUIRE(standing != nullptr);
+    return *standing;
+  }
+  JobId busy;
+  std::shared_ptr<const StandingsView> view;
+};
+
+}  // namespace
+
+TEST_CASE("a place counts from one, and says whose jobs come before") {
+  Class world;
+  const JobId a1 = world.submit(1), b1 = world.submit(2), a2 = world.submit(1);
+  CHECK(world.of(a1).place == 1);
+  CHECK(world.of(b1).place == 2);
+  const Standing& last = world.of(a2);
+  CHECK(last.place == 3);
+  CHECK(last.own_ahead == 1);
+  CHECK(last.jobs_ahead == 1);
+  CHECK(last.people_ahead == 1);
+  REQUIRE(last.ready.has_value());
+  CHECK(last.ready->early > 0);
+  CHECK(last.ready->late > last.ready->early);
+  CHECK(world.of(world.busy).place == 0);
+  CHECK(world.of(world.busy).ready.has_value());
+}
+
+TEST_CASE("nothing is foretold while the queue is paused or no worker takes jobs") {
+  Class world;
+  const JobId job = world.submit(1);
+  world.post(core::Paused{true, "test"});
+  CHECK_FALSE(world.of(job).ready.has_value());
+  CHECK(world.of(job).place == 1);
+  world.post(core::Paused{false, "test"});
+  CHECK(world.of(job).ready.has_value());
+}
+
+TEST_CASE("in fair turns a place gets worse when people who had less press Run, and it says so") {
+  Class world(QueueMode::round_robin);
+  world.submit(1);
+  const JobId second = world.submit(1);
+  CHECK(world.of(second).worse == WorseCause::none);
+  CHECK(world.of(second).place == 2);
+  world.submit(2);
+  world.submit(3);
+  const Standing worse = world.of(second);
+  CHECK(worse.place == 4);
+  CHECK(worse.worse == WorseCause::pressed_run);
+  CHECK(worse.worse_from == 2);
+  CHECK(worse.worse_people == 2);
+  // Until its place changes again.
+  CHECK(world.of(second).worse == WorseCause::pressed_run);
+}
+
+TEST_CASE("a move, a change of the mode and a job that comes back are told as such") {
+  Class world;
+  const JobId a1 = world.submit(1), a2 = world.submit(1), b1 = world.submit(2), c1 = world.submit(3);
+  world.look();
+  core::Moved move;
+  move.job = c1;
+  world.post(move);
+  CHECK(world.of(a1).worse == WorseCause::moved);
+  CHECK(world.of(a1).worse_jobs == 1);
+  world.post(core::JobHeld{c1, "test"});
+  CHECK(world.of(a1).worse == WorseCause::none);  // better: no message
+  world.post(core::JobReleased{c1, "test"});
+  CHECK(world.of(a1).worse == WorseCause::came_back);
+  world.post(core::MoveUndone{c1, "test"});
+  world.look();
+  world.post(core::ModeChanged{QueueMode::round_robin, "test"});
+  CHECK(world.of(a2).worse == WorseCause::mode);
+  CHECK(world.of(b1).worse == WorseCause::none);
+}
