@@ -88,7 +88,7 @@ int run(int argc, char** argv) {
                                               "Replays a recorded workshop (--trace FILE) through the real "
                                               "queue on a virtual clock and prints what it "
                                               "was worth, as JSON.");
-  simulate->add_option("--trace", simulation.trace, "The recording (format atelier-trace/1).")->required();
+  simulate->add_option("--trace", simulation.trace, "The recording (format atelier-trace/1).");
   simulate->add_option("--policy", simulation.policy, "The queue's mode: fifo, priority or round_robin.")
       ->check(CLI::IsMember({"fifo", "priority", "round_robin"}));
   simulate
@@ -102,7 +102,17 @@ int run(int argc, char** argv) {
   simulate->add_option("--seed", simulation.seed, "Of the numbers drawn for that.");
   simulate->add_option("--schedule", simulation.schedule,
                        "Also writes who ran when into this file (format atelier-schedule/1).");
-  simulate->callback([&exit_code, &simulation] { exit_code = atelier::app::simulate(simulation); });
+  simulate
+      ->add_option(
+          "--what-if", simulation.what_if,
+          "Instead of a trace: workers=N or mode=M (may be repeated): how the journal's last day and "
+          "its present queue would be.")
+      ->excludes("--trace");
+  atelier::app::add_config_options(*simulate, options);
+  simulate->callback([&exit_code, &simulation, &options] {
+    exit_code = simulation.what_if.empty() ? atelier::app::simulate(simulation)
+                                           : atelier::app::what_if(simulation, options);
+  });
 
   try {
     program.parse(argc, argv);

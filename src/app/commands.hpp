@@ -26,9 +26,12 @@ struct SimulateOptions {
   std::uint32_t affinity_places = 2, affinity_delay_s = 60;  // of strict
   bool etas = false;
   std::uint64_t seed = 1;
+  std::vector<std::string> what_if;  // instead of a trace: of the journal in DATA_DIR
 };
 /// Replays a trace and prints its report. 0 if the schedule is valid, 1 if not, 2 for a bad trace.
 [[nodiscard]] int simulate(const SimulateOptions& options);
+/// Prints what the journal's last day and present queue would be like with other workers or in another mode.
+[[nodiscard]] int what_if(const SimulateOptions& simulation, const Options& options);
 /// `journal dump`, `journal check` and `journal compact`.
 [[nodiscard]] int journal_dump(const Options& options);
 [[nodiscard]] int journal_check(const Options& options);

@@ -7,8 +7,12 @@
 
 #include "app/commands.hpp"
 #include "app/options.hpp"
+#include "journal/sqlite/sqlite_journal.hpp"
+#include "simulate/recording.hpp"
 #include "simulate/replay.hpp"
 #include "simulate/report.hpp"
+#include "simulate/what_if.hpp"
+#include "workshop/fold.hpp"
 
 namespace atelier::app {
 namespace {
@@ -20,9 +24,64 @@ core::QueueMode mode_of(std::string_view policy) {
   return core::QueueMode::round_robin;
 }
 
+/// All entries, if none was pruned; else the checkpoint and what follows.
+Result<void> read_journal(journal::StoreReader& reader, workshop::Fold& fold,
+                          simulate::Recording& recording) {
+  journal::ReplayCursor cursor;
+  cursor.begun = true;
+  ATELIER_TRY(journal::ReplayPage page, reader.read(cursor));
+  if (page.entries.empty() || page.entries.front().sequence != Sequence{1}) {
+    ATELIER_TRY(page, reader.read({}));
+  }
+  while (true) {
+    if (page.entries.empty()) {
+      fold.apply(page);
+    } else {
+      for (core::Entry& entry : page.entries) {
+        journal::ReplayPage one;
+        one.entries.push_back(std::move(entry));
+        fold.finish();
+        recording.see(one.entries.front(), fold.core);
+        fold.apply(one);
+      }
+    }
+    if (page.end) break;
+    ATELIER_TRY(page, reader.read(page.next));
+  }
+  fold.finish();
+  return {};
+}
+
 }  // namespace
 
+int what_if(const SimulateOptions& simulation, const Options& options) {
+  simulate::WhatIf what;
+  for (const std::string& text : simulation.what_if) {
+    if (const auto read = simulate::read_what_if(text, what); !read) {
+      fmt::print(stderr, "--what-if: {}.\n", read.error().what);
+      return kExitConfig;
+    }
+  }
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  const auto reader = journal::sqlite::open_reader(config->text("DATA_DIR") + "/atelier.db");
+  workshop::Fold fold;
+  simulate::Recording recording;
+  auto read = reader ? read_journal(**reader, fold, recording) : std::unexpected(reader.error());
+  const auto day = read ? recording.last_day() : std::unexpected(read.error());
+  if (!day) {
+    fmt::print(stderr, "{}.\n", day.error().what);
+    return exit_code_of(day.error());
+  }
+  fmt::print("{}", simulate::answer_what_if(*day, fold.core, what));
+  return 0;
+}
+
 int simulate(const SimulateOptions& options) {
+  if (options.trace.empty()) {
+    fmt::print(stderr, "--trace FILE or --what-if workers=N is missing; see --help\n");
+    return kExitConfig;
+  }
   std::ifstream file(options.trace, std::ios::binary);
   std::string text;
   if (file && !std::filesystem::is_directory(options.trace))
