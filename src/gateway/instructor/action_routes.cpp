@@ -66,8 +66,7 @@ std::optional<Action> inverse_of(Action action) {
       return Action::undo_cancel;
     case Action::undo_cancel:
       return Action::cancel;
-    case Action::move:
-      return Action::undo_move;
+    case Action::move:  // of some it is out of the list, of others back to where they stood
     case Action::undo_move:
     case Action::change:
       break;

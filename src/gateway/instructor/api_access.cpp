@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace atelier::gateway {
 
 std::string Caller::name() const {
@@ -19,10 +21,18 @@ bool ApiAccess::is_local(const net::Request& request) const {
   const std::string_view peer = request.peer.address;
   if (!peer.starts_with("127.") && peer != "::1" && !peer.starts_with("::ffff:127.")) return false;
   // A page in a browser on this machine, and a proxy that speaks for somebody else, are not the instructor.
-  for (const std::string_view name :
-       {"Origin", "Referer", "Cookie", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Forwarded", "X-Forwarded-For",
-        "X-Forwarded-Host", "X-Real-IP", "Via"}) {
+  for (const std::string_view name : {"Origin", "Referer", "Cookie", "Forwarded", "X-Real-IP", "X-Client-IP",
+                                      "CF-Connecting-IP", "True-Client-IP", "Via"}) {
     if (request.headers.contains(name)) return false;
+  }
+  const auto begins = [](std::string_view name, std::string_view word) {
+    return name.size() >= word.size() &&
+           std::ranges::equal(name.substr(0, word.size()), word, [](char a, char b) {
+             return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
+           });
+  };
+  for (const auto& field : request.headers) {
+    if (begins(field.name, "x-forwarded-") || begins(field.name, "sec-fetch-")) return false;
   }
   return true;
 }

@@ -78,7 +78,10 @@ void ApiEvents::mark(const core::Effect& effect) {
     dirty_ = true;
   };
   std::visit(Match{[](const core::Accepted&) {}, [](const core::Refused&) {},
-                   [&](const core::JobQueued& e) { job(e.job, e.participant); },
+                   [&](const core::JobQueued& e) {
+                     job(e.job, e.participant);
+                     if (e.cause != core::QueueCause::submitted) workers_dirty_ = true;
+                   },
                    [&](const core::JobMarked& e) { job(e.job, e.participant); },
                    [&](const core::JobLeased& e) {
                      job(e.job, e.participant);
@@ -194,7 +197,8 @@ bool ApiEvents::flush() {
   delta->time = core.workshop().last_wall;
   add_jobs(*delta);
   delta->partly = dirty_ = !jobs_.empty();
-  delta->to = delta->partly ? flushed_ : core.workshop().last_sequence.value;
+  delta->upto = core.workshop().last_sequence.value;
+  delta->to = delta->partly ? flushed_ : delta->upto;
   add_people(*delta);
   add_workers(*delta);
   add_order(*delta);
@@ -224,7 +228,7 @@ void ApiEvents::keep(std::shared_ptr<const Delta> delta) {
   kept_.push_back(std::move(delta));
   while (kept_.size() > limits_.kept_deltas_max || kept_bytes_ > limits_.kept_bytes_max) {
     kept_bytes_ -= kept_.front()->bytes;
-    oldest_ = kept_.front()->to;
+    oldest_ = kept_.front()->upto;
     kept_.pop_front();
   }
 }
@@ -251,9 +255,12 @@ awaitable<void> ApiEvents::watch() {
       [[maybe_unused]] const bool woken = co_await changed_.wait(next_tick);
       continue;
     }
-    const bool sent = flush();
-    if (!sent && runtime_.now() >= next_tick) tick();
-    if (sent || runtime_.now() >= next_tick) next_tick = runtime_.now() + limits_.tick;
+    flush();
+    // Whatever others were told: a page that hears nothing for a while takes its socket for dead.
+    if (runtime_.now() >= next_tick) {
+      tick();
+      next_tick = runtime_.now() + limits_.tick;
+    }
     [[maybe_unused]] const bool slept = co_await runtime_.sleep_for(limits_.pause);
   }
   // Nobody has looked for a while: nothing is written down until somebody does.
@@ -282,7 +289,8 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
   } else {
     core.each_job_of(caller.participant, add);
   }
-  const bool complete = ids.size() <= limits_.snapshot_jobs_max;
+  constexpr std::size_t kJobsBytesMax = 8u << 20;  // half of what may wait for a slow reader
+  bool complete = ids.size() <= limits_.snapshot_jobs_max;
   if (!complete) ids.resize(limits_.snapshot_jobs_max);
   std::string jobs, people, workers;
   std::size_t written = 0;
@@ -290,6 +298,10 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
     if (++written % kSlice == 0) co_await let_others_run();
     const core::JobFacts* job = core.job(id);
     if (job == nullptr) continue;  // it has ended meanwhile: a delta says so
+    if (jobs.size() > kJobsBytesMax) {
+      complete = false;
+      break;
+    }
     if (!jobs.empty()) jobs += ',';
     jobs += job_view(core, *job);
   }
@@ -315,7 +327,7 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
 bool ApiEvents::send_kept(Reader& reader, std::uint64_t since) {
   if (since < oldest_ || since > workshop_.core().workshop().last_sequence.value) return false;
   for (const auto& delta : kept_) {
-    if (delta->to < since || (delta->to == since && !delta->partly)) continue;
+    if (delta->upto <= since) continue;
     if (std::string text = delta->print(reader.caller); !text.empty())
       reader.outgoing.push(net::Message::text(std::move(text)));
   }
@@ -327,7 +339,8 @@ bool ApiEvents::send_kept(Reader& reader, std::uint64_t since) {
 awaitable<void> ApiEvents::greet(std::shared_ptr<Reader> reader, std::optional<std::uint64_t> since) {
   if (since && send_kept(*reader, *since)) co_return;
   while (true) {
-    const std::uint64_t from = flushed_;  // what changed after this comes as deltas, perhaps a second time
+    // What changed after this comes as deltas, perhaps a second time.
+    const std::uint64_t from = workshop_.core().workshop().last_sequence.value;
     std::string text = co_await snapshot(reader->caller);
     if (from < oldest_) continue;  // so much has changed meanwhile that not all of it is kept
     reader->outgoing.push(net::Message::text(std::move(text)));

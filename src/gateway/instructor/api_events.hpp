@@ -72,8 +72,9 @@ class ApiEvents {
     [[nodiscard]] bool is_for(const Caller& caller) const;
   };
   struct Delta {
-    std::uint64_t to = 0;  // what happened up to this sequence ...
-    bool partly = false;   // ... and some of what came after it
+    std::uint64_t to = 0;    // what happened up to this sequence ...
+    bool partly = false;     // ... and some of what came after it,
+    std::uint64_t upto = 0;  // up to this one at most
     WallTime time;
     std::vector<Change> changes;
     std::size_t bytes = 0;

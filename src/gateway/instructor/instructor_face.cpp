@@ -57,6 +57,7 @@ InstructorFace::Impl::Impl(Runtime& r, workshop::Workshop& w, ApiAccess a, Instr
       access(std::move(a)),
       options(o),
       order([this] { return present_order(workshop.core()); }),
+      edit_over(r),
       idempotency(r),
       events(r, w, o.num_users, [this] { return order(); }),
       openapi(std::make_shared<const std::string>(openapi_document())),
@@ -75,10 +76,15 @@ bool InstructorFace::owns(std::string_view path) {
 awaitable<net::Response> InstructorFace::handle(net::Request& request) { return impl_->handle(request); }
 
 void InstructorFace::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
+  const bool refused = std::ranges::any_of(
+      effects, [](const core::Effect& effect) { return std::holds_alternative<core::Refused>(effect); });
   if (const auto* scheduled = std::get_if<core::CancelScheduled>(&entry.event)) {
     const core::JobFacts* job = impl_->workshop.core().job(scheduled->job);
-    if (job != nullptr && scheduled->by == Caller{Role::participant, job->submitted.participant}.name())
-      impl_->own_cancels.insert(scheduled->job);
+    const bool own =
+        job != nullptr && scheduled->by == Caller{Role::participant, job->submitted.participant}.name();
+    // The instructor's cancel stands, also where the owner's came first.
+    if (!own) impl_->own_cancels.erase(scheduled->job);
+    if (own && !refused) impl_->own_cancels.insert(scheduled->job);
   } else if (const auto* undone = std::get_if<core::CancelUndone>(&entry.event)) {
     impl_->own_cancels.erase(undone->job);
   } else if (const auto* ended = std::get_if<core::Ended>(&entry.event)) {

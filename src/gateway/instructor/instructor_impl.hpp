@@ -9,6 +9,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/instructor/api_events.hpp"
@@ -16,6 +17,7 @@
 #include "gateway/instructor/idempotency.hpp"
 #include "gateway/instructor/instructor_face.hpp"
 #include "gateway/instructor/problem.hpp"
+#include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
 
 namespace atelier::gateway {
@@ -112,6 +114,24 @@ struct InstructorFace::Impl {
   awaitable<net::Response> post_ticket(ApiCall& call);
   awaitable<net::Response> get_events(ApiCall& call);
 
+  /// One command at a time about one job or participant: it is told whole, as it stood before.
+  class Turn {
+   public:
+    Turn(Impl& impl, std::string what) : impl_(&impl), what_(std::move(what)) {}
+    Turn(Turn&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)), what_(std::move(other.what_)) {}
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (impl_ == nullptr) return;
+      impl_->edited.erase(what_);
+      impl_->edit_over.notify_all();
+    }
+
+   private:
+    Impl* impl_;
+    std::string what_;
+  };
+  awaitable<Turn> turn_to_edit(std::string what);
+
   // commands about one job (job_commands.cpp, moves.cpp)
   awaitable<CommandOutcome> change_job(Caller caller, JobId job, JobChange change);
   awaitable<CommandOutcome> move_job(Caller caller, JobId job, JobMove move);
@@ -158,6 +178,8 @@ struct InstructorFace::Impl {
   ApiAccess access;
   InstructorFaceOptions options;
   std::function<std::vector<JobId>()> order;
+  std::set<std::string> edited;  // what is being edited now
+  Signal edit_over;
   Idempotency idempotency;
   ApiEvents events;
   std::map<std::string, Ticket, std::less<>> tickets;

@@ -60,7 +60,17 @@ awaitable<std::optional<Problem>> InstructorFace::Impl::record_for(const Caller&
   co_return problem_of(recorded.error());
 }
 
+awaitable<InstructorFace::Impl::Turn> InstructorFace::Impl::turn_to_edit(std::string what) {
+  constexpr milliseconds kPatience{60'000};
+  while (edited.contains(what)) {
+    [[maybe_unused]] const bool over = co_await edit_over.wait(runtime.now() + kPatience);
+  }
+  edited.insert(what);
+  co_return Turn(*this, std::move(what));
+}
+
 awaitable<CommandOutcome> InstructorFace::Impl::change_job(Caller caller, JobId id, JobChange change) {
+  const Turn turn = co_await turn_to_edit(fmt::format("job {}", id));
   const auto found = waiting_job(caller, id);
   if (!found) co_return std::unexpected(found.error());
   const core::JobFacts& job = **found;

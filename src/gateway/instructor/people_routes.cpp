@@ -70,6 +70,7 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number) co_return co_await get_participant(call);  // which says that there is nobody
   const ParticipantId id{*number};
+  const Turn turn = co_await turn_to_edit(fmt::format("participant {}", id));
   core::ParticipantFacts now;
   now.participant = id;
   if (const auto* known = workshop.core().participant(id)) now = *known;

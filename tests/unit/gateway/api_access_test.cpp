@@ -95,8 +95,9 @@ TEST_CASE("this machine is the instructor only where that is meant, and no brows
     rig.peer_address = peer;
     CHECK(with(rig, {}).status == 200);
   }
-  for (const char* name : {"Origin", "Referer", "Cookie", "Sec-Fetch-Site", "Forwarded", "X-Forwarded-For",
-                           "X-Real-IP", "Via"}) {
+  for (const char* name :
+       {"Origin", "Referer", "Cookie", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Forwarded", "X-Forwarded-For",
+        "x-forwarded-proto", "X-Forwarded-Port", "X-Real-IP", "Via", "CF-Connecting-IP", "True-Client-IP"}) {
     CAPTURE(name);
     const char* value = std::string_view(name) == "Origin" ? "http://localhost:8188" : "same-origin";
     CHECK(with(rig, {{name, value}}).status == 401);

@@ -210,6 +210,42 @@ TEST_CASE("many changes at once come in parts, and who leaves between two of the
   CHECK(held.size() == 600);
 }
 
+TEST_CASE("a part that was recorded after a reader left is told, also by the snapshot's own sequence") {
+  Rig rig;
+  for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
+  ApiSocket stays(rig, "");
+  stays.take();
+  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
+  rig.runtime.run_ready();
+  stays.take();  // the first part: the rest is not told yet
+  auto socket = std::make_unique<ApiSocket>(rig, "");
+  const auto snapshot = socket->take().at(0);
+  REQUIRE(snapshot.at("type") == "snapshot");
+  const auto from = snapshot.at("sequence").to_number<std::uint64_t>();
+  socket.reset();
+  rig.workshop->post(core::JobReleased{JobId{1}, "test"});
+  rig.runtime.run_ready();
+  for (int i = 0; i < 8; ++i) stays.take();
+  ApiSocket again(rig, fmt::format("?since={}", from));
+  bool released = false;
+  for (const json::value& job : only(again.changes(), "job"))
+    released = released || (job.at("job") == 1 && job.at("held") == false);
+  CHECK(released);
+}
+
+TEST_CASE("a participant hears a tick each second however much others are told") {
+  Rig rig;
+  rig.submit(2, uuid(1));
+  ApiSocket socket(rig, "", Rig::kTokens.token_of(ParticipantId{1})), all(rig, "");
+  socket.take();
+  const int before = socket.ticks;
+  for (int i = 0; i < 40; ++i) {
+    rig.record(core::ParticipantHeld{ParticipantId{2}, i % 2 == 0, "test"});
+    socket.take();
+  }
+  CHECK(socket.ticks >= before + 3);
+}
+
 TEST_CASE("a minute after the last reader nothing is kept any more") {
   Rig rig;
   std::uint64_t last = 0;
