@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How long one decision takes with many waiting jobs, in every mode, beside a bare look-up in a map of as
-// many entries. Usage: bench_decide [WAITING [PARTICIPANTS [WORKERS [DECISIONS]]]] (100000 500 20 4000)
+// many entries; and a copy of a queue of 1,000 and 5,000, its order and its forecast. Usage: bench_decide
+// [WAITING [PARTICIPANTS [WORKERS [DECISIONS]]]] (100000 500 20 4000)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <map>
 
 #include "core/core.hpp"
+#include "core/forecast.hpp"
 
 namespace atelier::core {
 namespace {
@@ -66,6 +68,8 @@ class Crowd {
       }
     }
   }
+
+  [[nodiscard]] QueueCopy copy() const { return core_.copy_queue(now_); }
 
   void end_one() {
     const auto [job, epoch] = running_.front();
@@ -132,6 +136,39 @@ void measure(QueueMode mode, std::uint64_t waiting, std::uint64_t participants, 
       took.size(), waiting);
 }
 
+/// The median of a few times, in milliseconds.
+double milliseconds_of(const auto& work) {
+  std::vector<double> took;
+  for (int i = 0; i < 9; ++i) {
+    const auto before = SteadyClock::now();
+    work();
+    took.push_back(std::chrono::duration<double, std::milli>(SteadyClock::now() - before).count());
+  }
+  std::ranges::sort(took);
+  return took[took.size() / 2];
+}
+
+void measure_forecast(QueueMode mode, std::uint64_t waiting, std::uint64_t participants,
+                      std::uint64_t workers) {
+  Crowd crowd(mode, participants, workers);
+  std::vector<std::int64_t> took;
+  for (std::uint64_t i = 0; i < waiting + 300; ++i) crowd.submit();
+  crowd.decide(took);
+  for (int i = 0; i < 300; ++i) {
+    crowd.end_one();
+    crowd.decide(took);
+  }
+  QueueCopy queue;
+  const double copied = milliseconds_of([&] { queue = crowd.copy(); });
+  const double ordered = milliseconds_of([&] { return starting_order(queue); });
+  const double foretold = milliseconds_of([&] { return forecast(queue, {}); });
+  fmt::print(
+      "{}, {} waiting, {} people: copy {:.2f} ms, order {:.2f} ms (1,000: must < 2), forecast {:.0f} ms "
+      "(must "
+      "< 1,000)\n",
+      to_string(mode), queue.rows.size(), participants, copied, ordered, foretold);
+}
+
 }  // namespace
 }  // namespace atelier::core
 
@@ -145,5 +182,11 @@ int main(int argc, char** argv) {
     atelier::core::measure(mode, waiting, participants, workers, static_cast<int>(number(4, 4'000)));
   }
   fmt::print("a look-up in a map of as many entries: {:.0f} ns\n", atelier::core::look_up_ns(waiting));
+  for (const auto mode : {fifo, priority, round_robin}) {
+    for (const std::uint64_t queue : {1'000u, 5'000u}) {
+      for (const std::uint64_t people : {20u, 500u})
+        atelier::core::measure_forecast(mode, queue, people, workers);
+    }
+  }
   return 0;
 }

@@ -116,12 +116,16 @@ void Core::each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit
 bool Core::knows_capability(const Digest& hash) const { return state_->capabilities.contains(hash); }
 
 bool Core::able_worker_exists(const JobFacts& job) const {
-  const Needs needs{job.submitted.classes, job.submitted.models, job.submitted.tags,
-                    job.submitted.pinned_worker};
+  const bool waits = state_->waiting.contains(job.job);
+  const KindId kind = waits ? state_->waiting.at(job.job).kind : 0;
+  Needs needs;
+  if (!waits) {
+    needs = {job.submitted.classes, job.submitted.models, job.submitted.tags, job.submitted.pinned_worker};
+  }
   for (const auto& [id, worker] : state_->workers) {
     if (!worker.link) continue;
     for (const SlotFacts& slot : worker.slots) {
-      if (able(*state_, worker, slot, needs)) return true;
+      if (waits ? able_kind(*state_, kind, worker, slot) : able(*state_, worker, slot, needs)) return true;
     }
   }
   return false;

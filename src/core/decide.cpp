@@ -30,6 +30,14 @@ bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& 
          subset(needs.models, found->second.capability.models);
 }
 
+bool able_kind(const Core::State& state, KindId kind, const WorkerFacts& worker, const SlotFacts& slot) {
+  const Needs& needs = state.waiting.needs(kind);
+  if (!reachable(worker, needs) || !state.capabilities.contains(slot.capability)) return false;
+  const auto [known, fresh] = state.can_run.try_emplace({kind, slot.capability}, false);
+  if (fresh) known->second = able(state, worker, slot, needs);
+  return known->second;
+}
+
 Decision Policy::run() {
   end_what_is_over();
   end_what_ran_too_long();
@@ -144,23 +152,15 @@ bool Policy::may_start(ParticipantId owner) const {
   return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < running_max;
 }
 
-bool Policy::able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const {
-  const Needs& needs = state_.waiting.needs(kind);
-  if (!reachable(worker, needs) || !state_.capabilities.contains(slot.capability)) return false;
-  const auto [known, fresh] = state_.can_run.try_emplace({kind, slot.capability}, false);
-  if (fresh) known->second = able(state_, worker, slot, needs);
-  return known->second;
-}
-
 const std::vector<Policy::Fit>& Policy::fits(KindId kind) {
   const auto [found, fresh] = fits_.try_emplace(kind);
   if (!fresh) return found->second;
   const Needs& needs = state_.waiting.needs(kind);
   found->second.reserve(free_.size());
   for (const FreeSlot& free : free_) {
-    found->second.push_back(!able_kind(kind, *free.worker, *free.slot) ? Fit::unable
-                            : subset(needs.models, *free.loaded)       ? Fit::holds
-                                                                       : Fit::able);
+    found->second.push_back(!able_kind(state_, kind, *free.worker, *free.slot) ? Fit::unable
+                            : subset(needs.models, *free.loaded)               ? Fit::holds
+                                                                               : Fit::able);
   }
   return found->second;
 }

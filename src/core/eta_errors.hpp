@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -32,12 +33,16 @@ class EtaSpread {
 
 class EtaErrors {
  public:
-  /// The job's first forecast: ready `ready_ms` after `made`. Later ones of the same job are ignored.
+  /// The job's first forecast: ready `ready_ms` after `made`. Later ones are ignored while it is kept.
   void foretold(JobId job, Time made, std::int64_t ready_ms);
   /// The job is ready. One that was never foretold says nothing.
   void ready(JobId job, Time now);
   /// The job will never be (cancelled).
   void forget(JobId job) { open_.erase(job); }
+  /// Forgets the open forecasts of all jobs that `stays` is false for.
+  void keep_only(const std::function<bool(JobId)>& stays) {
+    std::erase_if(open_, [&stays](const auto& entry) { return !stays(entry.first); });
+  }
   [[nodiscard]] EtaSpread spread(Time now) const;
 
  private:

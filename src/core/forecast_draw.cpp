@@ -3,6 +3,8 @@
 #include "core/forecast_draw.hpp"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
 
 namespace atelier::core {
 
@@ -40,7 +42,7 @@ void Draw::add_row(std::uint32_t index, const Row& row) {
     rows_[lane.tail].next = at;
   }
   lane.tail = at;
-  if (++lane.waiting <= kOwnJobsMax + 1) lane.wants |= bit(queue_.classes[row.job_class].models);
+  if (++lane.waiting <= kOwnJobsMax) lane.wants |= bit(queue_.classes[row.job_class].models);
   ++owners_[queue_.lanes[index].owner].waiting;
   ++waiting_;
   ++wanting_[queue_.classes[row.job_class].models];
@@ -105,6 +107,12 @@ void Draw::start(std::uint64_t seed) {
                      row.job});
     }
   }
+  equal_weights_ = std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.weight_milli == 1000; });
+  lane_of_owner_.assign(owners_.size(), kNoIndex);
+  for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) lane_of_owner_[lanes_[lane].owner] = lane;
+  with_head_.assign(queue_.classes.size(), {});
+  with_any_.assign(queue_.classes.size(), {});
+  by_place_.clear();
   places_.resize(lanes_.size());
   if (queue_.mode != QueueMode::round_robin) {
     for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
@@ -114,6 +122,7 @@ void Draw::start(std::uint64_t seed) {
       std::ranges::sort(places_[lane]);
     }
   }
+  for (const std::uint32_t lane : active_) list(lane);
   ready_.assign(rows_.size(), kNever);
   const bool waits = !only_ || std::ranges::find(rows_, only_, &Row::job) != rows_.end();
   wanted_left_ = !waits ? 0 : only_ ? 1 : rows_.size();
@@ -128,6 +137,46 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
   const JobId job{UINT64_MAX / 2 + rows_.size()};
   add_row(arrival.lane, {kNoIndex, arrival.lane, arrival.job_class, 0, 0, arrival.in_ms, arrival.in_ms, job});
   if (queue_.mode != QueueMode::round_robin) places_[arrival.lane].push_back(job);
+  if (lanes_[arrival.lane].waiting <= kOwnJobsMax) list(arrival.lane);
+}
+
+void Draw::push(Listing& listing, const Listed& entry) {
+  listing.push_back(entry);
+  std::ranges::push_heap(listing, comes_later);
+}
+
+Draw::Listed Draw::pop(Listing& listing) {
+  std::ranges::pop_heap(listing, comes_later);
+  const Listed entry = listing.back();
+  listing.pop_back();
+  return entry;
+}
+
+const Draw::Listed* Draw::first_of(Listing& listing) const {
+  while (!listing.empty() && listing.front().version != lanes_[listing.front().lane].version) pop(listing);
+  return listing.empty() ? nullptr : &listing.front();
+}
+
+void Draw::list(std::uint32_t index) {
+  Lane& lane = lanes_[index];
+  ++lane.version;
+  if (lane.head == kNoIndex || lane.instructor) return;
+  if (queue_.mode != QueueMode::round_robin) {
+    const auto level = static_cast<std::int64_t>(queue_.lanes[index].level);
+    return push(by_place_, {level, places_[index][lane.place], index, lane.version});
+  }
+  const std::int64_t tag = owners_[lane.owner].tag;
+  std::array<std::uint32_t, kOwnJobsMax> seen;
+  std::size_t count = 0;
+  for (std::uint32_t row = lane.head; row != kNoIndex && count < kOwnJobsMax; row = rows_[row].next) {
+    const std::uint32_t job_class = rows_[row].job_class;
+    const Listed entry{tag, rows_[row].job, index, lane.version};
+    if (count == 0) push(with_head_[job_class], entry);
+    if (std::find(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(count), job_class) ==
+        seen.begin() + static_cast<std::ptrdiff_t>(count))
+      push(with_any_[job_class], entry);
+    seen[count++] = job_class;
+  }
 }
 
 bool Draw::is_over() const { return wanted_left_ == 0; }
@@ -153,7 +202,10 @@ void Draw::free_slots() {
     Owner& owner = owners_[slot.owner];
     if (owner.running > 0) --owner.running;
     owner.gpu_left_ms -= slot.drawn_ms;
-    owner.tag += (slot.drawn_ms - slot.charge_ms) * 1000 / queue_.owners[slot.owner].weight_milli;
+    const std::int64_t more = slot.drawn_ms - slot.charge_ms;
+    owner.tag += more * 1000 / queue_.owners[slot.owner].weight_milli;
+    const std::uint32_t lane = lane_of_owner_[slot.owner];
+    if (more != 0 && queue_.mode == QueueMode::round_robin && lane != kNoIndex) list(lane);
     slot.owner = kNoIndex;
   }
 }
@@ -207,6 +259,7 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
     virtual_time_ = std::max(virtual_time_, owner.tag);
     owner.tag += slot.charge_ms * 1000 / facts.weight_milli;
   }
+  list(row.lane);
   if (index >= ready_.size()) return;  // an arrival
   ready_[index] = slot.free_at;
   started_.push_back(index);

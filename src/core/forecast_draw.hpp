@@ -5,6 +5,7 @@
 // against what decide grants. Internal to core.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/queue_copy.hpp"
@@ -13,7 +14,7 @@ namespace atelier::core {
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 inline constexpr std::int64_t kNever = INT64_MAX / 4;
-/// Of a lane's jobs: how many affinity looks at beside the first.
+/// Of a lane's jobs: how many affinity looks at.
 inline constexpr std::uint32_t kOwnJobsMax = 6;
 
 class DrawRandom {
@@ -63,6 +64,26 @@ class Draw {
     std::int64_t weight_milli = 1000;
     bool unlimited = true;  // its owner may always start a job
     bool instructor = false;
+    std::uint32_t version = 0;  // entries of the listings with another one are void
+    std::uint64_t seen = 0;     // the pick in which its turn was found
+  };
+  /// A lane in a queue by start tag, or by its place in the common order.
+  struct Listed {
+    std::int64_t key = 0;  // tag, or level
+    JobId job;             // that would take the turn, or the place
+    std::uint32_t lane = 0, version = 0;
+  };
+  /// The least first; what is void is dropped when it comes up.
+  using Listing = std::vector<Listed>;
+  /// Where a walk through a listing stands: the finish tag of its first entry.
+  struct Cursor {
+    std::int64_t finish = 0;
+    JobId job;
+    Listing* listing = nullptr;
+    std::int64_t weight = 0;
+    static bool comes_later(const Cursor& a, const Cursor& b) {
+      return a.finish != b.finish ? b.finish < a.finish : b.job < a.job;
+    }
   };
   struct Owner {
     std::int64_t tag = 0, gpu_left_ms = 0;
@@ -95,6 +116,15 @@ class Draw {
   void start(std::uint64_t seed);
   void start_slots();
   void add_row(std::uint32_t lane, const Row& row);
+  /// After a change of the lane's first jobs or of its tag.
+  void list(std::uint32_t lane);
+  static bool comes_later(const Listed& a, const Listed& b) {
+    return a.key != b.key ? b.key < a.key : b.job < a.job;
+  }
+  static void push(Listing& listing, const Listed& entry);
+  static Listed pop(Listing& listing);
+  /// The first valid entry; null if there is none.
+  const Listed* first_of(Listing& listing) const;
   void arrive(const QueueCopy::Arrival& arrival);
   [[nodiscard]] bool is_over() const;
   [[nodiscard]] std::int64_t next_time() const;
@@ -107,6 +137,13 @@ class Draw {
   bool pick_of_instructor();
   bool pick_in_common_order();
   bool pick_fair_turn();
+  void see_held();
+  /// So that next_turn() gives the turns in order; false if nothing but looking at every lane does.
+  bool open_cursors();
+  void push_cursor(Listing& listing, std::int64_t weight);
+  bool next_turn();
+  void find_first_turns();
+  bool pick_of_turns();
   [[nodiscard]] bool may_start(const Lane& lane) const;
   const ClassView& view(std::uint32_t job_class) {
     ClassView& view = views_[job_class];
@@ -151,6 +188,12 @@ class Draw {
   std::vector<std::uint32_t> wanting_;  // jobs that wait, by their set of models
   std::vector<std::uint32_t> active_;   // lanes with jobs
   std::vector<Turn> turns_;
+  std::vector<Cursor> cursors_;
+  std::vector<std::pair<Listing*, Listed>> set_aside_;  // taken out of a listing, in this pick
+  std::vector<Listing> with_head_, with_any_;           // by class: of a lane's first job, of its first ones
+  Listing by_place_;                                    // fifo and priority
+  std::vector<std::uint32_t> lane_of_owner_;            // round_robin: its only one
+  bool equal_weights_ = true;
   std::vector<std::uint8_t> awaited_;  // slots, in this pick
   std::vector<std::int64_t> ready_, first_free_;
   std::vector<std::uint32_t> started_;

@@ -2,6 +2,7 @@
 // Who is next in a draw: decide.cpp and fair_turns.cpp over flat rows.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "core/forecast_draw.hpp"
@@ -89,21 +90,24 @@ bool Draw::pick_of_instructor() {
 }
 
 bool Draw::pick_in_common_order() {
-  std::uint32_t best = kNoIndex;
-  const auto key = [this](std::uint32_t lane) {
-    return std::pair(queue_.lanes[lane].level, places_[lane][lanes_[lane].place]);
-  };
-  for (const std::uint32_t lane : active_) {
-    if (best != kNoIndex && key(best) < key(lane)) continue;
+  Listing cannot_start;
+  bool granted = false;
+  while (!granted) {
+    const Listed* const first = first_of(by_place_);
+    if (first == nullptr) break;
+    const std::uint32_t lane = first->lane;
     std::uint32_t before = kNoIndex;
-    if (!may_start(lanes_[lane]) || first_able(lane, before) == kNoIndex) continue;
-    best = lane;
+    const std::uint32_t row = may_start(lanes_[lane]) ? first_able(lane, before) : kNoIndex;
+    if (row == kNoIndex) {
+      cannot_start.push_back(*first);
+      ++lanes_[lane].version;  // out of the way, for now
+      continue;
+    }
+    grant(row, before, view(rows_[row].job_class).slot);
+    granted = true;
   }
-  if (best == kNoIndex) return false;
-  std::uint32_t before = kNoIndex;
-  const std::uint32_t row = first_able(best, before);
-  grant(row, before, view(rows_[row].job_class).slot);
-  return true;
+  for (const Listed& entry : cannot_start) list(entry.lane);
+  return granted;
 }
 
 std::int64_t Draw::delay_max(const Row& row) const {
@@ -207,46 +211,94 @@ void Draw::pass(Row& row, std::int64_t delay_ms) {
 void Draw::see_wants(Lane& lane) {
   lane.wants = 0;
   std::uint32_t seen = 0;
-  for (std::uint32_t row = lane.head; row != kNoIndex && seen < kOwnJobsMax + 1;
-       row = rows_[row].next, ++seen)
+  for (std::uint32_t row = lane.head; row != kNoIndex && seen < kOwnJobsMax; row = rows_[row].next, ++seen)
     lane.wants |= bit(queue_.classes[rows_[row].job_class].models);
 }
 
-bool Draw::pick_fair_turn() {
-  turns_.clear();
+void Draw::see_held() {
   held_ = 0;
   for (const std::uint32_t slot : idle_) {
     for (std::uint32_t set = 0; set < wanting_.size(); ++set) {
       if (wanting_[set] > 0 && holds(slots_[slot].models, set)) held_ |= bit(set);
     }
   }
-  // Mostly the first turn needs no load and is taken: who starts later than it ends cannot be it.
-  Turn best;
-  best.finish = kNever;
+}
+
+bool Draw::open_cursors() {
+  cursors_.clear();
+  if (!equal_weights_) return false;
+  for (std::uint32_t i = 0; i < with_head_.size(); ++i) {
+    if (with_any_[i].empty()) continue;
+    const ClassView& fit = view(i);
+    if (fit.fit == Fit::unable) {
+      if (first_of(with_head_[i]) != nullptr) return false;
+      continue;
+    }
+    const bool held = fit.fit == Fit::holds;
+    push_cursor(held ? with_any_[i] : with_head_[i], fit.weight);
+  }
+  return true;
+}
+
+void Draw::push_cursor(Listing& listing, std::int64_t weight) {
+  const Listed* const first = first_of(listing);
+  if (first == nullptr) return;
+  cursors_.push_back({first->key + weight, first->job, &listing, weight});
+  std::ranges::push_heap(cursors_, Cursor::comes_later);
+}
+
+bool Draw::next_turn() {
+  while (!cursors_.empty()) {
+    std::ranges::pop_heap(cursors_, Cursor::comes_later);
+    const Cursor cursor = cursors_.back();
+    cursors_.pop_back();
+    const Listed entry = pop(*cursor.listing);
+    set_aside_.emplace_back(cursor.listing, entry);
+    push_cursor(*cursor.listing, cursor.weight);
+    Lane& lane = lanes_[entry.lane];
+    if (lane.seen == stamp_ || !may_start(lane)) continue;
+    const Turn turn = turn_of(entry.lane);
+    // Else this job may not go before those in front of it: the first one comes later.
+    if (turn.finish != cursor.finish || turn.job != entry.job) continue;
+    lane.seen = stamp_;
+    turns_.push_back(turn);
+    return true;
+  }
+  return false;
+}
+
+bool Draw::pick_fair_turn() {
+  turns_.clear();
+  see_held();
+  if (!open_cursors()) {
+    cursors_.clear();
+    find_first_turns();
+  }
+  const bool picked = pick_of_turns();
+  for (const auto& [listing, entry] : set_aside_) push(*listing, entry);
+  set_aside_.clear();
+  return picked;
+}
+
+/// The same by looking at every lane: some have a weight of their own, or a first job that no idle slot can
+/// run.
+void Draw::find_first_turns() {
   for (const std::uint32_t index : active_) {
     const Lane& lane = lanes_[index];
-    if (owners_[lane.owner].tag > best.finish || lane.instructor || !may_start(lane)) continue;
-    const Turn turn = turn_of(index);
-    if (turn.row != kNoIndex && comes_first(turn, best)) best = turn;
+    if (lane.instructor || !may_start(lane)) continue;
+    if (const Turn turn = turn_of(index); turn.row != kNoIndex) turns_.push_back(turn);
   }
-  if (best.row == kNoIndex) return false;
-  if (best.loads) {
-    for (const std::uint32_t index : active_) {
-      const Lane& lane = lanes_[index];
-      if (lane.instructor || !may_start(lane)) continue;
-      if (const Turn turn = turn_of(index); turn.row != kNoIndex) turns_.push_back(turn);
-    }
-    const std::size_t looked = std::min(kTurnsMax, turns_.size());
-    std::ranges::partial_sort(turns_, turns_.begin() + static_cast<std::ptrdiff_t>(looked), comes_first);
-    turns_.resize(looked);
-  } else {
-    turns_.push_back(best);
-  }
+  const std::size_t looked = std::min(kTurnsMax, turns_.size());
+  std::ranges::partial_sort(turns_, turns_.begin() + static_cast<std::ptrdiff_t>(looked), comes_first);
+  turns_.resize(looked);
+}
+
+bool Draw::pick_of_turns() {
   awaited_.assign(slots_.size(), 0);
   std::size_t chosen = SIZE_MAX;
   std::int64_t slack_left = kNever;
-  for (std::size_t i = 0; i < turns_.size(); ++i) {
-    const Turn& turn = turns_[i];
+  for (std::size_t i = 0; i < kTurnsMax && (i < turns_.size() || next_turn()); ++i) {
+    const Turn turn = turns_[i];
     const Row& row = rows_[turn.row];
     const std::uint32_t slot = view(row.job_class).slot;
     const bool may_pass = i == 0 || delay_of(row, slot, turn.loads) <= slack_left;

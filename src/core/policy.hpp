@@ -18,6 +18,10 @@ namespace atelier::core {
 [[nodiscard]] bool able(const Core::State& state, const WorkerFacts& worker, const SlotFacts& slot,
                         const Needs& needs);
 
+/// The same for a kind that waits or has waited; classes and models are compared once.
+[[nodiscard]] bool able_kind(const Core::State& state, KindId kind, const WorkerFacts& worker,
+                             const SlotFacts& slot);
+
 class Policy {
  public:
   Policy(const Core::State& state, Time now, const Affinity& affinity = {},
@@ -90,7 +94,6 @@ class Policy {
   /// Grants the lane's first able job; false if none of its jobs can start now.
   bool grant_from(ParticipantId owner, const Lane& lane);
   bool may_start(ParticipantId owner) const;
-  bool able_kind(KindId kind, const WorkerFacts& worker, const SlotFacts& slot) const;
   const std::vector<Fit>& fits(KindId kind);
   /// The slot, unless it is kNone, holds the models of this kind.
   bool holds(KindId kind, std::size_t slot) { return slot != kNone && fits(kind)[slot] == Fit::holds; }

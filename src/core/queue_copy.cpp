@@ -10,6 +10,7 @@
 namespace atelier::core {
 namespace {
 
+constexpr std::size_t kSetsMax = 128;      // of models, told apart: the table of who holds whom is square
 constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
 
 class Copier {
@@ -32,9 +33,14 @@ class Copier {
   }
 
  private:
+  /// Sets beyond kSetsMax share the number 0, which is held by nobody.
   std::uint32_t models_of(const std::vector<std::string>& models) {
-    const auto [found, fresh] = models_.emplace(models, static_cast<std::uint32_t>(models_.size()));
-    return found->second;
+    const auto found = models_.find(models);
+    if (found != models_.end()) return found->second;
+    if (models_.size() == kSetsMax) return 0;
+    const auto number = static_cast<std::uint32_t>(models_.size() + 1);
+    models_.emplace(models, number);
+    return number;
   }
 
   std::uint32_t class_of(JobClass job_class) {
@@ -177,14 +183,15 @@ class Copier {
     for (const auto& [kind, index] : kinds_) {
       for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
         copy_.able[index * slots_.size() + slot] =
-            able(state_, *slots_[slot].first, *slots_[slot].second, state_.waiting.needs(kind)) ? 1 : 0;
+            able_kind(state_, kind, *slots_[slot].first, *slots_[slot].second) ? 1 : 0;
       }
     }
-    copy_.model_sets = models_.size();
-    copy_.holds.assign(models_.size() * models_.size(), 0);
+    copy_.model_sets = models_.size() + 1;
+    copy_.holds.assign(copy_.model_sets * copy_.model_sets, 0);
     for (const auto& [held, held_index] : models_) {
       for (const auto& [wanted, wanted_index] : models_)
-        copy_.holds[held_index * models_.size() + wanted_index] = std::ranges::includes(held, wanted) ? 1 : 0;
+        copy_.holds[held_index * copy_.model_sets + wanted_index] =
+            std::ranges::includes(held, wanted) ? 1 : 0;
     }
   }
 

@@ -52,6 +52,7 @@ void Core::State::unindex(const JobFacts& job) {
 }
 
 void Core::State::index_waiting() {
+  arrivals.clear();  // their lanes are the other mode's
   waiting.reset(workshop.mode);
   for (const auto& [id, job] : jobs) {
     if (job.state == JobState::queued && !to_end.contains(id)) index_as_waiting(job);
