@@ -188,7 +188,7 @@ awaitable<Result<void>> Server::open() {
   self.workshop->start();
   ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
   self.workers->start();
-  self.outlook->start();
+  if (self.workshop->accepting()) self.outlook->start();  // else nothing will start: a damaged journal
   co_return Result<void>{};
 }
 

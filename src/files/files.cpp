@@ -44,7 +44,12 @@ awaitable<Result<void>> Files::commit_staged(StagedName name, BlobInfo expected)
   auto adopt = [this, &staged, expected] {
     return blobs_.adopt_verified(staged->folder, staged->name, expected);
   };
-  co_return co_await run(std::move(adopt));
+  auto adopted = co_await run(std::move(adopt));
+  if (!adopted && adopted.error().code == Errc::not_found) {  // another call for it was quicker
+    auto require = [this, expected] { return blobs_.require(expected); };
+    co_return co_await run(std::move(require));
+  }
+  co_return adopted;
 }
 
 awaitable<Result<Reservation>> Files::reserve(ParticipantId participant, std::uint64_t bytes,

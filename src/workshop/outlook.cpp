@@ -53,6 +53,11 @@ awaitable<void> Outlook::look() {
     return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
   };
   view_ = co_await run_blocking(runtime_.compute_pool(), std::move(make));
+  // While a job cannot start (a pause, a hold, no worker) time says nothing about forecasts.
+  errors_.keep_only([this](JobId job) {
+    const Standing* const standing = view_->find(job);
+    return standing != nullptr && standing->ready;
+  });
   for (const Standing& job : view_->jobs) {
     if (job.ready) errors_.foretold(job.job, now, job.ready->early);
   }

@@ -7,54 +7,58 @@
 namespace atelier::workshop {
 namespace {
 
-/// What is new in front of each place: counted once along the order.
+/// What is new in front of a place: counted once along the order.
 struct Newcomers {
-  std::uint32_t people = 0;  // who pressed Run since
-  std::uint32_t back = 0;    // jobs that wait again
-  std::uint32_t moved = 0;   // of the instructor's list, from behind
+  std::set<ParticipantId> pressed;  // who pressed Run since
+  std::uint32_t back = 0;           // jobs that wait again
+  std::uint32_t moved = 0;          // of the instructor's list, from behind
 };
 
-WorseCause cause_of(const Newcomers& ahead, bool mode_changed) {
-  if (mode_changed) return WorseCause::mode;
-  if (ahead.moved > 0) return WorseCause::moved;
-  if (ahead.people > 0) return WorseCause::pressed_run;
-  return ahead.back > 0 ? WorseCause::came_back : WorseCause::turns;
+void tell_worse(Standing& job, const Newcomers& ahead, bool mode_changed) {
+  const bool instructor = ahead.pressed.contains(ParticipantId{}) && job.owner != ParticipantId{};
+  const bool own = ahead.pressed.contains(job.owner);
+  job.worse_people = static_cast<std::uint32_t>(ahead.pressed.size()) - instructor - own;
+  job.worse_jobs = ahead.moved > 0 ? ahead.moved : ahead.back;
+  job.worse = mode_changed           ? WorseCause::mode
+              : ahead.moved > 0      ? WorseCause::moved
+              : instructor           ? WorseCause::instructor
+              : job.worse_people > 0 ? WorseCause::pressed_run
+              : own                  ? WorseCause::own
+              : ahead.back > 0       ? WorseCause::came_back
+                                     : WorseCause::turns;
 }
 
 void place_jobs(StandingsView& view, const core::QueueCopy& queue, const StandingsView* before) {
   std::set<JobId> moved;
   for (const std::uint32_t row : queue.moved) moved.insert(queue.rows[row].job);
   std::map<ParticipantId, std::uint32_t> seen;  // jobs of each owner so far
-  std::set<ParticipantId> pressed;
   Newcomers ahead;
   for (std::uint32_t i = 0; i < view.order.size(); ++i) {
-    const auto found = std::ranges::lower_bound(view.jobs, view.order[i], {}, &Standing::job);
-    Standing& job = *found;
+    Standing& job = *std::ranges::lower_bound(view.jobs, view.order[i], {}, &Standing::job);
     job.place = i + 1;
     job.own_ahead = seen[job.owner]++;
     job.jobs_ahead = i - job.own_ahead;
-    job.people_ahead = static_cast<std::uint32_t>(seen.size()) - 1;
+    const bool after_instructor = job.owner != ParticipantId{} && seen.contains(ParticipantId{});
+    job.people_ahead = static_cast<std::uint32_t>(seen.size()) - 1 - after_instructor;
     if (before == nullptr) continue;
     const Standing* const old = before->find(job.job);
     if (old == nullptr || old->place == 0) {
-      if (job.job <= before->newest) {
+      if (job.job > before->newest) {
+        ahead.pressed.insert(job.owner);
+      } else {
         ++ahead.back;
-      } else if (pressed.insert(job.owner).second) {
-        ++ahead.people;
       }
       continue;
     }
     if (moved.contains(job.job) && job.place < old->place) ++ahead.moved;
-    if (job.place == old->place) {
+    if (job.place > old->place) {
+      tell_worse(job, ahead, before->mode != view.mode);
+      job.worse_from = old->place;
+    } else if (job.place == old->place) {
       job.worse = old->worse;
       job.worse_from = old->worse_from;
       job.worse_people = old->worse_people;
       job.worse_jobs = old->worse_jobs;
-    } else if (job.place > old->place) {
-      job.worse = cause_of(ahead, before->mode != view.mode);
-      job.worse_from = old->place;
-      job.worse_people = ahead.people;
-      job.worse_jobs = job.worse == WorseCause::moved ? ahead.moved : ahead.back;
     }
   }
 }

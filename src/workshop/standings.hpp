@@ -20,6 +20,8 @@ enum class WorseCause : std::uint8_t {
   pressed_run,  // `people` have pressed Run and come first
   came_back,    // `jobs` that had been taken, or held, wait again
   moved,        // the instructor moved `jobs` ahead
+  instructor,   // the instructor's own job goes first
+  own,          // the owner's own job goes first
   mode,         // another order of the queue
   turns,        // others' turns come first now
 };
@@ -28,7 +30,8 @@ struct Standing {
   JobId job;
   ParticipantId owner;
   std::uint32_t place = 0;  // from 1; 0: it runs, or cannot start as things are
-  std::uint32_t jobs_ahead = 0, people_ahead = 0, own_ahead = 0;  // others' jobs, other people, own jobs
+  /// Others' jobs, other people (without the instructor), own jobs.
+  std::uint32_t jobs_ahead = 0, people_ahead = 0, own_ahead = 0;
   /// Milliseconds from the view's time: the middle, and when nine in ten are ready. Empty: unknown.
   struct Ready {
     std::int64_t early = 0, late = 0;

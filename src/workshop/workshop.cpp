@@ -47,6 +47,8 @@ struct Workshop::Impl {
         tasks(r) {}
 
   awaitable<void> loop();
+  /// What decide is given.
+  [[nodiscard]] core::PolicySettings policy_now() const;
   awaitable<void> watch_leases();
   /// Shows what stands before the damage; nothing is recorded any more.
   awaitable<Result<void>> open_damaged(Error damage);
@@ -82,6 +84,7 @@ struct Workshop::Impl {
   std::deque<journal::NewEntry> inbox;
   std::vector<core::Event> proposals;
   std::optional<Time> next_at;
+  Instant limit_from;  // before that no job has run too long: this process has only begun, or stood still
   std::map<std::uint64_t, std::shared_ptr<Answer<Posted>>> waiters;
   std::map<PromptKey, InFlightPrompt> prompts;
   std::map<ParticipantId, std::uint32_t> in_flight_of;
@@ -158,6 +161,7 @@ awaitable<Result<void>> Workshop::open() {
   self.gateway = GatewayId{self.core.workshop().last_gateway};
 
   const Instant now = self.runtime.now();
+  self.limit_from = now + self.options.restart_grace;
   self.core.each_job([&](const core::JobFacts& job) {
     if (job.lease)
       self.leases.restore(job.job, job.lease->epoch, job.lease->link, now, self.options.restart_grace);
@@ -356,17 +360,26 @@ journal::Batch Workshop::Impl::next_batch() {
   return batch;
 }
 
+core::PolicySettings Workshop::Impl::policy_now() const {
+  core::PolicySettings policy = options.policy;
+  // Workshop time went on while this process did not: what agents have to say of that time comes first.
+  if (runtime.now() < limit_from) policy.job_limit = {};
+  return policy;
+}
+
 awaitable<void> Workshop::Impl::loop() {
   while (true) {
-    core::Decision decision = core.decide(journal.time(), {}, options.policy);
+    core::Decision decision = core.decide(journal.time(), {}, policy_now());
     proposals = std::move(decision.proposals);
     next_at = decision.next_at;
     if (proposals.empty() && inbox.empty()) {
       if (stopping) break;
       // Workshop time runs with the monotonic clock: a wait of the difference ends at next_at.
-      const Instant wake =
-          next_at ? runtime.now() + std::max(*next_at - journal.time(), milliseconds{1}) : kNever;
+      Instant wake = next_at ? runtime.now() + std::max(*next_at - journal.time(), milliseconds{1}) : kNever;
+      if (runtime.now() < limit_from) wake = std::min(wake, limit_from);
       [[maybe_unused]] const bool notified = co_await arrived.wait(wake);
+      if (wake != kNever && runtime.now() - wake >= kStoodStill)
+        limit_from = runtime.now() + options.restart_grace;
       continue;
     }
     if (!co_await run_batch()) break;
@@ -564,6 +577,7 @@ awaitable<void> Workshop::Impl::watch_leases() {
       // As after a restart: heartbeats of that time lie unread, or their senders could not dial in.
       log::warn("stood_still", {{"ms", (now - due).count()}, {"leases", leases.size()}});
       leases.extend_all(now + options.restart_grace);
+      limit_from = now + options.restart_grace;
     }
     for (const LeaseTable::Expired& expired : leases.take_expired(now, kExpiredPerLook)) {
       log::warn("lease_expired", {{"job", expired.job}, {"epoch", expired.epoch}, {"link", expired.link}});

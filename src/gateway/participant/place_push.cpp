@@ -63,10 +63,10 @@ std::string obstacle_of(const core::Core& core, const core::JobFacts& job) {
         "You have used your {} GPU-min for today. Jobs you send now wait until the instructor adds time.",
         owner->allowance_ms / 60'000);
   }
-  bool connected = false;
-  core.each_worker([&connected](const core::WorkerFacts& worker) { connected = connected || worker.link; });
-  if (!connected) return "No GPU is connected. Your job is kept and starts when one arrives.";
   if (!core.able_worker_exists(job)) {
+    bool connected = false;
+    core.each_worker([&connected](const core::WorkerFacts& worker) { connected = connected || worker.link; });
+    if (!connected) return "No GPU is connected. Your job is kept and starts when one arrives.";
     return job.submitted.pinned_worker.empty()
                ? "No connected GPU can run this workflow. The job is kept."
                : fmt::format("This job waits for {}, which was chosen for it.", job.submitted.pinned_worker);
@@ -83,10 +83,13 @@ std::string reason_of(const core::Core& core, const core::JobFacts& job, const w
   std::uint32_t running_max = facts == nullptr ? 0 : facts->running_max;
   if (running_max == 0 && owner) running_max = policy.running_per_participant_max;
   const core::LaneCounts counts = core.counts(owner);
-  if (running_max > 0 && counts.leased + counts.running >= running_max && standing->own_ahead == 0) {
+  const bool capped = running_max > 0 && counts.leased + counts.running >= running_max;
+  if (capped && standing->place > 0 && standing->own_ahead == 0) {
     return fmt::format("You can have {} running at a time. This one is next after {}.",
                        count_of(running_max, "job", "jobs"), running_max == 1 ? "it" : "one of them");
   }
+  if (standing->place == 0 && facts != nullptr && facts->allowance_ms > 0)
+    return "Your GPU minutes will be used up before its turn. The instructor can add time.";
   if (standing->place == 0) return "It waits for a GPU that can run it.";
   if (job.passed_since) {
     const std::int64_t waited = (core.workshop().last_time - job.submitted_at).count();
@@ -100,6 +103,7 @@ std::string reason_of(const core::Core& core, const core::JobFacts& job, const w
     return count_of(standing->own_ahead, "of your own jobs comes first.", "of your own jobs come first.");
   switch (core.workshop().mode) {
     case core::QueueMode::round_robin:
+      if (standing->people_ahead == 0) return "The instructor runs an example first.";
       return count_of(standing->people_ahead, "person ahead of you has used less GPU time today.",
                       "people ahead of you have used less GPU time today.");
     case core::QueueMode::priority:
@@ -132,6 +136,12 @@ std::string cause_of(const workshop::Standing& standing, core::QueueMode mode) {
       break;
     case WorseCause::moved:
       what = fmt::format("the instructor moved {} ahead", count_of(standing.worse_jobs, "job", "jobs"));
+      break;
+    case WorseCause::instructor:
+      what = "the instructor runs an example first";
+      break;
+    case WorseCause::own:
+      what = "another job of yours goes first";
       break;
     case WorseCause::mode:
       what = "the instructor changed the order of the queue";

@@ -137,11 +137,13 @@ Result<void> Writer::find_last() {
 Result<void> Writer::look_for_mark() {
   const std::string mark = path_ + "-damaged";
   if (::access(mark.c_str(), F_OK) != 0) return {};
-  ATELIER_TRY(const auto problems, connection_->quick_check());
-  if (problems.empty()) {
+  const auto problems = connection_->quick_check();
+  if (!problems) {
+    give_up(problems.error());
+  } else if (problems->empty()) {
     ::unlink(mark.c_str());  // somebody has put it right
   } else {
-    give_up({Errc::io, "SQLite's own check: " + problems.front()});
+    give_up({Errc::io, "SQLite's own check: " + problems->front()});
   }
   return {};
 }

@@ -100,3 +100,21 @@ TEST_CASE("a move, a change of the mode and a job that comes back are told as su
   CHECK(world.of(a2).worse == WorseCause::mode);
   CHECK(world.of(b1).worse == WorseCause::none);
 }
+
+TEST_CASE("one's own job and the instructor's are not called other people") {
+  Class world;
+  const JobId a = world.submit(1);
+  world.look();
+  core::Submitted front;
+  front.participant = ParticipantId{1};
+  front.prompt_id = "front";
+  front.front = true;
+  front.classes = {"A"};
+  world.post(front);
+  CHECK(world.of(a).worse == WorseCause::own);
+  world.submit(0);
+  const Standing& behind = world.of(a);
+  CHECK(behind.worse == WorseCause::instructor);
+  CHECK(behind.people_ahead == 0);
+  CHECK(behind.jobs_ahead == 1);
+}
