@@ -6,7 +6,8 @@
 namespace atelier::workshop {
 namespace {
 
-constexpr milliseconds kPause{1'000}, kRefresh{5'000}, kIdle{3'600'000};
+// A change is looked at when those that come with it are there, and a second lies between two looks.
+constexpr milliseconds kGather{50}, kPause{950}, kRefresh{5'000}, kIdle{3'600'000};
 
 }  // namespace
 
@@ -38,6 +39,7 @@ awaitable<void> Outlook::keep() {
       const bool woken = co_await changed_.wait(runtime_.now() + (busy ? kRefresh : kIdle));
       if (!woken && busy) break;
     }
+    if (!co_await runtime_.sleep_for(kGather)) co_return;
     dirty_ = false;
     co_await look();
     if (listener_) listener_();

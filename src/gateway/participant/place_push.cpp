@@ -18,7 +18,8 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr milliseconds kPause{1'000};
+// Views come once a second; what a socket that opens is told lies between them.
+constexpr milliseconds kPause{200};
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
