@@ -149,13 +149,23 @@ awaitable<void> act_on_one(InstructorFace::Impl& face, Caller caller, std::share
 
 /// One after the other, so that the jobs stand in the order in which they were named.
 awaitable<void> move_all(InstructorFace::Impl& face, Caller caller, std::shared_ptr<Results> results) {
-  JobMove move = results->wanted.move;
+  using core::MovePlace;
+  const JobMove wanted = results->wanted.move;
+  const bool chained = wanted.place == MovePlace::first || wanted.place == MovePlace::after;
+  std::vector<JobId> placed;  // that went in, the last one last
   for (std::size_t i = 0; i < results->wanted.jobs.size(); ++i) {
     const JobId job = results->wanted.jobs[i];
-    results->outcomes[i] = co_await face.move_job(caller, job, move);
-    if (!*results->outcomes[i] || move.place == core::MovePlace::last) continue;
-    move.place = core::MovePlace::after;
-    move.anchor = job;
+    std::optional<CommandOutcome>& outcome = results->outcomes[i];
+    while (true) {
+      // One that went in before may start meanwhile: then the one before it is as good.
+      while (!placed.empty() && !face.waiting_job(caller, placed.back())) placed.pop_back();
+      const bool behind = chained && !placed.empty();
+      const JobMove move = behind ? JobMove{MovePlace::after, placed.back()} : wanted;
+      outcome = co_await face.move_job(caller, job, move);
+      const bool anchor_gone = behind && !face.waiting_job(caller, move.anchor);
+      if (*outcome || !anchor_gone || !face.waiting_job(caller, job)) break;
+    }
+    if (*outcome) placed.push_back(job);
   }
 }
 

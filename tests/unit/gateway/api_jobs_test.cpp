@@ -273,6 +273,26 @@ TEST_CASE("many jobs that are moved stand in the order in which they were named"
   CHECK(act(R"("place":"before")").status == 422);
 }
 
+TEST_CASE("a job that is gone while many are moved takes none of the others along") {
+  /// Cancels a job as soon as it is moved.
+  struct Canceller final : workshop::EffectSink {
+    explicit Canceller(workshop::Workshop& w) : workshop(w) {}
+    void on_effects(const core::Entry& entry, std::span<const core::Effect>) override {
+      const auto* const moved = std::get_if<core::Moved>(&entry.event);
+      if (moved != nullptr && moved->job == JobId{5}) workshop.post(core::CancelRequested{JobId{5}, "test"});
+    }
+    workshop::Workshop& workshop;
+  };
+  Rig rig;
+  Canceller canceller(*rig.workshop);
+  rig.workshop->add_sink(canceller);
+  for (int i = 1; i <= 6; ++i) rig.submit(1 + i, uuid(i));
+  const auto reply =
+      rig.api(post, "/jobs/actions", R"({"action":"move","jobs":[6,5,4,3],"place":"first"})").json();
+  CHECK(reply.at("done") == 4);
+  CHECK(order_of(rig) == Ids{6, 4, 3, 1, 2});
+}
+
 TEST_CASE("of two commands about one thing at once neither loses what the other one set") {
   Rig rig;
   rig.submit(1, uuid(1));
