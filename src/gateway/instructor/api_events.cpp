@@ -73,7 +73,7 @@ void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effec
 
 void ApiEvents::mark(const core::Effect& effect) {
   const auto job = [this](JobId id, ParticipantId owner) {
-    jobs_.insert(id);
+    jobs_[id] = owner;
     people_.insert(owner);
     dirty_ = true;
   };
@@ -134,17 +134,14 @@ void ApiEvents::forget_all() {
 void ApiEvents::add_jobs(Delta& delta) {
   const core::Core& core = workshop_.core();
   for (std::size_t left = limits_.jobs_per_delta_max; left > 0 && !jobs_.empty(); --left) {
-    const JobId id = *jobs_.begin();
+    const auto [id, owner] = *jobs_.begin();
     jobs_.erase(jobs_.begin());
-    Change change{.audience = Change::For::owner, .owner = {}, .text = {}};
+    Change change{.audience = Change::For::owner, .owner = owner, .text = {}};
     if (const core::JobFacts* job = core.job(id)) {
-      change.owner = job->submitted.participant;
       change.text = fmt::format(R"({{"job":{}}})", job_view(core, *job));
     } else if (const core::Summary* summary = workshop_.history().find(id)) {
-      change.owner = summary->participant;
       change.text = fmt::format(R"({{"job_gone":{},"job":{}}})", id, job_view(*summary));
     } else {
-      change.audience = Change::For::instructors;
       change.text = fmt::format(R"({{"job_gone":{}}})", id);
     }
     delta.changes.push_back(std::move(change));

@@ -114,7 +114,7 @@ class ApiEvents {
 
   // Since the last delta.
   bool dirty_ = false, workers_dirty_ = false;
-  std::set<JobId> jobs_;
+  std::map<JobId, ParticipantId> jobs_;  // with their owners
   std::set<ParticipantId> people_;
   // As sent last.
   std::string queue_text_, order_text_;

@@ -246,6 +246,19 @@ TEST_CASE("a participant hears a tick each second however much others are told")
   CHECK(socket.ticks >= before + 3);
 }
 
+TEST_CASE("an owner hears that a job is gone also when nothing of it is left") {
+  Rig rig;
+  const JobId job = rig.submit(1, uuid(1));
+  ApiSocket socket(rig, "", Rig::kTokens.token_of(ParticipantId{1})),
+      other(rig, "", Rig::kTokens.token_of(ParticipantId{2}));
+  socket.take();
+  other.take();
+  rig.post("/user/1/queue", R"({"clear":true})");
+  rig.post("/user/1/history", R"({"clear":true})");
+  CHECK(only(socket.changes(), "job_gone") == std::vector<json::value>{job.value});
+  CHECK(only(other.changes(), "job_gone").empty());
+}
+
 TEST_CASE("a minute after the last reader nothing is kept any more") {
   Rig rig;
   std::uint64_t last = 0;
