@@ -3,17 +3,16 @@
 // has had, and what the next job will cost, the load included if it needs one. Affinity then lets a job that
 // needs no load go before one that does, within a stated bound.
 #include <algorithm>
-#include <cmath>
 #include <queue>
 #include <utility>
 
+#include "core/fair_order.hpp"
 #include "core/policy.hpp"
 
 namespace atelier::core {
 namespace {
 
-constexpr std::size_t kLookAhead = 16;  // turns of the order that affinity looks at
-constexpr std::size_t kScanMax = 256;   // jobs of a lane that are looked at for those with a slot
+constexpr std::size_t kScanMax = 256;  // jobs of a lane that are looked at for those with a slot
 
 }  // namespace
 
@@ -89,14 +88,11 @@ std::uint64_t Policy::cost_of(const Turn& turn) const {
 }
 
 std::uint64_t Policy::run_in_order(const Estimates::Known& estimate) const {
-  return state_.estimates.run_ms(estimate, 1000) * 19 / 20;
+  return run_in_order_ms(state_.estimates.run_ms(estimate, 1000));
 }
 
 std::uint64_t Policy::load_in_order(KindId kind, const Estimates::Known& estimate) const {
-  const auto sharers = static_cast<double>(std::max<std::size_t>(state_.waiting.wanting_models_of(kind), 1));
-  const double load =
-      static_cast<double>(state_.estimates.load_ms(estimate)) * 5 / std::sqrt(std::sqrt(sharers));
-  return static_cast<std::uint64_t>(load);
+  return load_in_order_ms(state_.estimates.load_ms(estimate), state_.waiting.wanting_models_of(kind));
 }
 
 Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const WaitingJob& job) {
@@ -141,9 +137,7 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
 }
 
 std::int64_t Policy::delay_max_of(const JobFacts& job) const {
-  const std::int64_t waited = (now_ - job.submitted_at).count();
-  return affinity_.delay_max ? affinity_.delay_max->count()
-                             : std::min<std::int64_t>(std::max<std::int64_t>(60'000, waited / 10), 300'000);
+  return affinity_delay_max_ms(affinity_, (now_ - job.submitted_at).count());
 }
 
 std::int64_t Policy::slack_of(const JobFacts& job) const {

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Who is next in a draw: decide.cpp and fair_turns.cpp over flat rows.
 #include <algorithm>
-#include <cmath>
 #include <tuple>
 #include <utility>
 
+#include "core/fair_order.hpp"
 #include "core/forecast_draw.hpp"
 
 namespace atelier::core {
 namespace {
 
-constexpr std::size_t kTurnsMax = 16;   // of the order that affinity looks at
 constexpr std::uint32_t kScanMax = 64;  // jobs of a lane that are looked at for one with a slot
 
 }  // namespace
@@ -36,11 +35,10 @@ void Draw::look(std::uint32_t index, ClassView& view) {
     view.fit = fit;
     view.slot = i;
   }
-  view.weight = job_class.expected_ms * 19 / 20;
+  view.weight = static_cast<std::int64_t>(run_in_order_ms(static_cast<std::uint64_t>(job_class.expected_ms)));
   if (view.fit != Fit::able) return;
-  const double sharers = std::max<std::uint32_t>(wanting_[job_class.models], 1);
-  view.weight +=
-      static_cast<std::int64_t>(static_cast<double>(job_class.load_ms) * 5 / std::sqrt(std::sqrt(sharers)));
+  view.weight += static_cast<std::int64_t>(
+      load_in_order_ms(static_cast<std::uint64_t>(job_class.load_ms), wanting_[job_class.models]));
 }
 
 std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
@@ -111,8 +109,7 @@ bool Draw::pick_in_common_order() {
 }
 
 std::int64_t Draw::delay_max(const Row& row) const {
-  if (queue_.affinity.delay_max) return queue_.affinity.delay_max->count();
-  return std::min<std::int64_t>(std::max<std::int64_t>(60'000, (now_ - row.submitted) / 10), 300'000);
+  return affinity_delay_max_ms(queue_.affinity, now_ - row.submitted);
 }
 
 std::int64_t Draw::slack(const Row& row) const {
@@ -288,7 +285,7 @@ void Draw::find_first_turns() {
     if (lane.instructor || !may_start(lane)) continue;
     if (const Turn turn = turn_of(index); turn.row != kNoIndex) turns_.push_back(turn);
   }
-  const std::size_t looked = std::min(kTurnsMax, turns_.size());
+  const std::size_t looked = std::min(kLookAhead, turns_.size());
   std::ranges::partial_sort(turns_, turns_.begin() + static_cast<std::ptrdiff_t>(looked), comes_first);
   turns_.resize(looked);
 }
@@ -297,7 +294,7 @@ bool Draw::pick_of_turns() {
   awaited_.assign(slots_.size(), 0);
   std::size_t chosen = SIZE_MAX;
   std::int64_t slack_left = kNever;
-  for (std::size_t i = 0; i < kTurnsMax && (i < turns_.size() || next_turn()); ++i) {
+  for (std::size_t i = 0; i < kLookAhead && (i < turns_.size() || next_turn()); ++i) {
     const Turn turn = turns_[i];
     const Row& row = rows_[turn.row];
     const std::uint32_t slot = view(row.job_class).slot;
