@@ -3,7 +3,8 @@
 """/api/openapi.json is a valid OpenAPI 3.1 document, and every answer of every route is as it says: the
 members that it names and no others. (The parts that check it come from PyPI.)"""
 
-import hashlib, json, os, subprocess, sys
+import json, os, subprocess, sys
+import python_packages
 from atelier_processes import WORK, Workshop, run
 from instructor_api import Api, Events, submit
 
@@ -22,21 +23,6 @@ for name, answer in seen:
         sys.exit(f'{name} {list(error.absolute_path)}: {error.message}')
 print(len(seen), 'answers are as the document says')
 """
-
-
-def install():
-    """The checkers in an environment of their own, kept from run to run; False if PyPI cannot be reached."""
-    stamp = hashlib.sha256(open(REQUIREMENTS, 'rb').read()).hexdigest()
-    mark = os.path.join(VENV, 'stamp')
-    if os.path.exists(mark) and open(mark).read() == stamp:
-        return True
-    subprocess.run([sys.executable, '-m', 'venv', '--clear', VENV], check=True)
-    pip = [os.path.join(VENV, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--retries', '2']
-    if subprocess.run([*pip, '--requirement', REQUIREMENTS], check=False).returncode != 0:
-        return False
-    with open(mark, 'w') as file:
-        file.write(stamp)
-    return True
 
 
 def schema_of(document, method, path, status):
@@ -126,7 +112,7 @@ def test(workshops):
 
 
 if __name__ == '__main__':
-    if not install():
+    if not python_packages.install(VENV, REQUIREMENTS):
         print('the Python package index cannot be reached (needed once, for what checks the document)')
         sys.exit(77)
     run(test)

@@ -4,29 +4,14 @@
 prefix, comfy-api-simplified (which takes no prefix) at the seat's own port with its token as password, and a
 script like ComfyUI's own examples with its token in the socket's address; open, and with ACCESS=token."""
 
-import hashlib, os, subprocess, sys
+import os, subprocess, sys
+import python_packages
 from atelier_processes import WORK, Workshop, free_ports, png, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.join(HERE, 'clients')
 VENV = os.path.join(HERE, '..', '..', 'build', 'venv-clients')
 SEAT = 7
-
-
-def install():
-    """The clients in an environment of their own, kept from run to run; False if PyPI cannot be reached."""
-    requirements = os.path.join(CLIENTS, 'requirements.txt')
-    stamp = hashlib.sha256(open(requirements, 'rb').read()).hexdigest()
-    mark = os.path.join(VENV, 'stamp')
-    if os.path.exists(mark) and open(mark).read() == stamp:
-        return True
-    subprocess.run([sys.executable, '-m', 'venv', '--clear', VENV], check=True)
-    pip = [os.path.join(VENV, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--retries', '2']
-    if subprocess.run([*pip, '--requirement', requirements], check=False).returncode != 0:
-        return False
-    with open(mark, 'w') as file:
-        file.write(stamp)
-    return True
 
 
 def client(name, *arguments):
@@ -63,7 +48,7 @@ def test(workshops):
 
 
 if __name__ == '__main__':
-    if not install():
+    if not python_packages.install(VENV, os.path.join(CLIENTS, 'requirements.txt')):
         print('the Python package index cannot be reached (needed once, for the clients)')
         sys.exit(77)
     run(test)
