@@ -152,30 +152,34 @@ bool Policy::may_start(ParticipantId owner) const {
   return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < running_max;
 }
 
-const std::vector<Policy::Fit>& Policy::fits(KindId kind) {
-  const auto [found, fresh] = fits_.try_emplace(kind);
-  if (!fresh) return found->second;
+KindFits& Policy::fits(KindId kind) {
+  std::vector<KindFits>& all = state_.fits;
+  if (kind >= all.size()) all.resize(state_.waiting.counts().size());
+  KindFits& fits = all[kind];
+  if (fits.call == call_) return fits;
+  fits.call = call_;
+  fits.left = SIZE_MAX;
+  fits.of_slots.clear();
   const Needs& needs = state_.waiting.needs(kind);
-  found->second.reserve(free_.size());
   for (const FreeSlot& free : free_) {
-    found->second.push_back(!able_kind(state_, kind, *free.worker, *free.slot) ? Fit::unable
+    fits.of_slots.push_back(!able_kind(state_, kind, *free.worker, *free.slot) ? Fit::unable
                             : subset(needs.models, *free.loaded)               ? Fit::holds
                                                                                : Fit::able);
   }
-  return found->second;
+  return fits;
 }
 
 std::size_t Policy::slot_for(KindId kind) {
-  if (hopeless_.contains(kind)) return kNone;
-  const std::vector<Fit>& fit = fits(kind);
-  std::size_t best = kNone;
-  const auto rank = [&](std::size_t i) { return std::pair(fit[i], free_[i].worker->speed_milli); };
+  KindFits& fits = this->fits(kind);
+  if (fits.left == left_) return fits.best;
+  fits.left = left_;
+  fits.best = kNone;
+  const auto rank = [&](std::size_t i) { return std::pair(fits.of_slots[i], free_[i].worker->speed_milli); };
   for (std::size_t i = 0; i < free_.size(); ++i) {
-    if (free_[i].taken || fit[i] == Fit::unable) continue;
-    if (best == kNone || rank(best) < rank(i)) best = i;
+    if (free_[i].taken || fits.of_slots[i] == Fit::unable) continue;
+    if (fits.best == kNone || rank(fits.best) < rank(i)) fits.best = i;
   }
-  if (best == kNone) hopeless_.insert(kind);  // slots only get fewer within one call
-  return best;
+  return fits.best;
 }
 
 std::uint64_t Policy::start_tag(ParticipantId owner) const {

@@ -50,6 +50,7 @@ bool Policy::has_slot(ParticipantId owner, const WaitingJob& job) {
 }
 
 const WaitingJob* Policy::head_of(const LaneWalk& lane) {
+  if (front_has_slots(lane)) return lane.lane->front.front().job;
   std::size_t scanned = 0;
   for (const auto& [key, job] : lane.lane->order) {
     if (has_slot(lane.owner, *job)) return job;
@@ -70,15 +71,25 @@ const WaitingJob* Policy::head_of(const LaneWalk& lane) {
   return head;
 }
 
+bool Policy::front_has_slots(const LaneWalk& lane) {
+  if (taken_.contains(lane.owner)) return false;
+  return std::ranges::all_of(lane.lane->front,
+                             [this](const Lane::InFront& front) { return slot_for(front.kind) != kNone; });
+}
+
 void Policy::list(LaneWalk& lane) {
   lane.listed = true;
+  if (front_has_slots(lane)) {
+    lane.jobs = lane.lane->front;
+    return;
+  }
   std::size_t scanned = 0;
   for (const auto& [key, job] : lane.lane->order) {
-    if (has_slot(lane.owner, *job)) lane.jobs.push_back(job);
+    if (has_slot(lane.owner, *job)) lane.jobs.push_back({job->kind, job});
     if (lane.jobs.size() == kLaneLookAhead || ++scanned == kScanMax) break;
   }
   if (lane.jobs.empty()) {
-    if (const WaitingJob* const head = head_of(lane)) lane.jobs.push_back(head);
+    if (const WaitingJob* const head = head_of(lane)) lane.jobs.push_back({head->kind, head});
   }
 }
 
@@ -108,6 +119,11 @@ Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const Wa
 }
 
 bool Policy::holds_any(const LaneWalk& lane) {
+  if (front_has_slots(lane)) {
+    return std::ranges::any_of(lane.lane->front, [this](const Lane::InFront& front) {
+      return holds(front.kind, slot_for(front.kind));
+    });
+  }
   return std::ranges::any_of(lane.lane->kinds,
                              [this](const auto& kind) { return holds(kind.first, slot_for(kind.first)); });
 }
@@ -123,17 +139,32 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
   if (lane.jobs.empty()) return std::nullopt;
   std::optional<Turn> first;
   Passed before;
-  for (const WaitingJob* job : lane.jobs) {
-    Turn turn = make_turn(lane, index, *job);
-    turn.before = before.jobs.size();
-    if (!first) first = turn;
-    // One that takes so long that others come before it does not take the first one's turn.
-    const bool sooner = turn.finish <= first->finish;
-    if (!turn.loads && sooner && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
+  std::size_t ready = 0;  // jobs that need no load
+  for (const Lane::InFront& next : lane.jobs) ready += holds(next.kind, slot_for(next.kind)) ? 1 : 0;
+  for (const auto& [kind, job] : lane.jobs) {
+    const bool loads = !holds(kind, slot_for(kind));
+    if (!first || !loads) {
+      Turn turn = make_turn(lane, index, *job);
+      turn.before = before.jobs.size();
+      if (!first) first = turn;
+      // One that takes so long that others come before it does not take the first one's turn.
+      const bool sooner = turn.finish <= first->finish;
+      if (!turn.loads && sooner && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
+    }
+    ready -= loads ? 0 : 1;
+    if (ready == 0) break;
     if (slack_of(*job->facts) < 0) break;
     pass(before, *job->facts);
   }
   return first;
+}
+
+std::optional<Policy::Turn> Policy::later_turn_of(LaneWalk& lane, std::size_t index) {
+  if (!lane.listed) {
+    list(lane);
+    if (!lane.jobs.empty()) lane.jobs.erase(lane.jobs.begin());
+  }
+  return turn_of(lane, index);
 }
 
 std::int64_t Policy::delay_max_of(const JobFacts& job) const {
@@ -161,7 +192,7 @@ std::int64_t Policy::delay_of(const Turn& turn) const {
 }
 
 std::size_t Policy::slot_to_load(KindId kind) {
-  const std::vector<Fit>& fit = fits(kind);
+  const std::vector<Fit>& fit = fits(kind).of_slots;
   // How many waiting jobs want what the slot holds.
   const auto wanted = [&](std::size_t slot) {
     std::size_t count = 0;
@@ -234,8 +265,7 @@ bool Policy::grant_one_turn() {
   }
   std::set<const Lane*> seen_lanes;
   const auto join = [&] {
-    const auto first_of = [](const Turn& turn) { return std::pair(turn.finish, turn.job->key.job); };
-    while (!next.empty() && (order.empty() || next.top().least() < first_of(order.top()))) {
+    while (!next.empty() && (order.empty() || next.top().least() < order.top().place())) {
       Cursor cursor = next.top();
       next.pop();
       const LaneId id = std::get<2>(*cursor.at);
@@ -256,6 +286,12 @@ bool Policy::grant_one_turn() {
   std::vector<const JobFacts*> passed_by_first;
   for (std::size_t seen = 0; seen < kLookAhead; ++seen) {
     join();
+    while (!order.empty() && order.top().job == nullptr) {
+      const std::size_t index = order.top().lane;
+      order.pop();
+      if (const auto later = later_turn_of(lanes[index], index)) order.push(*later);
+      join();
+    }
     if (order.empty()) break;
     const Turn turn = order.top();
     order.pop();
@@ -263,7 +299,7 @@ bool Policy::grant_one_turn() {
     Passed with_own;
     if (turn.before > 0) with_own = passed;
     for (std::size_t i = 0; i < turn.before; ++i) {
-      const JobFacts* const own = lane.jobs[i]->facts;
+      const JobFacts* const own = lane.jobs[i].job->facts;
       if (std::ranges::find(with_own.jobs, own) == with_own.jobs.end()) pass(with_own, *own);
     }
     const Passed& all = turn.before > 0 ? with_own : passed;
@@ -283,11 +319,11 @@ bool Policy::grant_one_turn() {
     }
     if (slack_of(*turn.job->facts) < 0) break;
     pass(passed, *turn.job->facts);
-    // The lane's next turn, as if this one had been taken.
-    if (!lane.listed) list(lane);
+    // The lane's next turn, as if this one had been taken: looked at when it could come, because a lane's
+    // jobs lie far apart in memory.
     lane.tag += cost_of(turn) * 1000 / lane.weight_milli;
-    lane.jobs.erase(lane.jobs.begin() + static_cast<std::ptrdiff_t>(turn.before));
-    if (const auto later = turn_of(lane, turn.lane)) order.push(*later);
+    if (lane.listed) lane.jobs.erase(lane.jobs.begin() + static_cast<std::ptrdiff_t>(turn.before));
+    order.push({.finish = lane.tag, .lane = turn.lane});
   }
   for (BusySlot& busy : busy_) busy.awaited = false;
   if (!first) return false;

@@ -7,6 +7,13 @@
 #include <tuple>
 
 namespace atelier::core {
+namespace {
+
+/// So many lanes are looked at one by one in less time than it takes to keep them in order.
+constexpr std::size_t kFewLanes = 64;
+constexpr std::size_t kDroppedMax = 64;  // entries of a listing that are no longer needed
+
+}  // namespace
 
 std::int64_t Draw::draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli) {
   std::int64_t run = job_class.expected_ms;
@@ -97,6 +104,7 @@ void Draw::start(std::uint64_t seed) {
   wanting_.assign(queue_.model_sets, 0);
   views_.assign(queue_.classes.size(), {});
   rows_.clear();
+  rows_.reserve(queue_.rows.size());
   active_.clear();
   started_.clear();
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
@@ -107,12 +115,13 @@ void Draw::start(std::uint64_t seed) {
                      row.job});
     }
   }
-  equal_weights_ = std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.weight_milli == 1000; });
+  by_start_ = lanes_.size() > kFewLanes &&
+              std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.weight_milli == 1000; });
   lane_of_owner_.assign(owners_.size(), kNoIndex);
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) lane_of_owner_[lanes_[lane].owner] = lane;
   with_head_.assign(queue_.classes.size(), {});
   with_any_.assign(queue_.classes.size(), {});
-  by_place_.clear();
+  by_place_ = {};
   places_.resize(lanes_.size());
   if (queue_.mode != QueueMode::round_robin) {
     for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
@@ -140,21 +149,25 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
   if (lanes_[arrival.lane].waiting <= kOwnJobsMax) list(arrival.lane);
 }
 
-void Draw::push(Listing& listing, const Listed& entry) {
-  listing.push_back(entry);
-  std::ranges::push_heap(listing, comes_later);
-}
-
-Draw::Listed Draw::pop(Listing& listing) {
-  std::ranges::pop_heap(listing, comes_later);
-  const Listed entry = listing.back();
-  listing.pop_back();
-  return entry;
+void Draw::add(Listing& listing, const Listed& entry) {
+  std::vector<Listed>& entries = listing.entries;
+  if (listing.first > kDroppedMax) {
+    entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(listing.first));
+    listing.first = 0;
+  }
+  auto at = entries.end();  // near which most belong
+  const auto first = entries.begin() + static_cast<std::ptrdiff_t>(listing.first);
+  while (at != first && std::tie(entry.key, entry.job) < std::tie((at - 1)->key, (at - 1)->job)) --at;
+  entries.insert(at, entry);
 }
 
 const Draw::Listed* Draw::first_of(Listing& listing) const {
-  while (!listing.empty() && listing.front().version != lanes_[listing.front().lane].version) pop(listing);
-  return listing.empty() ? nullptr : &listing.front();
+  while (listing.first < listing.entries.size()) {
+    const Listed& entry = listing.entries[listing.first];
+    if (entry.version == lanes_[entry.lane].version) return &entry;
+    ++listing.first;
+  }
+  return nullptr;
 }
 
 void Draw::list(std::uint32_t index) {
@@ -163,18 +176,19 @@ void Draw::list(std::uint32_t index) {
   if (lane.head == kNoIndex || lane.instructor) return;
   if (queue_.mode != QueueMode::round_robin) {
     const auto level = static_cast<std::int64_t>(queue_.lanes[index].level);
-    return push(by_place_, {level, places_[index][lane.place], index, lane.version});
+    return add(by_place_, {level, places_[index][lane.place], index, lane.version});
   }
+  if (!by_start_) return;
   const std::int64_t tag = owners_[lane.owner].tag;
   std::array<std::uint32_t, kOwnJobsMax> seen;
   std::size_t count = 0;
   for (std::uint32_t row = lane.head; row != kNoIndex && count < kOwnJobsMax; row = rows_[row].next) {
     const std::uint32_t job_class = rows_[row].job_class;
     const Listed entry{tag, rows_[row].job, index, lane.version};
-    if (count == 0) push(with_head_[job_class], entry);
+    if (count == 0) add(with_head_[job_class], entry);
     if (std::find(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(count), job_class) ==
         seen.begin() + static_cast<std::ptrdiff_t>(count))
-      push(with_any_[job_class], entry);
+      add(with_any_[job_class], entry);
     seen[count++] = job_class;
   }
 }

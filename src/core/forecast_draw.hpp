@@ -73,17 +73,18 @@ class Draw {
     JobId job;             // that would take the turn, or the place
     std::uint32_t lane = 0, version = 0;
   };
-  /// The least first; what is void is dropped when it comes up.
-  using Listing = std::vector<Listed>;
-  /// Where a walk through a listing stands: the finish tag of its first entry.
+  /// In order from `first` on; what is void is dropped when it comes up.
+  struct Listing {
+    std::vector<Listed> entries;
+    std::size_t first = 0;
+  };
+  /// Where a walk through a listing stands (without one: a candidate), with the finish tag of this entry.
   struct Cursor {
     std::int64_t finish = 0;
     JobId job;
-    Listing* listing = nullptr;
+    const Listing* listing = nullptr;
+    std::size_t at = 0;
     std::int64_t weight = 0;
-    static bool comes_later(const Cursor& a, const Cursor& b) {
-      return a.finish != b.finish ? b.finish < a.finish : b.job < a.job;
-    }
   };
   struct Owner {
     std::int64_t tag = 0, gpu_left_ms = 0;
@@ -100,7 +101,9 @@ class Draw {
     std::uint64_t stamp = 0;
     Fit fit = Fit::unable;
     std::uint32_t slot = kNoIndex;
-    std::int64_t weight = 0;  // in the fair order
+    std::int64_t weight = 0;  // in the fair order: of the run, and of the load if it needs one
+    std::int64_t run_weight = 0, load_weight = 0;
+    std::uint32_t sharers = kNoIndex;  // for whom load_weight holds
   };
   struct Turn {
     std::int64_t finish = 0;
@@ -109,7 +112,7 @@ class Draw {
     std::uint32_t lane = 0, passes = 0;               // how many of its owner's jobs it goes before
     bool loads = false;
   };
-  static bool comes_first(const Turn& a, const Turn& b) {
+  static bool comes_first(const Cursor& a, const Cursor& b) {
     return a.finish != b.finish ? a.finish < b.finish : a.job < b.job;
   }
 
@@ -118,11 +121,7 @@ class Draw {
   void add_row(std::uint32_t lane, const Row& row);
   /// After a change of the lane's first jobs or of its tag.
   void list(std::uint32_t lane);
-  static bool comes_later(const Listed& a, const Listed& b) {
-    return a.key != b.key ? b.key < a.key : b.job < a.job;
-  }
-  static void push(Listing& listing, const Listed& entry);
-  static Listed pop(Listing& listing);
+  static void add(Listing& listing, const Listed& entry);
   /// The first valid entry; null if there is none.
   const Listed* first_of(Listing& listing) const;
   void arrive(const QueueCopy::Arrival& arrival);
@@ -140,9 +139,8 @@ class Draw {
   void see_held();
   /// So that next_turn() gives the turns in order; false if nothing but looking at every lane does.
   bool open_cursors();
-  void push_cursor(Listing& listing, std::int64_t weight);
   bool next_turn();
-  void find_first_turns();
+  void find_candidates();
   bool pick_of_turns();
   [[nodiscard]] bool may_start(const Lane& lane) const;
   const ClassView& view(std::uint32_t job_class) {
@@ -177,7 +175,8 @@ class Draw {
   std::int64_t now_ = 0, virtual_time_ = 0, wake_ = kNever;
   std::size_t next_arrival_ = 0, waiting_ = 0, wanted_left_ = 0;
   std::uint64_t stamp_ = 0;
-  std::uint64_t held_ = 0;  // sets that jobs want and idle slots hold, as bits
+  std::int64_t next_free_ms_ = kNever;  // until the first busy slot is free, in this pick
+  std::uint64_t held_ = 0;              // sets that jobs want and idle slots hold, as bits
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> idle_;  // slots, by index
   std::vector<Lane> lanes_;
@@ -187,13 +186,12 @@ class Draw {
   std::vector<ClassView> views_;
   std::vector<std::uint32_t> wanting_;  // jobs that wait, by their set of models
   std::vector<std::uint32_t> active_;   // lanes with jobs
-  std::vector<Turn> turns_;
+  std::vector<Turn> turns_, candidates_;
   std::vector<Cursor> cursors_;
-  std::vector<std::pair<Listing*, Listed>> set_aside_;  // taken out of a listing, in this pick
-  std::vector<Listing> with_head_, with_any_;           // by class: of a lane's first job, of its first ones
-  Listing by_place_;                                    // fifo and priority
-  std::vector<std::uint32_t> lane_of_owner_;            // round_robin: its only one
-  bool equal_weights_ = true;
+  std::vector<Listing> with_head_, with_any_;  // by class: of a lane's first job, of its first ones
+  Listing by_place_;                           // fifo and priority
+  std::vector<std::uint32_t> lane_of_owner_;   // round_robin: its only one
+  bool by_start_ = true;  // lanes are listed by their start tags: there are many, and all weigh the same
   std::vector<std::uint8_t> awaited_;  // slots, in this pick
   std::vector<std::int64_t> ready_, first_free_;
   std::vector<std::uint32_t> started_;

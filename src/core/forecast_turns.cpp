@@ -24,7 +24,9 @@ bool Draw::may_start(const Lane& lane) const {
 
 void Draw::look(std::uint32_t index, ClassView& view) {
   const QueueCopy::Class& job_class = queue_.classes[index];
-  view = {stamp_, Fit::unable, kNoIndex, 0};
+  view.stamp = stamp_;
+  view.fit = Fit::unable;
+  view.slot = kNoIndex;
   for (const std::uint32_t i : idle_) {
     if (!able(job_class.kind, i)) continue;
     const Fit fit = holds(slots_[i].models, job_class.models) ? Fit::holds : Fit::able;
@@ -35,10 +37,14 @@ void Draw::look(std::uint32_t index, ClassView& view) {
     view.fit = fit;
     view.slot = i;
   }
-  view.weight = static_cast<std::int64_t>(run_in_order_ms(static_cast<std::uint64_t>(job_class.expected_ms)));
-  if (view.fit != Fit::able) return;
-  view.weight += static_cast<std::int64_t>(
-      load_in_order_ms(static_cast<std::uint64_t>(job_class.load_ms), wanting_[job_class.models]));
+  if (const std::uint32_t sharers = wanting_[job_class.models]; view.sharers != sharers) {
+    view.sharers = sharers;
+    view.run_weight =
+        static_cast<std::int64_t>(run_in_order_ms(static_cast<std::uint64_t>(job_class.expected_ms)));
+    view.load_weight =
+        static_cast<std::int64_t>(load_in_order_ms(static_cast<std::uint64_t>(job_class.load_ms), sharers));
+  }
+  view.weight = view.run_weight + (view.fit == Fit::able ? view.load_weight : 0);
 }
 
 std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
@@ -54,6 +60,10 @@ std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
 
 bool Draw::pick() {
   ++stamp_;
+  next_free_ms_ = kNever;
+  for (const Slot& slot : slots_) {
+    if (slot.busy) next_free_ms_ = std::min(next_free_ms_, std::max<std::int64_t>(slot.free_at - now_, 0));
+  }
   if (!queue_.moved.empty() && pick_moved()) return true;
   if (any_instructor_ && pick_of_instructor()) return true;
   return queue_.mode == QueueMode::round_robin ? pick_fair_turn() : pick_in_common_order();
@@ -88,7 +98,7 @@ bool Draw::pick_of_instructor() {
 }
 
 bool Draw::pick_in_common_order() {
-  Listing cannot_start;
+  std::vector<Listed> cannot_start;
   bool granted = false;
   while (!granted) {
     const Listed* const first = first_of(by_place_);
@@ -119,12 +129,9 @@ std::int64_t Draw::slack(const Row& row) const {
 
 std::int64_t Draw::delay_of(const Row& row, std::uint32_t slot, bool loads) const {
   const QueueCopy::Class& job_class = queue_.classes[row.job_class];
-  std::int64_t delay =
+  const std::int64_t run =
       job_class.expected_ms * 1000 / queue_.slots[slot].speed_milli + (loads ? job_class.load_ms : 0);
-  for (const Slot& other : slots_) {
-    if (other.busy) delay = std::min(delay, std::max<std::int64_t>(other.free_at - now_, 0));
-  }
-  return delay;
+  return std::min(run, next_free_ms_);
 }
 
 Draw::Turn Draw::turn_of(std::uint32_t index) {
@@ -223,37 +230,41 @@ void Draw::see_held() {
 
 bool Draw::open_cursors() {
   cursors_.clear();
-  if (!equal_weights_) return false;
+  if (!by_start_) return false;
   for (std::uint32_t i = 0; i < with_head_.size(); ++i) {
-    if (with_any_[i].empty()) continue;
     const ClassView& fit = view(i);
     if (fit.fit == Fit::unable) {
       if (first_of(with_head_[i]) != nullptr) return false;
       continue;
     }
-    const bool held = fit.fit == Fit::holds;
-    push_cursor(held ? with_any_[i] : with_head_[i], fit.weight);
+    Listing& listing = fit.fit == Fit::holds ? with_any_[i] : with_head_[i];
+    if (const Listed* const first = first_of(listing))
+      cursors_.push_back({first->key + fit.weight, first->job, &listing, listing.first, fit.weight});
   }
   return true;
 }
 
-void Draw::push_cursor(Listing& listing, std::int64_t weight) {
-  const Listed* const first = first_of(listing);
-  if (first == nullptr) return;
-  cursors_.push_back({first->key + weight, first->job, &listing, weight});
-  std::ranges::push_heap(cursors_, Cursor::comes_later);
-}
-
 bool Draw::next_turn() {
   while (!cursors_.empty()) {
-    std::ranges::pop_heap(cursors_, Cursor::comes_later);
-    const Cursor cursor = cursors_.back();
-    cursors_.pop_back();
-    const Listed entry = pop(*cursor.listing);
-    set_aside_.emplace_back(cursor.listing, entry);
-    push_cursor(*cursor.listing, cursor.weight);
+    // They are few: looking at all of them takes less time than keeping them in order.
+    Cursor* least = cursors_.data();
+    for (Cursor& cursor : cursors_) least = comes_first(cursor, *least) ? &cursor : least;
+    const Cursor cursor = *least;
+    if (cursor.listing == nullptr || cursor.at + 1 == cursor.listing->entries.size()) {
+      *least = cursors_.back();
+      cursors_.pop_back();
+    } else {
+      const Listed& next = cursor.listing->entries[++least->at];
+      least->finish = next.key + cursor.weight;
+      least->job = next.job;
+    }
+    if (cursor.listing == nullptr) {
+      turns_.push_back(candidates_[cursor.at]);
+      return true;
+    }
+    const Listed& entry = cursor.listing->entries[cursor.at];
     Lane& lane = lanes_[entry.lane];
-    if (lane.seen == stamp_ || !may_start(lane)) continue;
+    if (entry.version != lane.version || lane.seen == stamp_ || !may_start(lane)) continue;
     const Turn turn = turn_of(entry.lane);
     // Else this job may not go before those in front of it: the first one comes later.
     if (turn.finish != cursor.finish || turn.job != entry.job) continue;
@@ -267,27 +278,23 @@ bool Draw::next_turn() {
 bool Draw::pick_fair_turn() {
   turns_.clear();
   see_held();
-  if (!open_cursors()) {
-    cursors_.clear();
-    find_first_turns();
-  }
-  const bool picked = pick_of_turns();
-  for (const auto& [listing, entry] : set_aside_) push(*listing, entry);
-  set_aside_.clear();
-  return picked;
+  if (!open_cursors()) find_candidates();
+  return pick_of_turns();
 }
 
-/// The same by looking at every lane: some have a weight of their own, or a first job that no idle slot can
-/// run.
-void Draw::find_first_turns() {
+/// The same by looking at every lane: they are few, some have a weight of their own, or a first job that no
+/// idle slot can run.
+void Draw::find_candidates() {
+  cursors_.clear();
+  candidates_.clear();
   for (const std::uint32_t index : active_) {
     const Lane& lane = lanes_[index];
     if (lane.instructor || !may_start(lane)) continue;
-    if (const Turn turn = turn_of(index); turn.row != kNoIndex) turns_.push_back(turn);
+    const Turn turn = turn_of(index);
+    if (turn.row == kNoIndex) continue;
+    cursors_.push_back({turn.finish, turn.job, nullptr, candidates_.size(), 0});
+    candidates_.push_back(turn);
   }
-  const std::size_t looked = std::min(kLookAhead, turns_.size());
-  std::ranges::partial_sort(turns_, turns_.begin() + static_cast<std::ptrdiff_t>(looked), comes_first);
-  turns_.resize(looked);
 }
 
 bool Draw::pick_of_turns() {

@@ -34,31 +34,29 @@ LaneId WaitingIndex::lane_of(const JobFacts& job) const {
 
 std::map<JobClass, JobId> WaitingIndex::first_classes(const Lane& lane) {
   std::map<JobClass, JobId> classes;
-  std::size_t seen = 0;
-  for (auto job = lane.order.begin(); job != lane.order.end() && seen < kLaneLookAhead; ++job, ++seen)
-    classes.try_emplace(job->second->job_class(), job->first.job);
+  for (const Lane::InFront& front : lane.front)
+    classes.try_emplace(front.job->job_class(), front.job->key.job);
   return classes;
 }
 
 bool WaitingIndex::is_in_front(const Lane& lane, const LaneKey& key) {
-  std::size_t seen = 0;
-  for (auto job = lane.order.begin(); job != lane.order.end() && seen < kLaneLookAhead; ++job, ++seen) {
-    if (!(job->first < key)) return true;
-  }
-  return seen < kLaneLookAhead;
+  return lane.front.size() < kLaneLookAhead || !(lane.front.back().job->key < key);
 }
 
-void WaitingIndex::link(const LaneId& id, const Lane& lane) {
-  if (lane.order.empty()) return;
-  const WaitingJob& head = *lane.order.begin()->second;
+void WaitingIndex::link(const LaneId& id, Lane& lane) {
+  lane.front.clear();
+  for (auto job = lane.order.begin(); job != lane.order.end() && lane.front.size() < kLaneLookAhead; ++job)
+    lane.front.push_back({job->second->kind, job->second});
+  if (lane.front.empty()) return;
+  const WaitingJob& head = *lane.front.front().job;
   lanes_of_classes_[head.job_class()].first.insert({lane.start, head.key.job, id, &lane});
   for (const auto& [job_class, job] : first_classes(lane))
     lanes_of_classes_[job_class].any.insert({lane.start, job, id, &lane});
 }
 
 void WaitingIndex::unlink(const LaneId& id, const Lane& lane) {
-  if (lane.order.empty()) return;
-  const WaitingJob& head = *lane.order.begin()->second;
+  if (lane.front.empty()) return;
+  const WaitingJob& head = *lane.front.front().job;
   lanes_of_classes_.at(head.job_class()).first.erase({lane.start, head.key.job, id, &lane});
   for (const auto& [job_class, job] : first_classes(lane)) {
     const auto lanes = lanes_of_classes_.find(job_class);

@@ -82,6 +82,12 @@ struct Lane {
   std::map<KindId, std::set<LaneKey>> kinds;
   std::set<JobId> places;   // the ids: the lane's places in the common order of fifo and priority
   std::uint64_t start = 0;  // the owner's next start tag
+  /// The first kLaneLookAhead jobs of the order, with their kinds: the order's nodes lie far apart.
+  struct InFront {
+    KindId kind = 0;
+    const WaitingJob* job = nullptr;
+  };
+  std::vector<InFront> front;
 };
 
 class WaitingIndex {
@@ -116,7 +122,7 @@ class WaitingIndex {
   KindId intern(const JobFacts& job);
   /// Into lanes_of_classes_, and out of it, which comes before every change of the lane's start and of its
   /// first kLaneLookAhead jobs.
-  void link(const LaneId& id, const Lane& lane);
+  void link(const LaneId& id, Lane& lane);
   void unlink(const LaneId& id, const Lane& lane);
   /// The first job of each class among the lane's first ones.
   static std::map<JobClass, JobId> first_classes(const Lane& lane);

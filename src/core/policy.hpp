@@ -26,7 +26,7 @@ class Policy {
  public:
   Policy(const Core::State& state, Time now, const Affinity& affinity = {},
          const PolicySettings& settings = {})
-      : state_(state), now_(now), affinity_(affinity), settings_(settings) {}
+      : state_(state), now_(now), affinity_(affinity), settings_(settings), call_(++state.policy_calls) {}
   Decision run();
   std::vector<LikelyNext> foresee();
 
@@ -38,15 +38,14 @@ class Policy {
     const std::vector<std::string>* loaded;  // models of the last job that started there
     bool taken = false;
   };
-  /// What each slot of free_ is to the jobs of one kind.
-  enum class Fit : std::uint8_t { unable, able, holds };
   /// What this call has taken from a participant's lanes: jobs, and how many count against a cap.
   struct Taken {
     std::set<JobId> jobs;
     std::uint32_t granted = 0;
     std::optional<std::uint64_t> tag;  // of the ledger, once something was granted
   };
-  /// A job's place in the fair order: its finish tag, then its age.
+  /// A job's place in the fair order: its finish tag, then its age. Without a job: a lane's next turn that
+  /// was not looked at yet, and comes no sooner.
   struct Turn {
     std::uint64_t finish = 0;
     const WaitingJob* job = nullptr;
@@ -54,9 +53,10 @@ class Policy {
     std::size_t slot = kNone;  // of free_
     bool loads = false;
     std::size_t before = 0;  // how many of its owner's jobs stand before it
-    bool operator>(const Turn& other) const {
-      return std::tie(finish, job->key.job) > std::tie(other.finish, other.job->key.job);
+    [[nodiscard]] std::pair<std::uint64_t, JobId> place() const {
+      return {finish, job == nullptr ? JobId{} : job->key.job};
     }
+    bool operator>(const Turn& other) const { return place() > other.place(); }
   };
   /// A lane on a walk through the fair order: its tag after the jobs taken.
   struct LaneWalk {
@@ -65,7 +65,7 @@ class Policy {
     std::uint32_t weight_milli = 1000;
     std::uint64_t tag = 0;
     bool listed = false;
-    std::vector<const WaitingJob*> jobs;  // once listed: the next ones that have a slot
+    std::vector<Lane::InFront> jobs;  // once listed: the next ones that have a slot
   };
   /// Jobs that would be passed, and for how long the most pressing of them may wait still.
   struct Passed {
@@ -94,9 +94,11 @@ class Policy {
   /// Grants the lane's first able job; false if none of its jobs can start now.
   bool grant_from(ParticipantId owner, const Lane& lane);
   bool may_start(ParticipantId owner) const;
-  const std::vector<Fit>& fits(KindId kind);
+  KindFits& fits(KindId kind);
   /// The slot, unless it is kNone, holds the models of this kind.
-  bool holds(KindId kind, std::size_t slot) { return slot != kNone && fits(kind)[slot] == Fit::holds; }
+  bool holds(KindId kind, std::size_t slot) {
+    return slot != kNone && fits(kind).of_slots[slot] == Fit::holds;
+  }
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
   std::size_t slot_for(KindId kind);
@@ -110,12 +112,16 @@ class Policy {
   /// The lane's first job that was not granted and has a slot; null if there is none.
   const WaitingJob* head_of(const LaneWalk& lane);
   void list(LaneWalk& lane);
+  /// The lane's first jobs are as the index has them: each has a slot, and none was granted.
+  bool front_has_slots(const LaneWalk& lane);
   /// A waiting job that was not granted yet and has a slot.
   bool has_slot(ParticipantId owner, const WaitingJob& job);
   /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.
   std::optional<Turn> turn_of(LaneWalk& lane, std::size_t index);
+  /// The one after its first, if its first job is not listed and taken.
+  std::optional<Turn> later_turn_of(LaneWalk& lane, std::size_t index);
   Turn make_turn(const LaneWalk& lane, std::size_t index, const WaitingJob& job);
-  /// The lane has a job that needs no load.
+  /// One of the lane's next jobs needs no load.
   bool holds_any(const LaneWalk& lane);
   /// The time until the next decision if this turn is taken: what a job that it passes is delayed by.
   std::int64_t delay_of(const Turn& turn) const;
@@ -144,8 +150,7 @@ class Policy {
   std::vector<FreeSlot> free_;
   std::size_t left_ = 0;  // of free_, not taken
   std::map<ParticipantId, Taken> taken_;
-  std::map<KindId, std::vector<Fit>> fits_;
-  std::set<KindId> hopeless_;                  // kinds that no slot left can run: tested once
+  std::uint64_t call_;                         // whose fits are those in State::fits
   std::map<JobId, std::uint32_t> passed_now_;  // by what this call has granted
   std::vector<BusySlot> busy_;                 // once looked for
   bool looked_for_busy_ = false;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/core.hpp"
 #include "core/estimates.hpp"
@@ -22,6 +23,16 @@ struct ArrivalSeen {
 };
 inline constexpr milliseconds kArrivalsKept{15 * 60'000};
 inline constexpr std::size_t kArrivalsMax = 4'096;
+
+/// What a free slot is to the jobs of one kind.
+enum class Fit : std::uint8_t { unable, able, holds };
+/// What decide has found out of one kind in one call: kept because a call asks it of hundreds of jobs.
+struct KindFits {
+  std::uint64_t call = 0;
+  std::vector<Fit> of_slots;  // of the call's free slots
+  std::size_t left = 0;       // how many of these were not taken when `best` was found
+  std::size_t best = 0;
+};
 
 struct Core::State {
   explicit State(Limits l) : limits(l) {}
@@ -43,6 +54,8 @@ struct Core::State {
   Estimates estimates;
   std::uint32_t weight_milli_max = 1000;  // the largest weight that a participant ever had
   mutable std::map<std::pair<KindId, Digest>, bool> can_run;  // classes and models of a kind; a cache
+  mutable std::vector<KindFits> fits;                         // by kind; scratch of decide
+  mutable std::uint64_t policy_calls = 0;
   std::map<SlotId, std::vector<std::string>> loaded;  // the models of the job that started last in a slot
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
