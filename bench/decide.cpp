@@ -163,9 +163,8 @@ void measure_forecast(QueueMode mode, std::uint64_t waiting, std::uint64_t parti
   const double ordered = milliseconds_of([&] { return starting_order(queue); });
   const double foretold = milliseconds_of([&] { return forecast(queue, {}); });
   fmt::print(
-      "{}, {} waiting, {} people: copy {:.2f} ms, order {:.2f} ms (1,000: must < 2), forecast {:.0f} ms "
-      "(must "
-      "< 1,000)\n",
+      "{}, {} waiting, {} people: copy {:.2f} ms, order {:.2f} ms (1,000: must < 2), "
+      "forecast {:.0f} ms (must < 1,000)\n",
       to_string(mode), queue.rows.size(), participants, copied, ordered, foretold);
 }
 

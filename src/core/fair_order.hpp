@@ -11,6 +11,9 @@
 
 namespace atelier::core {
 
+/// What a free slot is to jobs that need the same: cannot run them, would have to load, has the models.
+enum class Fit : std::uint8_t { unable, able, holds };
+
 /// How many turns of the order affinity looks at.
 inline constexpr std::size_t kLookAhead = 16;
 

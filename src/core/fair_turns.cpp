@@ -50,7 +50,7 @@ bool Policy::has_slot(ParticipantId owner, const WaitingJob& job) {
 }
 
 const WaitingJob* Policy::head_of(const LaneWalk& lane) {
-  if (front_has_slots(lane)) return lane.lane->front.front().job;
+  if (lane.front_has_slots) return lane.lane->front.front().job;
   std::size_t scanned = 0;
   for (const auto& [key, job] : lane.lane->order) {
     if (has_slot(lane.owner, *job)) return job;
@@ -71,15 +71,19 @@ const WaitingJob* Policy::head_of(const LaneWalk& lane) {
   return head;
 }
 
-bool Policy::front_has_slots(const LaneWalk& lane) {
-  if (taken_.contains(lane.owner)) return false;
-  return std::ranges::all_of(lane.lane->front,
-                             [this](const Lane::InFront& front) { return slot_for(front.kind) != kNone; });
+Policy::LaneWalk Policy::walk_of(ParticipantId owner, const Lane& lane) {
+  LaneWalk walk{.owner = owner, .lane = &lane, .tag = start_tag(owner)};
+  walk.weight_milli = std::max<std::uint32_t>(state_.participants.at(owner).weight_milli, 1);
+  walk.front_has_slots =
+      !taken_.contains(owner) && std::ranges::all_of(lane.front, [this](const Lane::InFront& front) {
+        return slot_for(front.kind) != kNone;
+      });
+  return walk;
 }
 
 void Policy::list(LaneWalk& lane) {
   lane.listed = true;
-  if (front_has_slots(lane)) {
+  if (lane.front_has_slots) {
     lane.jobs = lane.lane->front;
     return;
   }
@@ -119,13 +123,11 @@ Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const Wa
 }
 
 bool Policy::holds_any(const LaneWalk& lane) {
-  if (front_has_slots(lane)) {
-    return std::ranges::any_of(lane.lane->front, [this](const Lane::InFront& front) {
-      return holds(front.kind, slot_for(front.kind));
-    });
+  if (lane.front_has_slots) {
+    return std::ranges::any_of(lane.lane->front,
+                               [this](const Lane::InFront& front) { return is_held(front.kind); });
   }
-  return std::ranges::any_of(lane.lane->kinds,
-                             [this](const auto& kind) { return holds(kind.first, slot_for(kind.first)); });
+  return std::ranges::any_of(lane.lane->kinds, [this](const auto& kind) { return is_held(kind.first); });
 }
 
 std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
@@ -140,9 +142,9 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
   std::optional<Turn> first;
   Passed before;
   std::size_t ready = 0;  // jobs that need no load
-  for (const Lane::InFront& next : lane.jobs) ready += holds(next.kind, slot_for(next.kind)) ? 1 : 0;
+  for (const Lane::InFront& next : lane.jobs) ready += is_held(next.kind) ? 1 : 0;
   for (const auto& [kind, job] : lane.jobs) {
-    const bool loads = !holds(kind, slot_for(kind));
+    const bool loads = !is_held(kind);
     if (!first || !loads) {
       Turn turn = make_turn(lane, index, *job);
       turn.before = before.jobs.size();
@@ -273,8 +275,7 @@ bool Policy::grant_one_turn() {
       if (++cursor.at != cursor.end) next.push(cursor);
       if (!seen_lanes.insert(lane).second) continue;
       if (id.owner == ParticipantId{} || !may_start(id.owner)) continue;
-      const std::uint32_t weight = state_.participants.at(id.owner).weight_milli;
-      LaneWalk walk{id.owner, lane, std::max<std::uint32_t>(weight, 1), start_tag(id.owner), false, {}};
+      LaneWalk walk = walk_of(id.owner, *lane);
       const auto turn = turn_of(walk, lanes.size());
       if (!turn) continue;
       order.push(*turn);

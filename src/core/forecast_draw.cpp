@@ -195,14 +195,19 @@ void Draw::list(std::uint32_t index) {
 
 bool Draw::is_over() const { return wanted_left_ == 0; }
 
+std::int64_t Draw::first_end() const {
+  std::int64_t end = kNever;
+  for (const Slot& slot : slots_) {
+    if (slot.busy) end = std::min(end, slot.free_at);
+  }
+  return end;
+}
+
 std::int64_t Draw::next_time() const {
   std::int64_t time = !idle_.empty() ? wake_ : kNever;
   if (!idle_.empty() && next_arrival_ < queue_.arrivals.size())
     time = std::min(time, queue_.arrivals[next_arrival_].in_ms);
-  for (const Slot& slot : slots_) {
-    if (slot.busy) time = std::min(time, slot.free_at);
-  }
-  return time;
+  return std::min(time, first_end());
 }
 
 void Draw::free_slots() {

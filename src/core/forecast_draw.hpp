@@ -5,9 +5,9 @@
 // against what decide grants. Internal to core.
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
+#include "core/fair_order.hpp"
 #include "core/queue_copy.hpp"
 
 namespace atelier::core {
@@ -95,7 +95,6 @@ class Draw {
     std::int64_t passed_ms = 0, submitted = 0, queued = 0;  // times are from the copy's
     JobId job;
   };
-  enum class Fit : std::uint8_t { unable, able, holds };
   /// What the idle slots are to the jobs of one class, in this pick.
   struct ClassView {
     std::uint64_t stamp = 0;
@@ -126,6 +125,8 @@ class Draw {
   const Listed* first_of(Listing& listing) const;
   void arrive(const QueueCopy::Arrival& arrival);
   [[nodiscard]] bool is_over() const;
+  /// When the first busy slot will be free.
+  [[nodiscard]] std::int64_t first_end() const;
   [[nodiscard]] std::int64_t next_time() const;
   void free_slots();
   std::int64_t draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli);

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Who is next in a draw: decide.cpp and fair_turns.cpp over flat rows.
 #include <algorithm>
-#include <tuple>
-#include <utility>
 
-#include "core/fair_order.hpp"
 #include "core/forecast_draw.hpp"
 
 namespace atelier::core {
@@ -60,10 +57,6 @@ std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
 
 bool Draw::pick() {
   ++stamp_;
-  next_free_ms_ = kNever;
-  for (const Slot& slot : slots_) {
-    if (slot.busy) next_free_ms_ = std::min(next_free_ms_, std::max<std::int64_t>(slot.free_at - now_, 0));
-  }
   if (!queue_.moved.empty() && pick_moved()) return true;
   if (any_instructor_ && pick_of_instructor()) return true;
   return queue_.mode == QueueMode::round_robin ? pick_fair_turn() : pick_in_common_order();
@@ -98,7 +91,7 @@ bool Draw::pick_of_instructor() {
 }
 
 bool Draw::pick_in_common_order() {
-  std::vector<Listed> cannot_start;
+  std::vector<std::uint32_t> cannot_start;  // lanes
   bool granted = false;
   while (!granted) {
     const Listed* const first = first_of(by_place_);
@@ -107,14 +100,14 @@ bool Draw::pick_in_common_order() {
     std::uint32_t before = kNoIndex;
     const std::uint32_t row = may_start(lanes_[lane]) ? first_able(lane, before) : kNoIndex;
     if (row == kNoIndex) {
-      cannot_start.push_back(*first);
+      cannot_start.push_back(lane);
       ++lanes_[lane].version;  // out of the way, for now
       continue;
     }
     grant(row, before, view(rows_[row].job_class).slot);
     granted = true;
   }
-  for (const Listed& entry : cannot_start) list(entry.lane);
+  for (const std::uint32_t lane : cannot_start) list(lane);
   return granted;
 }
 
@@ -278,6 +271,7 @@ bool Draw::next_turn() {
 bool Draw::pick_fair_turn() {
   turns_.clear();
   see_held();
+  next_free_ms_ = std::max<std::int64_t>(first_end() - now_, 0);
   if (!open_cursors()) find_candidates();
   return pick_of_turns();
 }

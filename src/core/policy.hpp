@@ -64,8 +64,10 @@ class Policy {
     const Lane* lane = nullptr;
     std::uint32_t weight_milli = 1000;
     std::uint64_t tag = 0;
+    bool front_has_slots =
+        false;  // the index's first jobs are the next ones: each has a slot, none was granted
     bool listed = false;
-    std::vector<Lane::InFront> jobs;  // once listed: the next ones that have a slot
+    std::vector<Lane::InFront> jobs{};  // once listed: the next ones that have a slot
   };
   /// Jobs that would be passed, and for how long the most pressing of them may wait still.
   struct Passed {
@@ -99,6 +101,8 @@ class Policy {
   bool holds(KindId kind, std::size_t slot) {
     return slot != kNone && fits(kind).of_slots[slot] == Fit::holds;
   }
+  /// The best slot for this kind holds its models.
+  bool is_held(KindId kind) { return holds(kind, slot_for(kind)); }
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
   std::size_t slot_for(KindId kind);
@@ -112,8 +116,7 @@ class Policy {
   /// The lane's first job that was not granted and has a slot; null if there is none.
   const WaitingJob* head_of(const LaneWalk& lane);
   void list(LaneWalk& lane);
-  /// The lane's first jobs are as the index has them: each has a slot, and none was granted.
-  bool front_has_slots(const LaneWalk& lane);
+  LaneWalk walk_of(ParticipantId owner, const Lane& lane);
   /// A waiting job that was not granted yet and has a slot.
   bool has_slot(ParticipantId owner, const WaitingJob& job);
   /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.

@@ -11,6 +11,7 @@
 
 #include "core/core.hpp"
 #include "core/estimates.hpp"
+#include "core/fair_order.hpp"
 #include "core/index.hpp"
 
 namespace atelier::core {
@@ -24,8 +25,6 @@ struct ArrivalSeen {
 inline constexpr milliseconds kArrivalsKept{15 * 60'000};
 inline constexpr std::size_t kArrivalsMax = 4'096;
 
-/// What a free slot is to the jobs of one kind.
-enum class Fit : std::uint8_t { unable, able, holds };
 /// What decide has found out of one kind in one call: kept because a call asks it of hundreds of jobs.
 struct KindFits {
   std::uint64_t call = 0;
