@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Closed-loop load of POST /user/N/prompt: every connection sends its next prompt when the last one was
-// answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH] -> one JSON object; with PATH the load
-// of a server of one user ("/prompt" of a ComfyUI). Loopback only.
+// answered. submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH [PER_SECOND]] -> one JSON object; with
+// PATH the load of a server of one user ("/prompt" of a ComfyUI; "-": none). With PER_SECOND so many prompts
+// fall due in a second, over all connections, and a late one's time counts from when it was due. Loopback
+// only.
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,12 +58,16 @@ std::string graph_of(std::size_t bytes) {
 
 class Load {
  public:
-  Load(int port, int connections, double seconds, std::size_t bytes, std::string path)
+  Load(int port, int connections, double seconds, std::size_t bytes, std::string path, double per_second)
       : port_(port),
         seconds_(seconds),
         path_(std::move(path)),
         graph_(graph_of(bytes) + "}}"),
-        connections_(static_cast<std::size_t>(connections)) {}
+        connections_(static_cast<std::size_t>(connections)) {
+    if (per_second > 0)
+      between_ = std::chrono::duration_cast<Clock::duration>(
+          std::chrono::duration<double>(connections / per_second));
+  }
 
   int run() {
     epoll_ = ::epoll_create1(0);
@@ -70,7 +77,10 @@ class Load {
         begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds_));
     std::vector<epoll_event> events(connections_.size());
     while (Clock::now() < end) {
-      const int ready = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 100);
+      for (; !due_.empty() && due_.begin()->first <= Clock::now(); due_.erase(due_.begin()))
+        send_next(due_.begin()->second);
+      const int ready =
+          ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), due_.empty() ? 100 : 1);
       for (int i = 0; i < ready; ++i) step(events[static_cast<std::size_t>(i)].data.u64);
     }
     const double took = std::chrono::duration<double>(Clock::now() - begun).count();
@@ -96,7 +106,8 @@ class Load {
     event.events = EPOLLIN;
     event.data.u64 = index;
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
-    send_next(index);
+    connection.begun = Clock::now() + between_ * index / connections_.size();
+    due_.emplace(connection.begun, index);
   }
 
   void send_next(std::size_t index) {
@@ -109,7 +120,7 @@ class Load {
         path_.empty() ? fmt::format("/user/{}/prompt", 1 + index % 20) : path_, port_,
         begin.size() + graph_.size(), begin);
     connection.in.clear();
-    connection.begun = Clock::now();
+    if (between_ == Clock::duration::zero()) connection.begun = Clock::now();
     send_all(connection.fd, head, MSG_MORE);
     send_all(connection.fd, graph_, 0);
   }
@@ -144,7 +155,9 @@ class Load {
     } else {
       if (refused_++ == 0) first_refusal_ = connection.in.substr(0, 400);
     }
-    send_next(index);
+    if (between_ == Clock::duration::zero()) return send_next(index);
+    connection.begun += between_;
+    due_.emplace(connection.begun, index);
   }
 
   int port_;
@@ -152,6 +165,8 @@ class Load {
   std::string path_;   // "": one of 20 participants'
   std::string graph_;  // with the braces that end a body
   std::vector<Connection> connections_;
+  Clock::duration between_{};  // of one connection's prompts; 0: the next follows the answer
+  std::multimap<Clock::time_point, std::size_t> due_;  // connections that wait to send
   int epoll_ = -1;
   std::uint64_t counter_ = 0, refused_ = 0;
   std::string first_refusal_;
@@ -161,11 +176,12 @@ class Load {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5 && argc != 6) {
-    fmt::print(stderr, "submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH]\n");
+  if (argc < 5 || argc > 7) {
+    fmt::print(stderr, "submit_load PORT CONNECTIONS SECONDS PROMPT_BYTES [PATH [PER_SECOND]]\n");
     return 2;
   }
+  const std::string path = argc > 5 && std::string_view(argv[5]) != "-" ? argv[5] : "";
   return Load(std::atoi(argv[1]), std::atoi(argv[2]), std::atof(argv[3]), std::strtoul(argv[4], nullptr, 10),
-              argc == 6 ? argv[5] : "")
+              path, argc > 6 ? std::atof(argv[6]) : 0)
       .run();
 }

@@ -207,6 +207,7 @@ void Application::on(const Capability& event) {
         std::ranges::min_element(state_.capabilities, {}, [](const auto& c) { return c.second.used; });
     state_.capabilities.erase(oldest);
   }
+  state_.estimates.know_sizes(event.models, event.model_bytes);
   CapabilityFacts facts;
   facts.capability = event;
   facts.used = entry_.sequence;

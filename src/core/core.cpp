@@ -174,6 +174,8 @@ void Core::import_fact(const CheckpointRecord& record) {
 
 void Core::finish_import() {
   state_->waiting.reset(state_->workshop.mode);
+  for (const auto& [hash, facts] : state_->capabilities)
+    state_->estimates.know_sizes(facts.capability.models, facts.capability.model_bytes);
   for (const auto& [id, job] : state_->jobs) state_->index(job);
   for (const auto& [id, participant] : state_->participants)
     state_->weight_milli_max = std::max(state_->weight_milli_max, participant.weight_milli);

@@ -11,6 +11,9 @@ namespace {
 constexpr std::uint64_t kUnknownRunMs = 20'000, kUnknownLoadMs = 15'000;
 /// Of a workflow with a node class about videos.
 constexpr std::uint64_t kUnknownVideoMs = 180'000, kUnknownVideoLoadMs = 90'000;
+/// Loads of so many were seen before one is guessed by its bytes.
+constexpr std::size_t kEnoughLoads = 5;
+constexpr std::uint64_t kMiB = 1ULL << 20;
 constexpr std::uint64_t kRunMax = 1'000'000'000;  // milliseconds: more is not told apart
 
 bool is_about_video(const std::string& node_class) {
@@ -45,7 +48,7 @@ const Estimates::Known* Estimates::know(std::uint64_t signature, const std::vect
   Known& entry = known(signature);
   if (entry.group == 0 && !models.empty()) {
     const auto [group, fresh] = groups_by_models_.emplace(models, groups_.size());
-    if (fresh) groups_.emplace_back();
+    if (fresh) groups_.emplace_back().bytes = bytes_of(models);
     entry.group = group->second;
   }
   if (entry.family == 0 && !classes.empty()) {
@@ -65,7 +68,7 @@ const Estimates::Known& Estimates::of(std::uint64_t signature) const {
 
 std::uint64_t Estimates::without_load(const Known& known, const Loaded& run) const {
   const std::uint64_t load = load_ms(known);
-  const std::uint64_t rest = std::max(run.gpu_ms / 8, run.gpu_ms > load ? run.gpu_ms - load : 0);
+  const std::uint64_t rest = std::max(run.gpu_ms / 4, run.gpu_ms > load ? run.gpu_ms - load : 0);
   return rest * run.speed_milli / 1000;
 }
 
@@ -82,6 +85,24 @@ void Estimates::add_load(const Known& known, const Loaded& run) {
   const std::uint64_t load = run.gpu_ms > expected ? run.gpu_ms - expected : 0;
   for (Recent* loads : {&groups_[known.group].loads, &families_[known.family].loads, &all_.loads})
     loads->add(load);
+  const std::uint64_t bytes = groups_[known.group].bytes;
+  if (bytes > 0) load_us_per_mib_.add(load * 1000 * kMiB / bytes);
+}
+
+std::uint64_t Estimates::bytes_of(const std::vector<std::string>& models) const {
+  std::uint64_t bytes = 0;
+  for (const std::string& model : models) {
+    const auto found = model_bytes_.find(model);
+    if (found != model_bytes_.end()) bytes += found->second;
+  }
+  return bytes;
+}
+
+void Estimates::know_sizes(const std::vector<std::string>& models, const std::vector<std::uint64_t>& bytes) {
+  for (std::size_t i = 0; i < std::min(models.size(), bytes.size()); ++i) {
+    if (bytes[i] > 0) model_bytes_[models[i]] = bytes[i];
+  }
+  for (const auto& [together, group] : groups_by_models_) groups_[group].bytes = bytes_of(together);
 }
 
 void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loaded, std::uint64_t gpu_ms) {
@@ -104,6 +125,12 @@ void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loa
 }
 
 std::uint64_t Estimates::run_ms(const Known& known, std::uint32_t speed_milli) const {
+  if (known.runs.empty() && !known.loaded.empty()) {
+    // Its own, with the load expected next time taken out: both together are what was seen.
+    std::uint64_t own = 0;
+    for (const Loaded& run : known.loaded) own += without_load(known, run);
+    return own / known.loaded.size() * 1000 / speed_milli;
+  }
   const Recent* const runs = runs_of(known);
   const std::uint64_t reference = runs != nullptr                 ? runs->median()
                                   : families_[known.family].video ? kUnknownVideoMs
@@ -123,7 +150,10 @@ const Estimates::Recent* Estimates::runs_of(const Known& known) const {
 std::uint64_t Estimates::load_ms(const Known& known) const {
   const Group& family = families_[known.family];
   const Group& group = groups_[known.group];
-  for (const Recent* loads : {&group.loads, &group.guessed_loads, &family.loads}) {
+  if (!group.loads.empty()) return group.loads.median();
+  if (group.bytes > 0 && load_us_per_mib_.samples().size() >= kEnoughLoads)
+    return load_us_per_mib_.median() * (group.bytes / kMiB) / 1000;
+  for (const Recent* loads : {&group.guessed_loads, &family.loads}) {
     if (!loads->empty()) return loads->median();
   }
   if (family.video) return kUnknownVideoLoadMs;

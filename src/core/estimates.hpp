@@ -20,6 +20,9 @@ class Estimates {
   /// The models that jobs of this signature need, and their node classes.
   const Known* know(std::uint64_t signature, const std::vector<std::string>& models,
                     const std::vector<std::string>& classes);
+  /// How large models are (0: not known), by which loads of those never loaded are guessed. `bytes` is as
+  /// long as `models`, or empty.
+  void know_sizes(const std::vector<std::string>& models, const std::vector<std::uint64_t>& bytes);
   /// Of a signature that nobody told of: nothing known.
   [[nodiscard]] const Known& of(std::uint64_t signature) const;
   /// A run was measured: its load lies inside.
@@ -53,9 +56,10 @@ class Estimates {
   };
   using GroupId = std::size_t;
   struct Group {
-    Recent runs, loads;    // runs at reference speed
-    Recent guessed_loads;  // until there are real ones
-    bool video = false;    // of families: a node class says so
+    Recent runs, loads;       // runs at reference speed
+    Recent guessed_loads;     // until there are real ones
+    bool video = false;       // of families: a node class says so
+    std::uint64_t bytes = 0;  // of its models, as far as known
   };
 
  public:
@@ -73,6 +77,7 @@ class Estimates {
   /// What a run with its load inside took without it, at reference speed.
   [[nodiscard]] std::uint64_t without_load(const Known& known, const Loaded& run) const;
   void add_load(const Known& known, const Loaded& run);
+  [[nodiscard]] std::uint64_t bytes_of(const std::vector<std::string>& models) const;
   /// Before a load of these models was told apart from its run.
   void guess_load(const Known& known, const Loaded& run);
 
@@ -82,7 +87,9 @@ class Estimates {
   std::vector<Group> groups_{1};    // the first: of signatures whose models are not known
   std::vector<Group> families_{1};  // the first: whose classes are not known
   Group all_;
-  Recent spread_;  // thousandths of what was expected of a run
+  std::map<std::string, std::uint64_t> model_bytes_;
+  Recent load_us_per_mib_;  // microseconds of loading
+  Recent spread_;           // thousandths of what was expected of a run
 };
 
 }  // namespace atelier::core

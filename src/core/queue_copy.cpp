@@ -10,7 +10,8 @@
 namespace atelier::core {
 namespace {
 
-constexpr std::size_t kSetsMax = 128;      // of models, told apart: the table of who holds whom is square
+constexpr std::size_t kSetsMax = 128;  // of models, told apart: the table of who holds whom is square
+constexpr std::uint32_t kNoClass = ~std::uint32_t{0};
 constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
 
 class Copier {
@@ -25,8 +26,10 @@ class Copier {
   }
 
   QueueCopy copy() {
+    copy_.rows.reserve(state_.waiting.size());
     for (const auto& [id, lane] : state_.waiting.lanes()) add_lane(id, lane);
     add_slots();
+    add_moved();
     add_arrivals();
     fill_tables();
     return std::move(copy_);
@@ -107,17 +110,21 @@ class Copier {
 
   void add_lane(const LaneId& id, const Lane& lane) {
     const std::uint32_t index = lane_of(id);
+    // A lane's jobs are mostly alike.
+    JobClass last{};
+    std::uint32_t last_index = kNoClass;
     for (const auto& [key, job] : lane.order) {
       const JobFacts& facts = *job->facts;
       QueueCopy::Row row;
       row.job = key.job;
-      row.job_class = class_of(job->job_class());
+      const JobClass job_class = job->job_class();
+      if (last_index == kNoClass || job_class != last) last_index = class_of(last = job_class);
+      row.job_class = last_index;
       row.places = facts.passed_places;
       row.waited_ms = (copy_.now - facts.submitted_at).count();
       row.queued_ms = (copy_.now - facts.queued_since).count();
       row.passed_ms = static_cast<std::int64_t>(facts.passed_ms) +
                       (facts.passed_since ? (copy_.now - *facts.passed_since).count() : 0);
-      rows_.emplace(key.job, static_cast<std::uint32_t>(copy_.rows.size()));
       copy_.rows.push_back(row);
     }
     copy_.lanes[index].count = static_cast<std::uint32_t>(copy_.rows.size()) - copy_.lanes[index].first;
@@ -135,8 +142,15 @@ class Copier {
       QueueCopy::Slot& slot = copy_.slots.emplace_back();
       slot.models = models_of({});
     }
+  }
+
+  void add_moved() {
+    if (state_.workshop.moved.empty()) return;
+    std::map<JobId, std::uint32_t> rows;
+    for (const QueueCopy::Row& row : copy_.rows)
+      rows.emplace_hint(rows.end(), row.job, static_cast<std::uint32_t>(rows.size()));
     for (const JobId job : state_.workshop.moved) {
-      if (const auto row = rows_.find(job); row != rows_.end()) copy_.moved.push_back(row->second);
+      if (const auto row = rows.find(job); row != rows.end()) copy_.moved.push_back(row->second);
     }
   }
 
@@ -204,7 +218,6 @@ class Copier {
   std::map<KindId, std::uint32_t> kinds_;
   std::map<ParticipantId, std::uint32_t> owners_;
   std::map<LaneId, std::uint32_t> lanes_;
-  std::map<JobId, std::uint32_t> rows_;
   std::vector<std::pair<const WorkerFacts*, const SlotFacts*>> slots_;
 };
 

@@ -103,9 +103,8 @@ Result<Recorded> Recording::last_day() const {
   for (auto& [name, index] : sets) {
     index = trace.model_sets.size();
     const auto seen = loads.find(name);
-    trace.model_sets.push_back({name, name == "-"           ? 0
-                                      : seen == loads.end() ? any_load
-                                                            : middle(seen->second, any_load)});
+    const std::int64_t load = seen == loads.end() ? any_load : middle(seen->second, any_load);
+    trace.model_sets.push_back({.name = name, .load_ms = name == "-" ? 0 : load});
   }
   const std::int64_t begin = jobs.front()->submitted.ms;
   std::int64_t turnarounds = 0, last_end = begin;

@@ -109,7 +109,10 @@ void Replay::open_workshop() {
   core::Capability capability;
   capability.hash = sha256("trace");
   capability.classes = {"image", "video"};
-  for (const ModelSet& set : trace_.model_sets) capability.models.push_back(set.name);
+  for (const ModelSet& set : trace_.model_sets) {
+    capability.models.push_back(set.name);
+    capability.model_bytes.push_back(set.bytes);
+  }
   apply(std::move(capability));
   machines_.resize(trace_.workers.size());
   for (std::size_t i = 0; i < machines_.size(); ++i) join(i, true);

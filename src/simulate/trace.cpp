@@ -17,6 +17,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::int64_t kTimeMax = 366LL * 24 * 3600 * 1000;  // a year
+constexpr double kBytesPerGib = 1ULL << 30, kGibMax = 1'000'000;
 constexpr std::size_t kSubmissionsMax = 1'000'000;
 
 std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
@@ -36,6 +37,14 @@ class Reader {
       return least;
     }
     return value->get_int64();
+  }
+  double quantity(std::string_view name, double most) {
+    const json::value* const value = member(name);
+    if (value == nullptr) return 0;
+    const double found = value->is_number() ? value->to_number<double>() : -1;
+    if (found >= 0 && found <= most) return found;
+    complain(fmt::format("has no \"{}\" that is a number from 0 to {}", name, most));
+    return 0;
   }
   std::string text(std::string_view name) {
     const json::value* const value = member(name);
@@ -134,7 +143,10 @@ Result<Trace> parse_trace(std::string_view text) {
   for (auto& [name, index] : sets) {
     Reader reader(root.at("model_sets").at(name), fmt::format("model set \"{}\"", name), error);
     index = trace.model_sets.size();
-    trace.model_sets.push_back({name, reader.number("load_ms", 0, kTimeMax)});
+    const double gib = reader.has("gib") ? reader.quantity("gib", kGibMax) : 0;
+    trace.model_sets.push_back({.name = name,
+                                .load_ms = reader.number("load_ms", 0, kTimeMax),
+                                .bytes = static_cast<std::uint64_t>(gib * kBytesPerGib)});
   }
   for (const auto& member : head.object("signatures")) {
     std::string name(view(member.key()));

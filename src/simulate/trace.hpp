@@ -21,6 +21,7 @@ struct TraceWorker {
 struct ModelSet {
   std::string name;
   std::int64_t load_ms = 0;
+  std::uint64_t bytes = 0;  // of its models, 0 if not known
 };
 /// What a scheduler may see of a workflow.
 struct Signature {

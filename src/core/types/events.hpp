@@ -395,11 +395,13 @@ struct EngineReady {
 /// What an engine can run; written once per hash, at most 64 are kept.
 struct Capability {
   static constexpr std::uint16_t kKind = 56;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   Digest hash;
   std::vector<std::string> classes;  // sorted
   std::vector<std::string> models;   // sorted
-  ATELIER_FIELDS(Capability, hash, classes, models);
+  /// Since version 2: how large each of `models` is, in their order, 0 if nobody knows; or empty.
+  std::vector<std::uint64_t> model_bytes;
+  ATELIER_FIELDS(Capability, hash, classes, models, model_bytes);
 };
 struct WorkerDraining {
   static constexpr std::uint16_t kKind = 57;

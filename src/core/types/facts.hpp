@@ -132,7 +132,7 @@ struct WorkerFacts {
 
 struct CapabilityFacts {
   static constexpr std::uint16_t kKind = 204;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   Capability capability;
   Sequence used;  // last entry that named it: the oldest goes first
   ATELIER_FIELDS(CapabilityFacts, capability, used);

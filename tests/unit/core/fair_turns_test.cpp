@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <tuple>
+
 #include "support/core_world.hpp"
 
 namespace atelier::core {
@@ -42,11 +44,11 @@ class FairWorld : public CoreWorld {
 
 TEST_CASE("a lane's long job that needs no load does not lose the turn of the short one before it") {
   FairWorld world;
-  // A load costs nothing here; m2 is in the slot at the end.
-  for (int i = 0; i < 3; ++i) {
-    world.teach("m1", 1, 1'000);
-    world.teach("m2", 2, 30'000);
-    world.teach("m2", 3, 10'000);
+  // A load costs nothing here: what was loaded for takes no longer. m2 is in the slot at the end.
+  for (const auto& [model, signature, gpu_ms] :
+       {std::tuple{"m1", 1, 1'000}, {"m2", 2, 30'000}, {"m2", 3, 10'000}}) {
+    for (int i = 0; i < 3; ++i)
+      world.teach(model, static_cast<std::uint64_t>(signature), static_cast<std::uint64_t>(gpu_ms));
   }
   const JobId before = world.submit_with(8, "m2", 3);  // keeps the slot busy until all wait
   world.settle();
