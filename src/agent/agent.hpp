@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "net/http.hpp"
@@ -17,7 +18,12 @@ struct AgentOptions {
   net::Url join;  // of the gateway: https://host, with a path if it is mounted below one
   std::shared_ptr<const net::TlsContext> tls;  // whom its certificate must be from; nothing: the system's
   std::string token;
-  net::Url comfy;         // of the ComfyUI process (slot 0)
+  std::vector<net::Url> comfy;  // of the ComfyUI processes, slot 0 .. 63
+  /// The command line that starts a ComfyUI, without its port; "": they run already. Each is given --port of
+  /// its address and, if there are several, a --temp-directory of its own: at its start a ComfyUI empties
+  /// that.
+  std::string launch;
+  std::string log_dir;    // of launched ones: engine-SLOT.log, and their temp folders
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
   std::string name;       // 1..64 of [A-Za-z0-9._-]
   milliseconds drain_limit{600'000};

@@ -36,7 +36,8 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
       feed(EngineDown{slot, lived.error().what});
     } else if (lived.error().what != said) {
       said = lived.error().what;
-      log::warn("engine_not_reached", {{"slot", slot}, {"url", options.comfy.authority()}, {"why", said}});
+      log::warn("engine_not_reached",
+                {{"slot", slot}, {"url", options.comfy[slot].authority()}, {"why", said}});
     }
     if (!co_await runtime.sleep_for(pause)) co_return;
     pause = std::min(pause * 2, kPauseMost);
@@ -57,6 +58,10 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   engine.object_info_bytes = std::move(bytes);
   engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(*read.info));
   engine.inputs.engine_restarted();
+  // At its start ComfyUI removes its temp folder and makes another.
+  if (engine.folders) {
+    ATELIER_CO_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
+  }
   engine.up = true;
   EngineInfo info;
   info.comfy_version = stats.comfy_version;

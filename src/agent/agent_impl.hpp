@@ -10,12 +10,14 @@
 #include "agent/agent.hpp"
 #include "agent/collector.hpp"
 #include "agent/engine_client.hpp"
+#include "agent/engine_log.hpp"
 #include "agent/gateway_client.hpp"
 #include "agent/input_store.hpp"
 #include "agent/machine.hpp"
 #include "agent/run_files.hpp"
 #include "comfy/object_info.hpp"
 #include "link/codec.hpp"
+#include "runtime/child_process.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
 
@@ -46,6 +48,10 @@ struct Agent::Impl {
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
+    std::string temp_parent;          // of its temp folder
+    std::string command;              // "": somebody else keeps it running
+    std::optional<EngineLog> log;     // of a launched one
+    ChildProcess* process = nullptr;  // while it runs
     bool up = false;
     Digest digest;
     std::shared_ptr<const std::string> object_info_bytes;
@@ -54,6 +60,8 @@ struct Agent::Impl {
 
   Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, MachineOptions machine_options);
 
+  /// Folders and logs. Errors: config, io.
+  [[nodiscard]] Result<void> prepare_engines();
   awaitable<int> run();
   /// Gives an input to the machine and carries its actions out; calls from inside wait their turn.
   void feed(Input input);
@@ -71,6 +79,7 @@ struct Agent::Impl {
   void do_action(PublishObjectInfo&& action);
   void do_action(Forget&& action);
   void do_action(FreeEngine&& action);
+  void do_action(RestartEngine&& action);
   void do_action(Exit&& action);
 
   // agent_link.cpp
@@ -82,6 +91,12 @@ struct Agent::Impl {
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);
+
+  // agent_process.cpp
+  awaitable<void> keep_process(std::uint32_t slot);
+  awaitable<std::string> live_with_process(std::uint32_t slot);  // how it ended
+  awaitable<void> end_its_group(ChildProcess& process);
+  awaitable<void> stop_processes();
 
   // agent_work.cpp
   awaitable<void> fetch(FetchJob action, std::shared_ptr<RunFiles> run);
@@ -117,8 +132,9 @@ struct Agent::Impl {
   std::uint64_t link_generation = 0;
   std::optional<int> exit_code;
   bool link_over = true;
-  Signal changed;   // exit_code or link_over
-  TaskGroup tasks;  // last: ends first
+  bool stopping = false;  // no ComfyUI is started any more
+  Signal changed;         // exit_code, link_over, or an engine's process
+  TaskGroup tasks;        // last: ends first
 };
 
 }  // namespace atelier::agent

@@ -9,11 +9,13 @@
 #include <boost/asio/signal_set.hpp>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
 #include "agent/agent.hpp"
 #include "base/log.hpp"
+#include "link/messages.hpp"
 #include "runtime/real_runtime.hpp"
 #include "runtime/task_group.hpp"
 
@@ -24,8 +26,9 @@ constexpr int kExitFailed = 1;
 constexpr int kExitConfig = 2;
 
 struct Given {
-  std::string join, token_file, ca_file, comfy = "http://127.0.0.1:8188", comfy_dir, name;
-  int slots = 1;
+  std::string join, token_file, ca_file, comfy_dir, name, launch, log_dir;
+  std::vector<std::string> comfy;
+  int slots = 0;
   int drain_s = 600;
 };
 
@@ -39,6 +42,9 @@ constexpr const char* kAbout =
     "http://127.0.0.1:8188 "
     "\\\n"
     "                 --comfy-dir ~/ComfyUI\n\n"
+    "It can start ComfyUI itself, and start it again when it dies; several share a large GPU:\n\n"
+    "  atelier-worker --join https://workshop.example --token-file worker.token --comfy-dir ~/ComfyUI \\\n"
+    "                 --launch \"python ~/ComfyUI/main.py\" --slots 3\n\n"
     "The token lies on the server in DATA_DIR/worker.token. SIGTERM or Ctrl-C lets the running job finish "
     "and takes no\n"
     "more; a second one gives the job back and ends at once.\n"
@@ -70,6 +76,32 @@ Result<std::string> read_token(const std::string& path) {
   return text;
 }
 
+/// Where logs and temp folders of launched ComfyUIs go if nothing is said.
+std::string default_log_dir(const std::string& name) {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state == '/') return fmt::format("{}/atelier-worker/{}", state, name);
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return fmt::format("{}/.local/state/atelier-worker/{}", home, name);
+  return fmt::format("/var/tmp/atelier-worker/{}", name);
+}
+
+/// The addresses of all slots: those given, or as many as wanted at ports in a row.
+void spread_over_ports(int slots, std::vector<net::Url>& comfy, std::vector<std::string>& mistakes) {
+  if (slots == 0 || comfy.empty() || comfy.size() == static_cast<std::size_t>(slots)) return;
+  if (comfy.size() > 1) {
+    mistakes.push_back(fmt::format(
+        "--slots {}: --comfy is given {} times; give it once, or once for each slot", slots, comfy.size()));
+  } else if (comfy[0].port + slots - 1 > 65'535) {
+    mistakes.push_back(
+        fmt::format("--slots {}: there are not so many ports from {} on", slots, comfy[0].port));
+  } else {
+    while (comfy.size() < static_cast<std::size_t>(slots)) {
+      comfy.push_back(comfy.back());
+      ++comfy.back().port;
+    }
+  }
+}
+
 // All mistakes together, one sentence each.
 std::vector<std::string> check(const Given& given, AgentOptions& options) {
   std::vector<std::string> mistakes;
@@ -84,7 +116,13 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     }
   };
   url("--join", given.join, options.join);
-  url("--comfy", given.comfy, options.comfy);
+  for (const std::string& address : given.comfy) url("--comfy", address, options.comfy.emplace_back());
+  if (given.slots < 0 || given.slots > static_cast<int>(link::kSlotsMax) ||
+      given.comfy.size() > link::kSlotsMax) {
+    mistakes.push_back(fmt::format("--slots: 1 to {}", link::kSlotsMax));
+  } else {
+    spread_over_ports(given.slots, options.comfy, mistakes);
+  }
   if (auto token = read_token(given.token_file)) {
     options.token = std::move(*token);
   } else {
@@ -98,9 +136,17 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   options.name = given.name.empty() ? host_name() : given.name;
   if (!is_worker_name(options.name))
     mistakes.emplace_back("--name: 1 to 64 of letters, digits, '.', '_' and '-'");
-  if (given.slots != 1)
-    mistakes.emplace_back(
-        "--slots: this version drives one ComfyUI per agent; start another agent for another one");
+  if (!given.launch.empty()) {
+    for (const net::Url& comfy : options.comfy) {
+      if (comfy.host == "127.0.0.1" || comfy.host == "localhost" || comfy.host == "::1") continue;
+      mistakes.push_back(
+          fmt::format("--launch starts ComfyUI on this machine: --comfy cannot be at {}", comfy.host));
+    }
+  } else if (!given.log_dir.empty()) {
+    mistakes.emplace_back("--log-dir is for what --launch starts");
+  }
+  options.launch = given.launch;
+  options.log_dir = given.log_dir.empty() ? default_log_dir(options.name) : given.log_dir;
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
   options.comfy_dir = given.comfy_dir;
   options.drain_limit = milliseconds(std::int64_t{given.drain_s} * 1000);
@@ -133,15 +179,24 @@ int worker_main(int argc, char** argv) {
       ->required();
   app.add_option("--ca-file", given.ca_file,
                  "PEM file with the authority of the server's certificate, instead of the system's");
-  app.add_option("--comfy", given.comfy, "Address of the ComfyUI that does the work")->capture_default_str();
+  app.add_option(
+         "--comfy", given.comfy,
+         "Address of the ComfyUI that does the work [http://127.0.0.1:8188]; may be given several times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--launch", given.launch,
+                 "One command (no && or ;) that starts a ComfyUI. The worker runs it, with --port, at the "
+                 "address of --comfy, and starts it again when it ends");
+  app.add_option("--log-dir", given.log_dir,
+                 "Folder for what launched ComfyUIs print [~/.local/state/atelier-worker/NAME]");
   app.add_option("--comfy-dir", given.comfy_dir,
                  "ComfyUI's folder (with input, output and temp). Files then go by disk instead of ComfyUI's "
                  "upload and view");
   app.add_option(
       "--name", given.name,
       "What the workshop calls this worker [host name]. A second worker of the same name replaces it");
-  app.add_option("--slots", given.slots, "ComfyUI processes to drive; only 1 in this version")
-      ->capture_default_str();
+  app.add_option("--slots", given.slots,
+                 "ComfyUI processes to drive, at ports in a row [as many as --comfy is given]");
   app.add_option("--drain-limit", given.drain_s, "Seconds that a running job gets to finish after SIGTERM")
       ->capture_default_str();
   try {
@@ -149,6 +204,7 @@ int worker_main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitConfig;
   }
+  if (given.comfy.empty()) given.comfy.emplace_back("http://127.0.0.1:8188");
   AgentOptions options;
   const std::vector<std::string> mistakes = check(given, options);
   for (const std::string& mistake : mistakes) fmt::print(stderr, "atelier-worker: {}\n", mistake);

@@ -19,6 +19,7 @@ class EngineClient {
   EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id);
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
+  [[nodiscard]] std::uint16_t port() const { return base_.port; }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
   /// The bytes of /object_info, at most 64 MB.
   [[nodiscard]] awaitable<Result<std::string>> object_info();

@@ -180,9 +180,13 @@ void AgentMachine::handle(const FromGateway& input) {
               send(link::Draining{"asked by the gateway"});
             },
             [this](const link::Undrain&) { draining_ = leaving_; }, [](const link::Pause&) {},
-            [](const link::RestartEngine& m) {
-              log::warn("restart_engine_not_possible",
-                        {{"slot", m.slot}, {"why", "this agent did not start it"}});
+            [this](const link::RestartEngine& m) {
+              if (options_.launched && m.slot < slots_.size()) {
+                out_.emplace_back(RestartEngine{m.slot});
+              } else {
+                log::warn("restart_engine_not_possible",
+                          {{"slot", m.slot}, {"why", "this agent did not start it"}});
+              }
             },
             [this](const link::Free& m) {
               if (m.slot < slots_.size() && slots_[m.slot].up) out_.emplace_back(FreeEngine{m.slot});
@@ -315,6 +319,15 @@ void AgentMachine::handle(const EngineDown& input) {
     erase(*job);
   }
   if (!told) send(link::EngineLost{input.slot, JobId{}, Epoch{}, input.why});
+}
+
+void AgentMachine::handle(const EnginePrinted& input) {
+  // A flood is cut to what one message may hold: all of it is in the file.
+  const std::size_t first = input.lines.size() - std::min(input.lines.size(), link::kLogLinesMax);
+  link::LogLines message;
+  message.slot = input.slot;
+  for (std::size_t i = first; i < input.lines.size(); ++i) message.lines.push_back(input.lines[i]);
+  send(std::move(message));
 }
 
 void AgentMachine::handle(const EngineAnswered& input) {

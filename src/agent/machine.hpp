@@ -21,6 +21,7 @@ struct MachineOptions {
   std::string version;  // "atelier-worker 0.1.0"
   Key128 boot;
   std::uint32_t slots = 1;
+  bool launched = false;              // the agent started its engines
   std::uint64_t seed = 1;             // for jitter
   milliseconds drain_limit{600'000};  // then what is not computed goes back
 };
@@ -64,6 +65,7 @@ class AgentMachine {
   void handle(const FromGateway& input);
   void handle(const EngineUp& input);
   void handle(const EngineDown& input);
+  void handle(const EnginePrinted& input);
   void handle(const EngineAnswered& input);
   void handle(const ObjectInfoPublished& input);
   void handle(const DrainRequested& input);

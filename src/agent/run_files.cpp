@@ -9,9 +9,8 @@
 
 namespace atelier::agent {
 
-Result<EngineFolders> open_engine_folders(const std::string& comfy_dir) {
-  auto open = [&](const char* name) -> Result<files::Directory> {
-    const std::string path = comfy_dir + "/" + name;
+Result<EngineFolders> open_engine_folders(const std::string& comfy_dir, const std::string& temp_parent) {
+  auto open = [](const std::string& path) -> Result<files::Directory> {
     std::error_code ignored;
     std::filesystem::create_directory(path, ignored);  // ComfyUI makes temp when it needs it
     auto folder = files::Directory::open_root(path);
@@ -19,9 +18,9 @@ Result<EngineFolders> open_engine_folders(const std::string& comfy_dir) {
     return folder;
   };
   EngineFolders folders;
-  ATELIER_TRY(folders.output, open("output"));
-  ATELIER_TRY(folders.temp, open("temp"));
-  ATELIER_TRY(folders.input, open("input"));
+  ATELIER_TRY(folders.output, open(comfy_dir + "/output"));
+  ATELIER_TRY(folders.temp, open(temp_parent + "/temp"));
+  ATELIER_TRY(folders.input, open(comfy_dir + "/input"));
   auto temp = folders.input.make_folder(".atelier-incoming");
   if (!temp)
     return fail(Errc::config,

@@ -21,8 +21,10 @@ struct EngineFolders {
   files::Directory output, temp, input;
   files::Directory input_temp;  // below input: downloads under way
 };
-/// Opens DIR/output, DIR/temp and DIR/input, making what is missing. Errors: config, with the folder's name.
-[[nodiscard]] Result<EngineFolders> open_engine_folders(const std::string& comfy_dir);
+/// Opens DIR/output, DIR/input and TEMP_PARENT/temp, making what is missing. Errors: config, with the
+/// folder's name.
+[[nodiscard]] Result<EngineFolders> open_engine_folders(const std::string& comfy_dir,
+                                                        const std::string& temp_parent);
 
 /// A file whose bytes stay as they are until the run is forgotten.
 struct LocalFile {

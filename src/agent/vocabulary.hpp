@@ -96,6 +96,10 @@ struct Forget {
 struct FreeEngine {
   std::uint32_t slot = 0;
 };
+/// End the ComfyUI process that the agent started; it comes up again -> EngineDown, EngineUp.
+struct RestartEngine {
+  std::uint32_t slot = 0;
+};
 /// The process ends.
 struct Exit {
   int code = 0;
@@ -103,7 +107,7 @@ struct Exit {
 };
 
 using Action = std::variant<Dial, CloseLink, Send, FetchJob, PostRun, AskRun, InterruptRun, Collect,
-                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, Exit>;
+                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine, Exit>;
 
 // ---- Inputs ----
 
@@ -147,6 +151,11 @@ struct EngineEvent {
 struct EngineFrame {
   std::uint32_t slot = 0;
   std::string bytes;
+};
+/// Whole lines that a launched engine printed.
+struct EnginePrinted {
+  std::uint32_t slot = 0;
+  std::vector<std::string> lines;
 };
 /// It answered a poll.
 struct EngineAnswered {
@@ -212,7 +221,7 @@ struct StopRequested {};
 struct Tick {};
 
 using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame,
-                           EngineAnswered, JobFetched, RunPosted, RunAsked, Collected, Uploaded,
-                           ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
+                           EnginePrinted, EngineAnswered, JobFetched, RunPosted, RunAsked, Collected,
+                           Uploaded, ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
 
 }  // namespace atelier::agent

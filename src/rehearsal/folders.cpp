@@ -48,7 +48,8 @@ struct Fd {
 }  // namespace
 
 std::string Folders::path(comfy::FileType type) const {
-  return root + "/" + std::string(comfy::to_string(type));
+  const bool elsewhere = type == comfy::FileType::temp && !temp_parent.empty();
+  return (elsewhere ? temp_parent : root) + "/" + std::string(comfy::to_string(type));
 }
 
 Result<void> Folders::create() const {

@@ -16,7 +16,8 @@
 namespace atelier::rehearsal {
 
 struct Folders {
-  std::string root;  // absolute, without a slash at its end
+  std::string root;         // absolute, without a slash at its end
+  std::string temp_parent;  // of temp, if it is not the root
 
   /// "<root>/input" and so on.
   [[nodiscard]] std::string path(comfy::FileType type) const;

@@ -59,6 +59,7 @@ int serve(const CommandLine& line) {
   ServerOptions options;
   options.name = line.name;
   options.engine.folders.root = home.path;
+  options.engine.folders.temp_parent = line.temp_parent;
   options.engine.step_time = line.step_time;
   if (auto made = options.engine.folders.create(); !made) {
     fmt::print(stderr, "atelier-rehearsal: {}\n", made.error().what);

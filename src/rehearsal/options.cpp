@@ -25,6 +25,8 @@ bool set_value(CommandLine& line, const std::string& key, const std::string& val
     line.directory = value;
   } else if (key == "--name") {
     line.name = value;
+  } else if (key == "--temp-directory") {
+    line.temp_parent = value;
   } else if (key == "--port") {
     const auto port = number(value, 65535);
     if (port)
@@ -95,6 +97,7 @@ no models and does not pretend to.
   --port P        TCP port, 0 for any free one (default 8188)
   --listen A      address to listen on (default 127.0.0.1; there is no password: keep it local)
   --dir DIR       folder for input/, output/ and temp/ (default: a fresh one that is removed at the end)
+  --temp-directory P  keep temp/ in the folder P, as ComfyUI's option does (default: in DIR)
   --step-ms N     let every node take N milliseconds longer, with progress, to show what a class will see
                   (default 0)
   --name TEXT     how it calls itself (default rehearsal)

@@ -14,7 +14,8 @@ namespace atelier::rehearsal {
 struct CommandLine {
   std::string listen = "127.0.0.1";
   std::uint16_t port = 8188;
-  std::string directory;  // "" = a fresh temporary one, removed at the end
+  std::string directory;    // "" = a fresh temporary one, removed at the end
+  std::string temp_parent;  // "" = the directory
   std::string name = "rehearsal";
   milliseconds step_time{0};
   bool with_parent = false;

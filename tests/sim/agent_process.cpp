@@ -158,7 +158,7 @@ void AgentProcess::act(const LifePtr& life, agent::Action action) {
                    [&](agent::Upload& file) { upload(life, std::move(file)); },
                    [&](agent::PublishObjectInfo& info) { publish(life, info); },
                    [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::FreeEngine&) {},
-                   [&](agent::Exit&) { leave(life); }},
+                   [](agent::RestartEngine&) {}, [&](agent::Exit&) { leave(life); }},
              action);
 }
 

@@ -337,4 +337,34 @@ TEST_CASE("heartbeats go out at the interval of welcome") {
   CHECK(rig.only_sent<link::Heartbeat>().slots[0].engine_answered_ms == 5'000);
 }
 
+TEST_CASE("only an engine that the agent started is restarted when the gateway asks") {
+  MachineOptions options = Rig::default_options();
+  Rig joined(options);
+  joined.ready();
+  joined.gateway(link::RestartEngine{0});
+  CHECK(joined.count<RestartEngine>() == 0);
+  options.launched = true;
+  Rig launched(options);
+  launched.ready();
+  launched.gateway(link::RestartEngine{0});
+  CHECK(launched.only<RestartEngine>().slot == 0);
+  launched.gateway(link::RestartEngine{1});  // there is none
+  CHECK(launched.count<RestartEngine>() == 0);
+}
+
+TEST_CASE("what an engine prints goes to the gateway, of a flood the last lines") {
+  Rig rig;
+  rig.feed(EnginePrinted{0, {"nobody hears this"}});
+  CHECK(rig.last.empty());
+  rig.ready();
+  std::vector<std::string> lines(link::kLogLinesMax + 1, "again");
+  lines.front() = "first";
+  lines.back() = "last";
+  rig.feed(EnginePrinted{0, lines});
+  const auto sent = rig.only_sent<link::LogLines>();
+  CHECK(sent.lines.size() == link::kLogLinesMax);
+  CHECK(sent.lines.front() == "again");
+  CHECK(sent.lines.back() == "last");
+}
+
 }  // namespace atelier::agent

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Agent: the ComfyUI processes that it started itself (--launch): restarted when they end, their output kept.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "agent/agent_impl.hpp"
+#include "base/log.hpp"
+
+namespace atelier::agent {
+namespace {
+
+constexpr milliseconds kPauseLeast{1'000}, kPauseMost{60'000};
+/// Who has lived so long did not fail to start.
+constexpr milliseconds kLivedWell{60'000};
+/// From SIGTERM to SIGKILL.
+constexpr milliseconds kStopLimit{10'000};
+/// For what ComfyUI has started, after its own end.
+constexpr milliseconds kOthersLimit{500};
+
+}  // namespace
+
+awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  milliseconds pause = kPauseLeast;
+  while (!stopping) {
+    const Instant begun = runtime.now();
+    std::string why;
+    // A shell, because the command is a line as people write it; "exec", so that ComfyUI itself gets the
+    // signals, also when this process is killed; "env" for lines like "CUDA_VISIBLE_DEVICES=1 python
+    // main.py".
+    auto started = ChildProcess::start(runtime, {"/bin/sh", "-c", "exec env " + engine.command});
+    if (started) {
+      log::info("engine_started", {{"slot", slot}, {"command", engine.command}, {"log", engine.log->path()}});
+      engine.process = started->get();
+      why = co_await live_with_process(slot);
+      engine.process = nullptr;
+      changed.notify_all();
+    } else {
+      why = started.error().what;
+    }
+    if (stopping) co_return;
+    if (runtime.now() - begun > kLivedWell) pause = kPauseLeast;
+    log::warn("engine_ended", {{"slot", slot},
+                               {"how", why},
+                               {"last_line", engine.log->last_words()},
+                               {"again_in_s", pause.count() / 1000}});
+    if (!co_await runtime.sleep_for(pause)) co_return;
+    pause = std::min(pause * 2, kPauseMost);
+  }
+}
+
+awaitable<std::string> Agent::Impl::live_with_process(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  ChildProcess& process = *engine.process;
+  TaskGroup watcher(runtime);
+  watcher.spawn("watch engine", end_its_group(process));
+  while (true) {
+    auto bytes = co_await process.read();
+    if (!bytes || bytes->empty()) break;
+    std::vector<std::string> lines = engine.log->add(*bytes);
+    if (!lines.empty()) feed(EnginePrinted{slot, std::move(lines)});
+  }
+  auto ended = co_await process.wait();
+  (void)co_await watcher.stop(runtime.now() + kStopLimit);
+  co_return ended ? std::move(*ended) : ended.error().what;
+}
+
+awaitable<void> Agent::Impl::end_its_group(ChildProcess& process) {
+  // What ComfyUI had started would keep its GPU memory, and its pipe open.
+  if (!co_await process.wait()) co_return;
+  if (co_await runtime.sleep_for(kOthersLimit)) process.signal(SIGKILL);
+}
+
+awaitable<void> Agent::Impl::stop_processes() {
+  stopping = true;
+  const Instant deadline = runtime.now() + kStopLimit;
+  for (const auto& engine : engines) {
+    if (engine->process != nullptr) engine->process->signal(SIGTERM);
+  }
+  const auto runs_on = [this] {
+    return std::ranges::any_of(engines, [](const auto& engine) { return engine->process != nullptr; });
+  };
+  while (runs_on() && runtime.now() < deadline) (void)co_await changed.wait(deadline);
+}
+
+void Agent::Impl::do_action(RestartEngine&& action) {
+  ChildProcess* const process = engines[action.slot]->process;
+  if (process != nullptr) process->signal(SIGTERM);
+}
+
+}  // namespace atelier::agent
