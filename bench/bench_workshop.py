@@ -10,7 +10,8 @@ os.environ.setdefault('ATELIER_BIN_DIR', os.path.join(ROOT, 'build', 'release'))
 os.environ.setdefault(
     'ATELIER_TEST_DIR', tempfile.mkdtemp(prefix='atelier-bench-', dir=os.environ.get('BENCH_DIR'))
 )
-from atelier_processes import BIN, WORK, Workshop, certificate, free_ports, save_graph, until  # noqa: E402, F401
+from atelier_processes import BIN, WORK, Workshop  # noqa: E402, F401
+from atelier_processes import certificate, free_ports, save_graph, until  # noqa: E402, F401
 
 NO_CAPS = {'MAX_QUEUE_DEPTH': '0', 'MAX_WAITING_PER_USER': '0', 'LEASE_TTL': '30s', 'LOG_LEVEL': 'warn'}
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kVersion = "atelier-worker 0.1.0";
 constexpr int kUploadsAtOnce = 4;
+constexpr std::size_t kLogBytesWaitingMax = 256 << 10;
 constexpr Instant kFar{INT64_MAX / 4};
 
 net::ClientLimits gateway_limits() {
@@ -123,7 +124,9 @@ Result<void> Agent::Impl::prepare_engines() {
         std::filesystem::create_directory(engine.temp_parent, failed);
         if (failed)
           return fail(Errc::config, fmt::format("--log-dir: {}: {}", engine.temp_parent, failed.message()));
-        engine.command += fmt::format(" --temp-directory {}", shell_quoted(engine.temp_parent));
+        engine.command +=
+            fmt::format(" --temp-directory {} --database-url {}", shell_quoted(engine.temp_parent),
+                        shell_quoted("sqlite:///" + engine.temp_parent + "/comfyui.db"));
       }
     }
     if (options.comfy_dir.empty()) continue;
@@ -201,6 +204,10 @@ void Agent::Impl::do_action(CloseLink&& action) {
 
 void Agent::Impl::do_action(Send&& action) {
   if (outgoing == nullptr) return;
+  // Lines of a log may be lost; what must arrive shall not wait behind a flood of them.
+  if (std::holds_alternative<link::LogLines>(action.message) &&
+      outgoing->bytes_waiting() > kLogBytesWaitingMax)
+    return;
   auto pushed = net::OutgoingQueue::Pushed::queued;
   if (const auto* preview = std::get_if<link::Preview>(&action.message)) {
     pushed = outgoing->push_latest(net::Message::binary(link::encode_preview(*preview)), preview->job.value);

@@ -19,9 +19,10 @@ struct AgentOptions {
   std::shared_ptr<const net::TlsContext> tls;  // whom its certificate must be from; nothing: the system's
   std::string token;
   std::vector<net::Url> comfy;  // of the ComfyUI processes, slot 0 .. 63
-  /// The command line that starts a ComfyUI, without its port; "": they run already. Each is given --port of
-  /// its address and, if there are several, a --temp-directory of its own: at its start a ComfyUI empties
-  /// that.
+  /// The command that starts a ComfyUI, without its port; "": they run already. Each is given --port of its
+  /// address and, if there are several, a --temp-directory of its own, which a ComfyUI empties at its start,
+  /// and a
+  /// --database-url, which it locks.
   std::string launch;
   std::string log_dir;    // of launched ones: engine-SLOT.log, and their temp folders
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP

@@ -48,10 +48,10 @@ struct Agent::Impl {
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
-    std::string temp_parent;          // of its temp folder
-    std::string command;              // "": somebody else keeps it running
-    std::optional<EngineLog> log;     // of a launched one
-    ChildProcess* process = nullptr;  // while it runs
+    std::string temp_parent;                // of its temp folder
+    std::string command;                    // "": somebody else keeps it running
+    std::optional<EngineLog> log;           // of a launched one
+    std::shared_ptr<ChildProcess> process;  // while it runs
     bool up = false;
     Digest digest;
     std::shared_ptr<const std::string> object_info_bytes;
@@ -94,8 +94,9 @@ struct Agent::Impl {
 
   // agent_process.cpp
   awaitable<void> keep_process(std::uint32_t slot);
-  awaitable<std::string> live_with_process(std::uint32_t slot);  // how it ended
-  awaitable<void> end_its_group(ChildProcess& process);
+  /// Gives how it ended.
+  awaitable<std::string> live_with_process(std::uint32_t slot, std::shared_ptr<ChildProcess> process);
+  awaitable<void> end_its_group(std::shared_ptr<ChildProcess> process);
   awaitable<void> stop_processes();
 
   // agent_work.cpp

@@ -33,10 +33,7 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
     auto started = ChildProcess::start(runtime, {"/bin/sh", "-c", "exec env " + engine.command});
     if (started) {
       log::info("engine_started", {{"slot", slot}, {"command", engine.command}, {"log", engine.log->path()}});
-      engine.process = started->get();
-      why = co_await live_with_process(slot);
-      engine.process = nullptr;
-      changed.notify_all();
+      why = co_await live_with_process(slot, std::shared_ptr<ChildProcess>(std::move(*started)));
     } else {
       why = started.error().what;
     }
@@ -51,26 +48,31 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
   }
 }
 
-awaitable<std::string> Agent::Impl::live_with_process(std::uint32_t slot) {
+awaitable<std::string> Agent::Impl::live_with_process(std::uint32_t slot,
+                                                      std::shared_ptr<ChildProcess> process) {
   Engine& engine = *engines[slot];
-  ChildProcess& process = *engine.process;
+  engine.process = process;
   TaskGroup watcher(runtime);
   watcher.spawn("watch engine", end_its_group(process));
   while (true) {
-    auto bytes = co_await process.read();
+    auto bytes = co_await process->read();
     if (!bytes || bytes->empty()) break;
     std::vector<std::string> lines = engine.log->add(*bytes);
     if (!lines.empty()) feed(EnginePrinted{slot, std::move(lines)});
   }
-  auto ended = co_await process.wait();
+  auto ended = co_await process->wait();
   (void)co_await watcher.stop(runtime.now() + kStopLimit);
+  engine.process.reset();
+  changed.notify_all();
   co_return ended ? std::move(*ended) : ended.error().what;
 }
 
-awaitable<void> Agent::Impl::end_its_group(ChildProcess& process) {
-  // What ComfyUI had started would keep its GPU memory, and its pipe open.
-  if (!co_await process.wait()) co_return;
-  if (co_await runtime.sleep_for(kOthersLimit)) process.signal(SIGKILL);
+awaitable<void> Agent::Impl::end_its_group(std::shared_ptr<ChildProcess> process) {
+  // What ComfyUI had started would keep its GPU memory, and the pipe open.
+  if (!co_await process->wait()) co_return;
+  if (!co_await runtime.sleep_for(kOthersLimit)) co_return;
+  process->signal(SIGKILL);
+  process->stop_reading();
 }
 
 awaitable<void> Agent::Impl::stop_processes() {
@@ -86,7 +88,7 @@ awaitable<void> Agent::Impl::stop_processes() {
 }
 
 void Agent::Impl::do_action(RestartEngine&& action) {
-  ChildProcess* const process = engines[action.slot]->process;
+  const auto& process = engines[action.slot]->process;
   if (process != nullptr) process->signal(SIGTERM);
 }
 

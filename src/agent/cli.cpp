@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "agent/agent.hpp"
 #include "base/log.hpp"
@@ -136,6 +137,17 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   options.name = given.name.empty() ? host_name() : given.name;
   if (!is_worker_name(options.name))
     mistakes.emplace_back("--name: 1 to 64 of letters, digits, '.', '_' and '-'");
+  std::set<std::string> addresses;
+  for (const net::Url& comfy : options.comfy) {
+    if (!addresses.insert(comfy.authority() + comfy.target).second)
+      mistakes.push_back(fmt::format("--comfy: {} is given twice", comfy.authority()));
+  }
+  if (options.comfy.size() > 1 && given.launch.empty() && !given.comfy_dir.empty()) {
+    mistakes.emplace_back(
+        "--comfy-dir: of several ComfyUIs that the worker does not start it cannot know the temp folders; "
+        "use "
+        "--launch, or leave --comfy-dir out");
+  }
   if (!given.launch.empty()) {
     for (const net::Url& comfy : options.comfy) {
       if (comfy.host == "127.0.0.1" || comfy.host == "localhost" || comfy.host == "::1") continue;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
@@ -13,7 +14,9 @@
 namespace atelier::agent {
 namespace {
 
-constexpr std::size_t kLineBytesMax = 1'000, kLastBytesMax = 300;
+constexpr std::size_t kRestBytesMax = 1'000;
+// In a message of the link each byte that is no UTF-8 becomes three, and a line may have 1,024.
+constexpr std::size_t kLineBytesMax = 340;
 
 int open_for_append(const std::string& path) {
   return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -60,8 +63,9 @@ std::vector<std::string> EngineLog::add(std::string_view bytes) {
   std::vector<std::string> lines;
   rest_ += bytes;
   // A progress bar redraws its line with '\r': what it was in between is no line.
-  for (std::size_t end; (end = rest_.find('\n')) != std::string::npos; rest_.erase(0, end + 1)) {
-    std::string_view line(rest_.data(), end);
+  std::size_t begin = 0;
+  for (std::size_t end; (end = rest_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    std::string_view line = std::string_view(rest_).substr(begin, end - begin);
     while (line.ends_with('\r')) line.remove_suffix(1);
     if (const std::size_t again = line.rfind('\r'); again != std::string_view::npos)
       line.remove_prefix(again + 1);
@@ -69,11 +73,11 @@ std::vector<std::string> EngineLog::add(std::string_view bytes) {
     if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
     lines.emplace_back(line);
   }
-  if (rest_.size() > kLineBytesMax) rest_.erase(0, rest_.size() - kLineBytesMax);
+  rest_.erase(0, std::max(begin, rest_.size() - std::min(rest_.size(), kRestBytesMax)));
   if (!lines.empty()) last_ = lines.back();
   return lines;
 }
 
-std::string EngineLog::last_words() const { return last_.substr(0, kLastBytesMax); }
+std::string EngineLog::last_words() const { return last_; }
 
 }  // namespace atelier::agent

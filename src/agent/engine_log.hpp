@@ -19,10 +19,10 @@ class EngineLog {
   EngineLog& operator=(EngineLog&&) = delete;
   ~EngineLog();
 
-  /// Gives the lines that `bytes` ended. A file of kFileBytesMax becomes PATH.1, in place of an older one. A
-  /// disk that takes nothing loses lines, not the engine.
+  /// Gives the lines that `bytes` ended, at most 340 bytes of each. A file of kFileBytesMax becomes PATH.1,
+  /// in place of an older one. A disk that takes nothing loses lines, not the engine.
   std::vector<std::string> add(std::string_view bytes);
-  /// The last line that says something, at most 300 bytes.
+  /// The last line that says something.
   [[nodiscard]] std::string last_words() const;
   [[nodiscard]] const std::string& path() const { return path_; }
 

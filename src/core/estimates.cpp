@@ -82,18 +82,19 @@ void Estimates::guess_load(const Known& known, const Loaded& run) {
 
 void Estimates::add_load(const Known& known, const Loaded& run) {
   const std::uint64_t expected = run_ms(known, run.speed_milli);
-  const std::uint64_t load = run.gpu_ms > expected ? run.gpu_ms - expected : 0;
+  const std::uint64_t load = run.gpu_ms > expected ? std::min(run.gpu_ms - expected, kRunMax) : 0;
   for (Recent* loads : {&groups_[known.group].loads, &families_[known.family].loads, &all_.loads})
     loads->add(load);
   const std::uint64_t bytes = groups_[known.group].bytes;
-  if (bytes > 0) load_us_per_mib_.add(load * 1000 * kMiB / bytes);
+  if (bytes >= kMiB) load_us_per_mib_.add(load * 1000 / (bytes / kMiB));
 }
 
 std::uint64_t Estimates::bytes_of(const std::vector<std::string>& models) const {
   std::uint64_t bytes = 0;
   for (const std::string& model : models) {
     const auto found = model_bytes_.find(model);
-    if (found != model_bytes_.end()) bytes += found->second;
+    if (found == model_bytes_.end()) return 0;  // a part says nothing of the whole
+    bytes += found->second;
   }
   return bytes;
 }
@@ -114,7 +115,8 @@ void Estimates::add(std::uint64_t signature, std::uint32_t speed_milli, bool loa
   if (loaded) {
     guess_load(entry, with_load);
     run = without_load(entry, with_load);
-    if (entry.loaded.size() < kLoadedKept) entry.loaded.push_back(with_load);
+    if (entry.loaded.size() == kLoadedKept) entry.loaded.erase(entry.loaded.begin());
+    entry.loaded.push_back(with_load);
   } else {
     if (!entry.runs.empty())
       spread_.add(gpu_ms * 1000 / std::max<std::uint64_t>(run_ms(entry, speed_milli), 1));
@@ -151,7 +153,7 @@ std::uint64_t Estimates::load_ms(const Known& known) const {
   const Group& family = families_[known.family];
   const Group& group = groups_[known.group];
   if (!group.loads.empty()) return group.loads.median();
-  if (group.bytes > 0 && load_us_per_mib_.samples().size() >= kEnoughLoads)
+  if (group.bytes >= kMiB && load_us_per_mib_.samples().size() >= kEnoughLoads)
     return load_us_per_mib_.median() * (group.bytes / kMiB) / 1000;
   for (const Recent* loads : {&group.guessed_loads, &family.loads}) {
     if (!loads->empty()) return loads->median();

@@ -59,7 +59,7 @@ class Estimates {
     Recent runs, loads;       // runs at reference speed
     Recent guessed_loads;     // until there are real ones
     bool video = false;       // of families: a node class says so
-    std::uint64_t bytes = 0;  // of its models, as far as known
+    std::uint64_t bytes = 0;  // of its models, 0 unless all are known
   };
 
  public:

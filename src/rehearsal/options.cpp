@@ -25,6 +25,8 @@ bool set_value(CommandLine& line, const std::string& key, const std::string& val
     line.directory = value;
   } else if (key == "--name") {
     line.name = value;
+  } else if (key == "--database-url") {
+    // ComfyUI's: there is no database here
   } else if (key == "--temp-directory") {
     line.temp_parent = value;
   } else if (key == "--port") {

@@ -10,7 +10,8 @@ from atelier_processes import BIN, WORK, Workshop, free_ports, run, until
 
 def pids_at(port):
     """The processes that were started for this port."""
-    done = subprocess.run(['pgrep', '-f', f'atelier-rehearsal .*--port {port}'], capture_output=True, text=True)
+    pattern = f'atelier-rehearsal .*--port {port}'
+    done = subprocess.run(['pgrep', '-f', pattern], capture_output=True, text=True)
     return [int(pid) for pid in done.stdout.split()]
 
 
@@ -55,14 +56,17 @@ def test(workshops):
     assert worker.stop() == 0
     assert pids_at(port) == pids_at(port + 1) == [], 'stopped with the worker'
 
-    again = launching(
-        workshop, 'w1', f'{engine} --dir "{comfy}"', '--comfy', f'http://127.0.0.1:{port}', '--log-dir', logs
-    )
+    where = ('--comfy', f'http://127.0.0.1:{port}', '--log-dir', logs)
+    # Below a shell that stays, so that the engine is not the worker's own child.
+    script = os.path.join(WORK, 'start-engine.sh')
+    with open(script, 'w') as file:
+        file.write(f'#!/bin/sh\n{engine} --dir "{comfy}" "$@"\necho ended\n')
+    again = launching(workshop, 'w1', f'sh {script}', *where)
     until(lambda: 'engine_up' in again.text(), 'the next engine')
     again.kill()
     until(lambda: pids_at(port) == [], 'the engine to end after kill -9 of its worker')
 
-    broken = launching(workshop, 'w2', "sh -c 'echo it has no GPU; false'", '--comfy', f'http://127.0.0.1:{port}')
+    broken = launching(workshop, 'w2', "sh -c 'echo it has no GPU; false'", *where)
     until(lambda: 'last_line="it has no GPU"' in broken.text(), 'what it said last')
     assert 'how="exit code 1"' in broken.text(), broken.text()
 
