@@ -21,8 +21,7 @@ struct AgentOptions {
   std::vector<net::Url> comfy;  // of the ComfyUI processes, slot 0 .. 63
   /// The command that starts a ComfyUI, without its port; "": they run already. Each is given --port of its
   /// address and, if there are several, a --temp-directory of its own, which a ComfyUI empties at its start,
-  /// and a
-  /// --database-url, which it locks.
+  /// and a --database-url of its own, which it locks.
   std::string launch;
   std::string log_dir;    // of launched ones: engine-SLOT.log, and their temp folders
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
