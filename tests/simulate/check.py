@@ -7,6 +7,7 @@ which are fully determined, must give the figures of every correct simulator; ro
 its goals; the same input must give the same bytes; a bad trace must be refused in one sentence."""
 
 import json, os, subprocess, sys, tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -92,8 +93,11 @@ def run(folder, trace_name, trace, policy, *options):
     path = os.path.join(HERE, trace_name + '.json')
     schedules = [os.path.join(folder, name) for name in ('one.json', 'two.json')]
     reports = []
-    for schedule in schedules:
-        done = simulate(path, '--policy', policy, '--schedule', schedule, *options)
+    with ThreadPoolExecutor(len(schedules)) as side_by_side:
+        runs = side_by_side.map(
+            lambda schedule: simulate(path, '--policy', policy, '--schedule', schedule, *options), schedules
+        )
+    for done in runs:
         check(done.returncode == 0, f'{trace_name} {policy}: exit {done.returncode} {done.stderr}')
         reports.append(json.loads(done.stdout))
     report = reports[0]
