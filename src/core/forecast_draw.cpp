@@ -3,7 +3,8 @@
 #include "core/forecast_draw.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cassert>
+#include <span>
 #include <tuple>
 
 namespace atelier::core {
@@ -11,7 +12,8 @@ namespace {
 
 /// So many lanes are looked at one by one in less time than it takes to keep them in order.
 constexpr std::size_t kFewLanes = 64;
-constexpr std::size_t kDroppedMax = 64;  // entries of a listing that are no longer needed
+
+constexpr auto order_of = [](const auto& entry) { return std::tie(entry.key, entry.job); };
 
 }  // namespace
 
@@ -42,12 +44,7 @@ void Draw::add_row(std::uint32_t index, const Row& row) {
   const auto at = static_cast<std::uint32_t>(rows_.size());
   rows_.push_back(row);
   Lane& lane = lanes_[index];
-  if (lane.head == kNoIndex) {
-    lane.head = at;
-    active_.push_back(index);
-  } else {
-    rows_[lane.tail].next = at;
-  }
+  (lane.head == kNoIndex ? lane.head : rows_[lane.tail].next) = at;
   lane.tail = at;
   if (++lane.waiting <= kOwnJobsMax) lane.wants |= bit(queue_.classes[row.job_class].models);
   ++owners_[queue_.lanes[index].owner].waiting;
@@ -86,14 +83,14 @@ void Draw::start(std::uint64_t seed) {
   slots_.resize(queue_.slots.size());
   first_free_.assign(queue_.slots.size(), 0);
   lanes_.assign(queue_.lanes.size(), {});
-  any_instructor_ = false;
+  of_instructor_.clear();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const QueueCopy::Owner& owner = queue_.owners[queue_.lanes[i].owner];
     lanes_[i].owner = queue_.lanes[i].owner;
     lanes_[i].weight_milli = owner.weight_milli;
     lanes_[i].unlimited = !owner.held && !owner.limited && owner.running_max == 0;
     lanes_[i].instructor = owner.participant == ParticipantId{};
-    any_instructor_ = any_instructor_ || lanes_[i].instructor;
+    if (lanes_[i].instructor) of_instructor_.push_back(static_cast<std::uint32_t>(i));
   }
   owners_.assign(queue_.owners.size(), {});
   for (std::size_t i = 0; i < owners_.size(); ++i) {
@@ -105,7 +102,6 @@ void Draw::start(std::uint64_t seed) {
   views_.assign(queue_.classes.size(), {});
   rows_.clear();
   rows_.reserve(queue_.rows.size());
-  active_.clear();
   started_.clear();
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
     const QueueCopy::Lane& from = queue_.lanes[lane];
@@ -131,7 +127,7 @@ void Draw::start(std::uint64_t seed) {
       std::ranges::sort(places_[lane]);
     }
   }
-  for (const std::uint32_t lane : active_) list(lane);
+  list_all();
   ready_.assign(rows_.size(), kNever);
   const bool waits = !only_ || std::ranges::find(rows_, only_, &Row::job) != rows_.end();
   wanted_left_ = !waits ? 0 : only_ ? 1 : rows_.size();
@@ -149,47 +145,61 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
   if (lanes_[arrival.lane].waiting <= kOwnJobsMax) list(arrival.lane);
 }
 
-void Draw::add(Listing& listing, const Listed& entry) {
-  std::vector<Listed>& entries = listing.entries;
-  if (listing.first > kDroppedMax) {
-    entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(listing.first));
-    listing.first = 0;
-  }
-  auto at = entries.end();  // near which most belong
-  const auto first = entries.begin() + static_cast<std::ptrdiff_t>(listing.first);
-  while (at != first && std::tie(entry.key, entry.job) < std::tie((at - 1)->key, (at - 1)->job)) --at;
-  entries.insert(at, entry);
+void Draw::list_all() {
+  sorted_ = false;
+  for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) list(lane);
+  for (Listing& listing : with_head_) std::ranges::sort(listing, {}, order_of);
+  for (Listing& listing : with_any_) std::ranges::sort(listing, {}, order_of);
+  std::ranges::sort(by_place_, {}, order_of);
+  sorted_ = true;
 }
 
-const Draw::Listed* Draw::first_of(Listing& listing) const {
-  while (listing.first < listing.entries.size()) {
-    const Listed& entry = listing.entries[listing.first];
-    if (entry.version == lanes_[entry.lane].version) return &entry;
-    ++listing.first;
+void Draw::add(Listing& listing, const Listed& entry) const {
+  if (!sorted_) return listing.push_back(entry);
+  const auto at = std::ranges::upper_bound(listing, std::tie(entry.key, entry.job), {}, order_of);
+  listing.insert(at, entry);
+}
+
+void Draw::remove(Listing& listing, std::int64_t key, JobId job) {
+  const auto at = std::ranges::lower_bound(listing, std::tie(key, job), {}, order_of);
+  assert(at != listing.end() && at->key == key && at->job == job);
+  listing.erase(at);
+}
+
+void Draw::unlist(Lane& lane) {
+  for (std::uint32_t i = 0; i < lane.listed_count; ++i) {
+    const auto& [job, job_class] = lane.listed[i];
+    if (queue_.mode != QueueMode::round_robin) {
+      remove(by_place_, lane.key, job);
+      continue;
+    }
+    if (i == 0) remove(with_head_[job_class], lane.key, job);
+    remove(with_any_[job_class], lane.key, job);
   }
-  return nullptr;
+  lane.listed_count = 0;
 }
 
 void Draw::list(std::uint32_t index) {
   Lane& lane = lanes_[index];
-  ++lane.version;
+  unlist(lane);
   if (lane.head == kNoIndex || lane.instructor) return;
   if (queue_.mode != QueueMode::round_robin) {
-    const auto level = static_cast<std::int64_t>(queue_.lanes[index].level);
-    return add(by_place_, {level, places_[index][lane.place], index, lane.version});
+    lane.key = static_cast<std::int64_t>(queue_.lanes[index].level);
+    lane.listed[lane.listed_count++].first = places_[index][lane.place];
+    return add(by_place_, {lane.key, lane.listed[0].first, index});
   }
   if (!by_start_) return;
-  const std::int64_t tag = owners_[lane.owner].tag;
-  std::array<std::uint32_t, kOwnJobsMax> seen;
-  std::size_t count = 0;
-  for (std::uint32_t row = lane.head; row != kNoIndex && count < kOwnJobsMax; row = rows_[row].next) {
+  lane.key = owners_[lane.owner].tag;
+  std::uint32_t seen = 0;
+  for (std::uint32_t row = lane.head; row != kNoIndex && seen < kOwnJobsMax; row = rows_[row].next, ++seen) {
     const std::uint32_t job_class = rows_[row].job_class;
-    const Listed entry{tag, rows_[row].job, index, lane.version};
-    if (count == 0) add(with_head_[job_class], entry);
-    if (std::find(seen.begin(), seen.begin() + static_cast<std::ptrdiff_t>(count), job_class) ==
-        seen.begin() + static_cast<std::ptrdiff_t>(count))
-      add(with_any_[job_class], entry);
-    seen[count++] = job_class;
+    const std::span<const std::pair<JobId, std::uint32_t>> before(lane.listed.data(), lane.listed_count);
+    // Of several jobs of a class only the first one may take the turn.
+    if (std::ranges::any_of(before, [&](const auto& other) { return other.second == job_class; })) continue;
+    const Listed entry{lane.key, rows_[row].job, index};
+    if (seen == 0) add(with_head_[job_class], entry);
+    add(with_any_[job_class], entry);
+    lane.listed[lane.listed_count++] = {entry.job, job_class};
   }
 }
 
@@ -250,7 +260,6 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
   Lane& lane = lanes_[row.lane];
   (before == kNoIndex ? lane.head : rows_[before].next) = row.next;
   if (lane.tail == index) lane.tail = before;
-  if (lane.head == kNoIndex) std::erase(active_, row.lane);
   --lane.waiting;
   --waiting_;
   ++lane.place;

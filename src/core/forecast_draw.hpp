@@ -4,7 +4,9 @@
 // matters little to a forecast (a lane's second turn in one decision). A test holds the order of its starts
 // against what decide grants. Internal to core.
 
+#include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/fair_order.hpp"
@@ -64,20 +66,19 @@ class Draw {
     std::int64_t weight_milli = 1000;
     bool unlimited = true;  // its owner may always start a job
     bool instructor = false;
-    std::uint32_t version = 0;  // entries of the listings with another one are void
-    std::uint64_t seen = 0;     // the pick in which its turn was found
+    std::uint64_t seen = 0;  // the pick in which its turn was found
+    // As it stands in the listings: its tag or level, and its first jobs with their classes.
+    std::int64_t key = 0;
+    std::array<std::pair<JobId, std::uint32_t>, kOwnJobsMax> listed;
+    std::uint32_t listed_count = 0;
   };
   /// A lane in a queue by start tag, or by its place in the common order.
   struct Listed {
     std::int64_t key = 0;  // tag, or level
     JobId job;             // that would take the turn, or the place
-    std::uint32_t lane = 0, version = 0;
+    std::uint32_t lane = 0;
   };
-  /// In order from `first` on; what is void is dropped when it comes up.
-  struct Listing {
-    std::vector<Listed> entries;
-    std::size_t first = 0;
-  };
+  using Listing = std::vector<Listed>;  // in order of key and job
   /// Where a walk through a listing stands (without one: a candidate), with the finish tag of this entry.
   struct Cursor {
     std::int64_t finish = 0;
@@ -120,9 +121,10 @@ class Draw {
   void add_row(std::uint32_t lane, const Row& row);
   /// After a change of the lane's first jobs or of its tag.
   void list(std::uint32_t lane);
-  static void add(Listing& listing, const Listed& entry);
-  /// The first valid entry; null if there is none.
-  const Listed* first_of(Listing& listing) const;
+  void unlist(Lane& lane);
+  void list_all();
+  void add(Listing& listing, const Listed& entry) const;
+  static void remove(Listing& listing, std::int64_t key, JobId job);
   void arrive(const QueueCopy::Arrival& arrival);
   [[nodiscard]] bool is_over() const;
   /// When the first busy slot will be free.
@@ -171,7 +173,7 @@ class Draw {
 
   const QueueCopy& queue_;
   JobId only_;
-  bool drawn_ = true, any_instructor_ = false;
+  bool drawn_ = true;
   DrawRandom random_{0};
   std::int64_t now_ = 0, virtual_time_ = 0, wake_ = kNever;
   std::size_t next_arrival_ = 0, waiting_ = 0, wanted_left_ = 0;
@@ -185,12 +187,13 @@ class Draw {
   std::vector<Row> rows_;
   std::vector<std::vector<JobId>> places_;  // of each lane, by job id (fifo and priority)
   std::vector<ClassView> views_;
-  std::vector<std::uint32_t> wanting_;  // jobs that wait, by their set of models
-  std::vector<std::uint32_t> active_;   // lanes with jobs
+  std::vector<std::uint32_t> wanting_;        // jobs that wait, by their set of models
+  std::vector<std::uint32_t> of_instructor_;  // lanes, by index
   std::vector<Turn> turns_, candidates_;
   std::vector<Cursor> cursors_;
   std::vector<Listing> with_head_, with_any_;  // by class: of a lane's first job, of its first ones
   Listing by_place_;                           // fifo and priority
+  bool sorted_ = true;                         // else the listings are put in order when all are in them
   std::vector<std::uint32_t> lane_of_owner_;   // round_robin: its only one
   bool by_start_ = true;  // lanes are listed by their start tags: there are many, and all weigh the same
   std::vector<std::uint8_t> awaited_;  // slots, in this pick

@@ -58,7 +58,7 @@ std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
 bool Draw::pick() {
   ++stamp_;
   if (!queue_.moved.empty() && pick_moved()) return true;
-  if (any_instructor_ && pick_of_instructor()) return true;
+  if (pick_of_instructor()) return true;
   return queue_.mode == QueueMode::round_robin ? pick_fair_turn() : pick_in_common_order();
 }
 
@@ -78,8 +78,7 @@ bool Draw::pick_moved() {
 }
 
 bool Draw::pick_of_instructor() {
-  for (const std::uint32_t lane : active_) {
-    if (!lanes_[lane].instructor) continue;
+  for (const std::uint32_t lane : of_instructor_) {
     if (!may_start(lanes_[lane])) continue;
     std::uint32_t before = kNoIndex;
     const std::uint32_t row = first_able(lane, before);
@@ -91,24 +90,15 @@ bool Draw::pick_of_instructor() {
 }
 
 bool Draw::pick_in_common_order() {
-  std::vector<std::uint32_t> cannot_start;  // lanes
-  bool granted = false;
-  while (!granted) {
-    const Listed* const first = first_of(by_place_);
-    if (first == nullptr) break;
-    const std::uint32_t lane = first->lane;
+  for (const Listed& entry : by_place_) {
+    if (!may_start(lanes_[entry.lane])) continue;
     std::uint32_t before = kNoIndex;
-    const std::uint32_t row = may_start(lanes_[lane]) ? first_able(lane, before) : kNoIndex;
-    if (row == kNoIndex) {
-      cannot_start.push_back(lane);
-      ++lanes_[lane].version;  // out of the way, for now
-      continue;
-    }
+    const std::uint32_t row = first_able(entry.lane, before);
+    if (row == kNoIndex) continue;
     grant(row, before, view(rows_[row].job_class).slot);
-    granted = true;
+    return true;
   }
-  for (const std::uint32_t lane : cannot_start) list(lane);
-  return granted;
+  return false;
 }
 
 std::int64_t Draw::delay_max(const Row& row) const {
@@ -224,15 +214,16 @@ void Draw::see_held() {
 bool Draw::open_cursors() {
   cursors_.clear();
   if (!by_start_) return false;
-  for (std::uint32_t i = 0; i < with_head_.size(); ++i) {
+  for (std::uint32_t i = 0; i < with_any_.size(); ++i) {
+    if (with_any_[i].empty()) continue;
     const ClassView& fit = view(i);
     if (fit.fit == Fit::unable) {
-      if (first_of(with_head_[i]) != nullptr) return false;
+      if (!with_head_[i].empty()) return false;
       continue;
     }
-    Listing& listing = fit.fit == Fit::holds ? with_any_[i] : with_head_[i];
-    if (const Listed* const first = first_of(listing))
-      cursors_.push_back({first->key + fit.weight, first->job, &listing, listing.first, fit.weight});
+    const Listing& listing = fit.fit == Fit::holds ? with_any_[i] : with_head_[i];
+    if (!listing.empty())
+      cursors_.push_back({listing[0].key + fit.weight, listing[0].job, &listing, 0, fit.weight});
   }
   return true;
 }
@@ -243,11 +234,11 @@ bool Draw::next_turn() {
     Cursor* least = cursors_.data();
     for (Cursor& cursor : cursors_) least = comes_first(cursor, *least) ? &cursor : least;
     const Cursor cursor = *least;
-    if (cursor.listing == nullptr || cursor.at + 1 == cursor.listing->entries.size()) {
+    if (cursor.listing == nullptr || cursor.at + 1 == cursor.listing->size()) {
       *least = cursors_.back();
       cursors_.pop_back();
     } else {
-      const Listed& next = cursor.listing->entries[++least->at];
+      const Listed& next = (*cursor.listing)[++least->at];
       least->finish = next.key + cursor.weight;
       least->job = next.job;
     }
@@ -255,9 +246,9 @@ bool Draw::next_turn() {
       turns_.push_back(candidates_[cursor.at]);
       return true;
     }
-    const Listed& entry = cursor.listing->entries[cursor.at];
+    const Listed& entry = (*cursor.listing)[cursor.at];
     Lane& lane = lanes_[entry.lane];
-    if (entry.version != lane.version || lane.seen == stamp_ || !may_start(lane)) continue;
+    if (lane.seen == stamp_ || !may_start(lane)) continue;
     const Turn turn = turn_of(entry.lane);
     // Else this job may not go before those in front of it: the first one comes later.
     if (turn.finish != cursor.finish || turn.job != entry.job) continue;
@@ -281,9 +272,9 @@ bool Draw::pick_fair_turn() {
 void Draw::find_candidates() {
   cursors_.clear();
   candidates_.clear();
-  for (const std::uint32_t index : active_) {
+  for (std::uint32_t index = 0; index < lanes_.size(); ++index) {
     const Lane& lane = lanes_[index];
-    if (lane.instructor || !may_start(lane)) continue;
+    if (lane.head == kNoIndex || lane.instructor || !may_start(lane)) continue;
     const Turn turn = turn_of(index);
     if (turn.row == kNoIndex) continue;
     cursors_.push_back({turn.finish, turn.job, nullptr, candidates_.size(), 0});
