@@ -227,6 +227,17 @@ void Agent::Impl::do_action(FetchJob&& action) {
   auto run = files_of(action.key);
   tasks.spawn("fetch job", fetch(std::move(action), std::move(run)));
 }
+void Agent::Impl::do_action(Prefetch&& action) {
+  Engine& engine = *engines[action.slot];
+  // What is on its way for a job that has come is waited for by its FetchJob.
+  if (engine.hinted_files && !runs.contains(engine.hinted)) engine.hinted_files->forgotten = true;
+  engine.hinted = action.key;
+  engine.hinted_files.reset();
+  if (action.inputs.empty()) return;
+  engine.hinted_files = std::make_shared<RunFiles>();
+  auto files = engine.hinted_files;
+  tasks.spawn("prefetch inputs", prefetch(std::move(action), std::move(files)));
+}
 void Agent::Impl::do_action(PostRun&& action) {
   auto run = files_of(action.key);
   tasks.spawn("post run", post(action, std::move(run)));

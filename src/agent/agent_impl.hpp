@@ -52,6 +52,8 @@ struct Agent::Impl {
     std::string command;                    // "": somebody else keeps it running
     std::optional<EngineLog> log;           // of a launched one
     std::shared_ptr<ChildProcess> process;  // while it runs
+    RunKey hinted;                          // of whose inputs some are on their way, or there
+    std::shared_ptr<RunFiles> hinted_files;
     bool up = false;
     Digest digest;
     std::shared_ptr<const std::string> object_info_bytes;
@@ -70,6 +72,7 @@ struct Agent::Impl {
   void do_action(CloseLink&& action);
   void do_action(Send&& action);
   void do_action(FetchJob&& action);
+  void do_action(Prefetch&& action);
   void do_action(PostRun&& action);
   void do_action(AskRun&& action);
   void do_action(InterruptRun&& action);
@@ -102,6 +105,7 @@ struct Agent::Impl {
   // agent_work.cpp
   awaitable<void> fetch(FetchJob action, std::shared_ptr<RunFiles> run);
   awaitable<Result<void>> fetch_all(FetchJob& action, std::shared_ptr<RunFiles> run);
+  awaitable<void> prefetch(Prefetch action, std::shared_ptr<RunFiles> files);
   awaitable<void> post(PostRun action, std::shared_ptr<RunFiles> run);
   awaitable<void> ask(AskRun action);
   awaitable<void> collect(Collect action, std::shared_ptr<RunFiles> run);

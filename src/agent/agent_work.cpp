@@ -39,6 +39,20 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   co_return Result<void>();
 }
 
+awaitable<void> Agent::Impl::prefetch(Prefetch action, std::shared_ptr<RunFiles> files) {
+  Engine& engine = *engines[action.slot];
+  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  for (const link::InputRef& input : action.inputs) {
+    if (files->forgotten) co_return;
+    const std::string name = comfy::worker_input_name(input.name, input.digest);
+    const auto placed =
+        co_await engine.inputs.place(files, action.key, input, name, gateway, engine.client, folders);
+    if (placed) continue;
+    log::debug("input_not_prefetched", {{"job", action.key.job}, {"why", placed.error().what}});
+    co_return;
+  }
+}
+
 awaitable<void> Agent::Impl::post(PostRun action, std::shared_ptr<RunFiles> run) {
   auto posted = co_await engines[action.slot]->client.post(run->post_body);
   feed(RunPosted{action.key, posted.result, std::move(posted.body)});

@@ -30,6 +30,21 @@ awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey 
                                           std::string name, GatewayClient& gateway, EngineClient& engine,
                                           const EngineFolders* folders) {
   ATELIER_CO_TRY_VOID(files::check_path(name));
+  while (placing_.contains(name)) {
+    if (!co_await placed_.wait(runtime_.now() + kDownloadLimit))
+      co_return fail(Errc::cancelled, "the wait for an input was cancelled");
+  }
+  if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
+  placing_.insert(name);
+  auto result = co_await place_now(std::move(run), key, std::move(input), name, gateway, engine, folders);
+  placing_.erase(name);
+  placed_.notify_all();
+  co_return result;
+}
+
+awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
+                                              std::string name, GatewayClient& gateway, EngineClient& engine,
+                                              const EngineFolders* folders) {
   if (folders == nullptr) {
     if (known_.contains(name)) co_return Result<void>();
     if (input.size > kUploadBytesMax)

@@ -9,16 +9,18 @@
 #include "agent/engine_client.hpp"
 #include "agent/gateway_client.hpp"
 #include "agent/run_files.hpp"
+#include "runtime/signal.hpp"
 
 namespace atelier::agent {
 
 class InputStore {
  public:
-  explicit InputStore(Runtime& runtime) : runtime_(runtime) {}
+  explicit InputStore(Runtime& runtime) : runtime_(runtime), placed_(runtime) {}
 
   /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST
   /// /upload/image. Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that
-  /// cannot be a file's).
+  /// cannot be a file's); cancelled (the run is forgotten). Several calls for one name take turns: the later
+  /// ones find it there.
   [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
                                               std::string name, GatewayClient& gateway, EngineClient& engine,
                                               const EngineFolders* folders);
@@ -26,10 +28,15 @@ class InputStore {
   void engine_restarted() { known_.clear(); }
 
  private:
+  awaitable<Result<void>> place_now(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
+                                    std::string name, GatewayClient& gateway, EngineClient& engine,
+                                    const EngineFolders* folders);
   awaitable<bool> lies_there(files::Directory folder, std::string name, const link::InputRef& input);
 
   Runtime& runtime_;
   std::set<std::string> known_;  // names verified in this life of the engine
+  std::set<std::string> placing_;
+  Signal placed_;
 };
 
 }  // namespace atelier::agent

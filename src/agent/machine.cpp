@@ -172,9 +172,9 @@ void AgentMachine::handle(const FromGateway& input) {
   if (!linked_) return;
   std::visit(
       Match{[](const link::Welcome&) {}, [this](const link::Lease& m) { take(m); },
-            [](const link::Hint&) {},  // binds nothing; inputs are fetched with the lease
-            [this](const link::Stop& m) { stop(m); }, [this](const link::Committed& m) { answer(m); },
-            [this](const link::Refused& m) { answer(m); }, [this](const link::EndedOk& m) { answer(m); },
+            [this](const link::Hint& m) { prefetch(m); }, [this](const link::Stop& m) { stop(m); },
+            [this](const link::Committed& m) { answer(m); }, [this](const link::Refused& m) { answer(m); },
+            [this](const link::EndedOk& m) { answer(m); },
             [this](const link::Drain&) {
               draining_ = true;
               send(link::Draining{"asked by the gateway"});

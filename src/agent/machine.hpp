@@ -91,6 +91,7 @@ class AgentMachine {
   void take(const link::Lease& lease);
   void stop(const link::Stop& message);
   void fetch(HeldJob& job);
+  void prefetch(const link::Hint& hint);
   void post_if_ready(HeldJob& job);
   void ask(HeldJob& job);
   void interrupt(HeldJob& job);

@@ -83,6 +83,19 @@ void AgentMachine::fetch(HeldJob& job) {
   out_.emplace_back(FetchJob{job.key, job.lease});
 }
 
+void AgentMachine::prefetch(const link::Hint& hint) {
+  if (hint.slot >= slots_.size()) return;
+  const RunKey key{hint.job, hint.epoch};
+  if (find(key) != nullptr) return;  // its lease came first
+  Prefetch action;
+  action.slot = hint.slot;
+  if (!draining_) {
+    action.key = key;
+    action.inputs = hint.inputs;
+  }
+  out_.emplace_back(std::move(action));
+}
+
 void AgentMachine::handle(const JobFetched& input) {
   HeldJob* job = find(input.key);
   if (job == nullptr || job->ghost || job->phase != Phase::fetching) return;

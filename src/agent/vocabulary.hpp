@@ -43,6 +43,13 @@ struct FetchJob {
   RunKey key;
   link::Lease lease;
 };
+/// Bring inputs of a job that will probably come to where FetchJob will look for them. Takes the place of the
+/// slot's earlier one, which ends unless its job has come; key.job 0 brings nothing. No answer.
+struct Prefetch {
+  RunKey key;
+  std::uint32_t slot = 0;
+  std::vector<link::InputRef> inputs;
+};
 /// POST /prompt with the prompt that FetchJob made -> RunPosted.
 struct PostRun {
   RunKey key;
@@ -106,7 +113,7 @@ struct Exit {
   std::string why;
 };
 
-using Action = std::variant<Dial, CloseLink, Send, FetchJob, PostRun, AskRun, InterruptRun, Collect,
+using Action = std::variant<Dial, CloseLink, Send, FetchJob, Prefetch, PostRun, AskRun, InterruptRun, Collect,
                             CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine, Exit>;
 
 // ---- Inputs ----

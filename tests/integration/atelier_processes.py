@@ -87,16 +87,18 @@ class Workshop:
         self.port = int(self.url.rsplit(':', 1)[1])
         return self.server
 
-    def engine(self, step_ms=0):
+    def engine(self, step_ms=0, directory=None):
         arguments = [os.path.join(BIN, 'atelier-rehearsal'), '--port', '0', '--step-ms', str(step_ms)]
+        arguments += ['--dir', directory] if directory else []
         process = self.start('rehearsal', arguments)
         self.engine_url = process.line('ready ')
         return process
 
-    def worker(self, name='w1', token_file=None):
+    def worker(self, name='w1', token_file=None, comfy_dir=None):
         arguments = [os.path.join(BIN, 'atelier-worker'), '--name', name, '--join', self.url]
         arguments += ['--token-file', token_file or os.path.join(self.data, 'worker.token')]
         arguments += ['--comfy', self.engine_url]
+        arguments += ['--comfy-dir', comfy_dir] if comfy_dir else []
         return self.start(f'worker-{name}', arguments)
 
     def get(self, path, expect=200):
@@ -105,9 +107,9 @@ class Workshop:
     def post(self, path, body, expect=200):
         return self.request('POST', path, json.dumps(body).encode(), expect)
 
-    def request(self, method, path, body=None, expect=200):
+    def request(self, method, path, body=None, expect=200, kind='application/json'):
         request = urllib.request.Request(
-            self.url + path, data=body, method=method, headers={'Content-Type': 'application/json'}
+            self.url + path, data=body, method=method, headers={'Content-Type': kind}
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:

@@ -375,6 +375,33 @@ TEST_CASE("an idle agent leaves at once when asked to") {
   CHECK(rig.count<Exit>() == 1);
 }
 
+TEST_CASE("a hint's inputs are fetched ahead, but not for a job that has come, nor while draining") {
+  Rig rig;
+  rig.join();
+  link::Hint hint;
+  hint.job = JobId{9};
+  hint.epoch = Epoch{1};
+  hint.inputs.push_back({"cup.png", link::FileType::input, sha256("cup"), 3});
+  rig.feed(FromGateway{hint});
+  const auto ahead = rig.only<Prefetch>();
+  CHECK(ahead.key == RunKey{JobId{9}, Epoch{1}});
+  CHECK(ahead.inputs == hint.inputs);
+  rig.feed(FromGateway{link::Hint{}});
+  CHECK(rig.only<Prefetch>().inputs.empty());
+
+  rig.feed(FromGateway{Rig::lease(RunKey{JobId{9}, Epoch{1}})});
+  rig.feed(FromGateway{hint});
+  CHECK(rig.count<Prefetch>() == 0);
+  hint.slot = 5;
+  hint.job = JobId{10};
+  rig.feed(FromGateway{hint});
+  CHECK(rig.count<Prefetch>() == 0);  // there is no slot 5
+  hint.slot = 0;
+  rig.feed(FromGateway{link::Drain{}});
+  rig.feed(FromGateway{hint});
+  CHECK(rig.only<Prefetch>().inputs.empty());
+}
+
 TEST_CASE("drain and undrain of the gateway stop and allow leases without an end of the agent") {
   Rig rig;
   rig.ready();
