@@ -141,6 +141,7 @@ awaitable<int> Agent::Impl::run() {
     tasks.spawn("keep engine", keep_engine(slot));
     tasks.spawn("poll engine", poll_engine(slot));
   }
+  tasks.spawn("measure", measure());
   tasks.spawn("keep time", keep_time());
   for (Action& action : machine.start(runtime.now())) perform(std::move(action));
   while (!exit_code) (void)co_await changed.wait(kFar);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/agent_impl.hpp"
+#include "agent/nvml.hpp"
 #include "base/log.hpp"
 #include "net/websocket.hpp"
 
@@ -69,7 +70,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   info.engine_start = static_cast<std::uint64_t>(std::max<std::int64_t>(runtime.wall().ms, 0));
   info.device = stats.device;
   info.vram_total = stats.vram_total;
-  feed(EngineUp{slot, std::move(info)});
+  feed(EngineUp{slot, std::move(info), stats.vram_free});
   for (;;) {
     auto message = co_await open->read(runtime.now() + kReadTurn);
     if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
@@ -87,8 +88,27 @@ awaitable<void> Agent::Impl::poll_engine(std::uint32_t slot) {
     Engine& engine = *engines[slot];
     if (!engine.up) continue;
     auto stats = co_await engine.client.stats();
-    if (stats) feed(EngineAnswered{slot, stats->device, stats->vram_total, stats->vram_free, disk_free()});
+    if (!stats) continue;
+    auto remaining = co_await engine.client.queue_remaining();
+    feed(EngineAnswered{slot, stats->device, stats->vram_total, stats->vram_free,
+                        remaining ? std::optional(*remaining) : std::nullopt});
   }
+}
+
+awaitable<void> Agent::Impl::measure() {
+  std::shared_ptr<Nvml> nvml = Nvml::load(kNvmlLibrary);
+  if (!nvml) log::info("no_gpu_driver_to_ask", {{"library", kNvmlLibrary}});
+  do {
+    Measured measured;
+    measured.disk_free = disk_free();
+    if (nvml) {
+      // The driver may take a while, and stands still when a GPU has fallen off the bus.
+      auto read = [nvml] { return nvml->read(); };
+      measured.gpus = co_await run_blocking(runtime.file_pool(), std::move(read));
+    }
+    measured.clock = runtime.wall().ms;
+    feed(std::move(measured));
+  } while (co_await runtime.sleep_for(kPollInterval));
 }
 
 }  // namespace atelier::agent

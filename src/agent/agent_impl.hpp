@@ -94,6 +94,7 @@ struct Agent::Impl {
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);
+  awaitable<void> measure();
 
   // agent_process.cpp
   awaitable<void> keep_process(std::uint32_t slot);

@@ -72,6 +72,15 @@ Result<EngineStats> read_stats(std::string_view body) {
   return stats;
 }
 
+Result<std::uint64_t> read_queue_remaining(std::string_view body) {
+  ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));
+  const json::value* info = member(parsed.value(), "exec_info");
+  const json::value* remaining = info == nullptr ? nullptr : member(*info, "queue_remaining");
+  if (remaining == nullptr || !remaining->is_number())
+    return fail(Errc::bad_request, "ComfyUI's /prompt has no queue_remaining");
+  return whole(remaining);
+}
+
 Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id) {
   ATELIER_TRY(const comfy::Json parsed, parse_big(body));
   for (const auto& [list, place] :

@@ -21,6 +21,9 @@ struct EngineStats {
 /// GET /system_stats. Errors: bad_request, too_large.
 [[nodiscard]] Result<EngineStats> read_stats(std::string_view body);
 
+/// GET /prompt: `exec_info.queue_remaining`. Errors: bad_request, too_large.
+[[nodiscard]] Result<std::uint64_t> read_queue_remaining(std::string_view body);
+
 /// GET /queue: does the run run, wait, or neither (absent)? Errors: bad_request, too_large.
 [[nodiscard]] Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id);
 /// Runs in the queue whose client_id begins with `client_prefix`: those of an earlier life of this agent.

@@ -82,6 +82,11 @@ awaitable<Result<EngineStats>> EngineClient::stats() {
   co_return read_stats(body);
 }
 
+awaitable<Result<std::uint64_t>> EngineClient::queue_remaining() {
+  ATELIER_CO_TRY(const std::string body, co_await get("/prompt", kAnswerBytesMax, kShort));
+  co_return read_queue_remaining(body);
+}
+
 awaitable<Result<std::string>> EngineClient::object_info() {
   return get("/object_info", kObjectInfoBytesMax, kLong);
 }

@@ -98,6 +98,7 @@ link::Hello AgentMachine::hello(const LinkUp& input) const {
   hello.boot = options_.boot;
   hello.disk_free = input.disk_free;
   hello.clock = input.clock;
+  hello.launched = options_.launched;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     link::HelloSlot line;
@@ -289,6 +290,7 @@ void AgentMachine::handle(const EngineUp& input) {
   slot.ever_up = true;
   slot.info = input.info;
   slot.answered_at = now_;
+  slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);
@@ -333,9 +335,18 @@ void AgentMachine::handle(const EnginePrinted& input) {
 void AgentMachine::handle(const EngineAnswered& input) {
   if (input.slot >= slots_.size()) return;
   slots_[input.slot].answered_at = now_;
+  slots_[input.slot].reading = {input.slot, input.device, input.vram_total, input.vram_free,
+                                input.queue_remaining};
+}
+
+void AgentMachine::handle(const Measured& input) {
   link::Telemetry telemetry;
   telemetry.disk_free = input.disk_free;
-  telemetry.slots.push_back({input.slot, input.device, input.vram_total, input.vram_free});
+  telemetry.clock = input.clock;
+  telemetry.gpus = input.gpus;
+  for (const Slot& slot : slots_) {
+    if (slot.up && !slot.reading.device.empty()) telemetry.slots.push_back(slot.reading);
+  }
   send(std::move(telemetry));
 }
 

@@ -52,6 +52,7 @@ class AgentMachine {
     bool ever_up = false;
     EngineInfo info;
     Instant answered_at;
+    link::TelemetrySlot reading;  // of its last answer
     bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
     std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
     bool publishing = false;
@@ -67,6 +68,7 @@ class AgentMachine {
   void handle(const EngineDown& input);
   void handle(const EnginePrinted& input);
   void handle(const EngineAnswered& input);
+  void handle(const Measured& input);
   void handle(const ObjectInfoPublished& input);
   void handle(const DrainRequested& input);
   void handle(const StopRequested& input);

@@ -144,6 +144,7 @@ struct EngineInfo {
 struct EngineUp {
   std::uint32_t slot = 0;
   EngineInfo info;
+  std::uint64_t vram_free = 0;
 };
 /// The engine's socket closed or it refuses connections.
 struct EngineDown {
@@ -169,7 +170,13 @@ struct EngineAnswered {
   std::uint32_t slot = 0;
   std::string device;
   std::uint64_t vram_total = 0, vram_free = 0;
-  std::uint64_t disk_free = 0;
+  std::optional<std::uint64_t> queue_remaining;
+};
+/// What the machine's instruments say, every few seconds.
+struct Measured {
+  std::uint64_t disk_free = 0;                        // bytes
+  std::int64_t clock = 0;                             // Unix milliseconds
+  std::optional<std::vector<link::GpuReading>> gpus;  // absent without a driver that can be asked
 };
 
 /// Error codes that mean something: stale_epoch (drop), disk_full, closed / timeout / unavailable (try
@@ -228,7 +235,7 @@ struct StopRequested {};
 struct Tick {};
 
 using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame,
-                           EnginePrinted, EngineAnswered, JobFetched, RunPosted, RunAsked, Collected,
-                           Uploaded, ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
+                           EnginePrinted, EngineAnswered, Measured, JobFetched, RunPosted, RunAsked,
+                           Collected, Uploaded, ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
 
 }  // namespace atelier::agent

@@ -119,6 +119,17 @@ void fields(F& f, Arg<F, TelemetrySlot> m) {
   f("device", m.device, Bytes{});
   f("vram_total", m.vram_total);
   f("vram_free", m.vram_free);
+  f("queue_remaining", m.queue_remaining);
+}
+template <class F>
+void fields(F& f, Arg<F, GpuReading> m) {
+  f("name", m.name, Bytes{});
+  f("memory_total", m.memory_total);
+  f("memory_used", m.memory_used);
+  f("load_percent", m.load_percent);
+  f("temperature_celsius", m.temperature_celsius);
+  f("power_milliwatts", m.power_milliwatts);
+  f("power_limit_milliwatts", m.power_limit_milliwatts);
 }
 template <class F>
 void fields(F& f, Arg<F, Answer> m) {
@@ -155,6 +166,7 @@ void fields(F& f, Arg<F, Hello> m) {
   f("jobs", m.jobs, Count{kJobsMax});
   f("disk_free", m.disk_free);
   f("clock", m.clock);
+  f("launched", m.launched);
 }
 template <class F>
 void fields(F& f, Arg<F, Heartbeat> m) {
@@ -239,6 +251,8 @@ template <class F>
 void fields(F& f, Arg<F, Telemetry> m) {
   f("disk_free", m.disk_free);
   f("slots", m.slots, Count{kSlotsMax});
+  f("gpus", m.gpus, Count{kGpusMax});
+  f("clock", m.clock);
 }
 template <class F>
 void fields(F& f, Arg<F, LogLines> m) {

@@ -27,6 +27,7 @@ inline constexpr std::size_t kJsonBytesMax = 384 << 10;   // event.json, commit.
 inline constexpr std::size_t kNameBytesMax = 1024;        // file names, folders, node ids, model references
 inline constexpr std::size_t kTextFieldBytesMax = 4096;   // reasons
 inline constexpr std::size_t kSlotsMax = 64;
+inline constexpr std::size_t kGpusMax = 64;
 inline constexpr std::size_t kJobsMax = 256;  // lines of a hello
 inline constexpr std::size_t kFilesPerCommitMax = 1000;
 inline constexpr std::size_t kFilesPerJobMax = 10'000;  // numbers N of uploads
@@ -106,8 +107,17 @@ struct CommitFile {
 struct TelemetrySlot {
   std::uint32_t slot = 0;
   std::string device;
-  std::uint64_t vram_total = 0, vram_free = 0;  // bytes
+  std::uint64_t vram_total = 0, vram_free = 0;   // bytes
+  std::optional<std::uint64_t> queue_remaining;  // runs that this ComfyUI has, the running one included
   bool operator==(const TelemetrySlot&) const = default;
+};
+
+/// One GPU of the worker's machine, by its driver; what the driver does not say is absent.
+struct GpuReading {
+  std::string name;
+  std::uint64_t memory_total = 0, memory_used = 0;  // bytes
+  std::optional<std::uint64_t> load_percent, temperature_celsius, power_milliwatts, power_limit_milliwatts;
+  bool operator==(const GpuReading&) const = default;
 };
 
 struct Answer {
@@ -148,8 +158,9 @@ struct Hello {
   Key128 boot;        // random, made at the agent's start
   std::vector<HelloSlot> slots;
   std::vector<HelloJob> jobs;
-  std::uint64_t disk_free = 0;  // bytes
-  std::int64_t clock = 0;       // the agent's wall clock, Unix milliseconds: display only
+  std::uint64_t disk_free = 0;   // bytes
+  std::int64_t clock = 0;        // the agent's wall clock, Unix milliseconds: display only
+  std::optional<bool> launched;  // it started its ComfyUIs, and can start them again
   bool operator==(const Hello&) const = default;
 };
 struct Heartbeat {
@@ -252,8 +263,10 @@ struct Empty {
   bool operator==(const Empty&) const = default;
 };
 struct Telemetry {
-  std::uint64_t disk_free = 0;
+  std::uint64_t disk_free = 0;  // bytes, where outputs are kept
   std::vector<TelemetrySlot> slots;
+  std::optional<std::vector<GpuReading>> gpus;  // absent without a driver that can be asked
+  std::optional<std::int64_t> clock;            // the agent's wall clock, Unix milliseconds: display only
   bool operator==(const Telemetry&) const = default;
 };
 struct LogLines {

@@ -5,7 +5,7 @@ members that it names and no others. (The parts that check it come from PyPI.)""
 
 import json, os, subprocess, sys
 import python_packages
-from atelier_processes import WORK, Workshop, run
+from atelier_processes import WORK, Workshop, run, until
 from instructor_api import Api, Events, submit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,6 +73,16 @@ def exercise(workshop, api):
     api.at('GET', '/workers/{worker}', worker='w1')
     api.at('PATCH', '/workers/{worker}', {'tags': ['a'], 'draining': False}, worker='w1')
     api.at('GET', '/workers/{worker}', expect=404, worker='nobody')
+    api.at('GET', '/workers/{worker}/telemetry', worker='nobody', expect=404)
+    api.at('GET', '/workers/{worker}/log', worker='w1')
+    api.at('POST', '/workers/{worker}/actions', {'action': 'free_memory', 'slot': 0}, worker='w1')
+    api.at('POST', '/workers/{worker}/actions', {'action': 'restart_engine', 'slot': 0}, 409, worker='w1')
+    api.at('POST', '/workers/{worker}/actions', {'action': 'free_memory', 'slot': 9}, 404, worker='w1')
+    telemetry = until(
+        lambda: api.at('GET', '/workers/{worker}/telemetry', worker='w1')['telemetry'], 'telemetry'
+    )
+    assert telemetry['disk_free'] > 0 and abs(telemetry['clock_ahead_ms']) < 5_000, telemetry
+    assert telemetry['slots'][0]['slot'] == 0, telemetry
     api.at('POST', '/tickets', {'use': 'events'}, 201)
     events = Events(api)
     api.at('PATCH', '/queue', {'paused': False})

@@ -17,9 +17,8 @@ def upload(workshop, participant, name, content):
         f'Content-Type: image/png\r\n\r\n'
     ).encode()
     body += content + f'\r\n--{boundary}--\r\n'.encode()
-    return workshop.request(
-        'POST', f'/user/{participant}/api/upload/image', body, kind=f'multipart/form-data; boundary={boundary}'
-    )
+    kind = f'multipart/form-data; boundary={boundary}'
+    return workshop.request('POST', f'/user/{participant}/api/upload/image', body, kind=kind)
 
 
 def invert_graph(name):

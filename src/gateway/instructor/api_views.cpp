@@ -2,6 +2,7 @@
 #include "gateway/instructor/api_views.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -139,6 +140,31 @@ std::string worker_view(const core::Core& core, const core::WorkerFacts& worker)
       R"({{"worker":{},"connected":{},"draining":{},"paused":{},"tags":{},"speed_milli":{},"slots":[{}]}})",
       quote_json(worker.name), static_cast<bool>(worker.link), worker.draining, worker.paused,
       comfy::quote_json_list(worker.tags), worker.speed_milli, slots);
+}
+
+std::string readings_view(const WorkerReadings& readings) {
+  const auto number = [](const std::optional<std::uint64_t>& value) {
+    return value ? fmt::format("{}", *value) : std::string("null");
+  };
+  std::vector<std::string> gpus, slots;
+  for (const link::GpuReading& gpu : readings.telemetry.gpus.value_or(std::vector<link::GpuReading>())) {
+    gpus.push_back(fmt::format(
+        R"({{"name":{},"memory_total":{},"memory_used":{},"load_percent":{},"temperature_celsius":{},)"
+        R"("power_milliwatts":{},"power_limit_milliwatts":{}}})",
+        quote_json(gpu.name), gpu.memory_total, gpu.memory_used, number(gpu.load_percent),
+        number(gpu.temperature_celsius), number(gpu.power_milliwatts), number(gpu.power_limit_milliwatts)));
+  }
+  for (const link::TelemetrySlot& slot : readings.telemetry.slots) {
+    slots.push_back(fmt::format(
+        R"({{"slot":{},"device":{},"vram_total":{},"vram_free":{},"queue_remaining":{}}})", slot.slot,
+        quote_json(slot.device), slot.vram_total, slot.vram_free, number(slot.queue_remaining)));
+  }
+  return fmt::format(
+      R"({{"at":{},"disk_free":{},"clock_ahead_ms":{},"gpus":{},"slots":[{}]}})", readings.at.ms,
+      readings.telemetry.disk_free,
+      readings.ahead_ms ? fmt::format("{}", *readings.ahead_ms) : std::string("null"),
+      readings.telemetry.gpus ? fmt::format("[{}]", fmt::join(gpus, ",")) : std::string("null"),
+      fmt::join(slots, ","));
 }
 
 awaitable<void> let_others_run() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/instructor/api_access.hpp"
+#include "gateway/worker_link/worker_link.hpp"
 #include "workshop/workshop.hpp"
 
 namespace atelier::gateway {
@@ -17,6 +18,8 @@ namespace atelier::gateway {
 [[nodiscard]] std::string queue_view(const core::Core& core, std::uint64_t num_users);
 [[nodiscard]] std::string participant_view(const core::Core& core, ParticipantId participant);
 [[nodiscard]] std::string worker_view(const core::Core& core, const core::WorkerFacts& worker);
+/// What a worker said of itself last.
+[[nodiscard]] std::string readings_view(const WorkerReadings& readings);
 /// `"sequence":12,"time":1700000000000`: after which entry of the journal this was true.
 [[nodiscard]] std::string as_of(const core::Core& core);
 

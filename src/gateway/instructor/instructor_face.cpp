@@ -69,6 +69,7 @@ InstructorFace::InstructorFace(Runtime& runtime, workshop::Workshop& workshop, A
 InstructorFace::~InstructorFace() = default;
 
 void InstructorFace::set_order(std::function<std::vector<JobId>()> order) { impl_->order = std::move(order); }
+void InstructorFace::set_worker_link(WorkerLink& link) { impl_->worker_link = &link; }
 bool InstructorFace::owns(std::string_view path) {
   return path == kOpenApiPath || path == kApiRoot ||
          (path.starts_with(kApiRoot) && path.substr(kApiRoot.size()).starts_with('/'));

@@ -14,6 +14,8 @@
 
 namespace atelier::gateway {
 
+class WorkerLink;
+
 struct InstructorFaceOptions {
   std::uint64_t num_users = 20;
   std::size_t body_bytes_max = 64u << 10;
@@ -30,6 +32,9 @@ class InstructorFace final : public workshop::EffectSink {
   /// The jobs that wait, as they would start; by default present_order(). Jobs may be missing: they count as
   /// coming last.
   void set_order(std::function<std::vector<JobId>()> order);
+
+  /// For what workers say of themselves; until then it is unknown.
+  void set_worker_link(WorkerLink& link);
 
   /// True for the paths that are its own.
   [[nodiscard]] static bool owns(std::string_view path);

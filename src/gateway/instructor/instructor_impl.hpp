@@ -74,6 +74,14 @@ struct ApiRoute {
 /// Members of components/schemas, and of components/parameters, as JSON text without braces.
 extern const std::string_view kOpenApiSchemas, kOpenApiParameters;
 
+/// What an agent can be asked to do with the ComfyUI of a slot.
+enum class WorkerAction { restart_engine, free_memory };
+[[nodiscard]] constexpr std::string_view to_string(WorkerAction action) {
+  return action == WorkerAction::restart_engine ? "restart_engine" : "free_memory";
+}
+/// `{"gpu":1}` of the members given.
+[[nodiscard]] std::string object_of(const std::vector<std::string>& members);
+
 // What a body says about jobs: the same members in the routes of one job and in actions.
 [[nodiscard]] JobChange change_of(BodyFields& fields, const core::Core& core);
 [[nodiscard]] JobMove move_of(BodyFields& fields);
@@ -111,6 +119,9 @@ struct InstructorFace::Impl {
   awaitable<net::Response> get_workers(ApiCall& call);
   awaitable<net::Response> get_worker(ApiCall& call);
   awaitable<net::Response> patch_worker(ApiCall& call);
+  awaitable<net::Response> get_telemetry(ApiCall& call);
+  awaitable<net::Response> get_engine_log(ApiCall& call);
+  awaitable<net::Response> post_worker_action(ApiCall& call);
   awaitable<net::Response> post_ticket(ApiCall& call);
   awaitable<net::Response> get_events(ApiCall& call);
 
@@ -178,6 +189,7 @@ struct InstructorFace::Impl {
   ApiAccess access;
   InstructorFaceOptions options;
   std::function<std::vector<JobId>()> order;
+  WorkerLink* worker_link = nullptr;
   std::set<std::string> edited;  // what is being edited now
   Signal edit_over;
   Idempotency idempotency;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// /api/v1/participants and /api/v1/workers.
+// /api/v1/participants.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,10 +12,6 @@ namespace atelier::gateway {
 namespace {
 
 constexpr std::uint64_t kJobsMax = 200'000, kWeekMs = 7ULL * 24 * 3'600'000;
-
-std::string object_of(const std::vector<std::string>& members) {
-  return fmt::format("{{{}}}", fmt::join(members, ","));
-}
 
 /// Their waiting jobs get the participant's new level, unless the instructor gave them one of their own.
 void add_job_levels(const core::Core& core, const core::ParticipantFacts& before, core::PriorityLevel level,
@@ -33,6 +29,10 @@ void add_job_levels(const core::Core& core, const core::ParticipantFacts& before
 }
 
 }  // namespace
+
+std::string object_of(const std::vector<std::string>& members) {
+  return fmt::format("{{{}}}", fmt::join(members, ","));
+}
 
 awaitable<net::Response> InstructorFace::Impl::get_participants(ApiCall& call) {
   std::vector<std::string> list;
@@ -113,60 +113,6 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
     co_return problem_response(problem);
   }
   co_return done_answer("participant", participant_view(workshop.core(), id), done);
-}
-
-awaitable<net::Response> InstructorFace::Impl::get_workers(ApiCall& /*call*/) {
-  std::vector<std::string> list;
-  const core::Core& core = workshop.core();
-  core.each_worker([&](const core::WorkerFacts& worker) { list.push_back(worker_view(core, worker)); });
-  co_return api_json(200, fmt::format(R"({{"workers":[{}],{}}})", fmt::join(list, ","), tail()));
-}
-
-awaitable<net::Response> InstructorFace::Impl::get_worker(ApiCall& call) {
-  const core::WorkerFacts* worker = workshop.core().worker(call.captures.front());
-  if (worker == nullptr) {
-    const Problem nothing(404,
-                          fmt::format("No worker with the name {} has ever joined.", call.captures.front()));
-    co_return problem_response(nothing);
-  }
-  co_return api_json(200,
-                     fmt::format(R"({{"worker":{},{}}})", worker_view(workshop.core(), *worker), tail()));
-}
-
-awaitable<net::Response> InstructorFace::Impl::patch_worker(ApiCall& call) {
-  const auto draining = call.fields.boolean("draining");
-  const auto paused = call.fields.boolean("paused");
-  auto tags = call.fields.words("tags", 16, 64);
-  if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
-  const core::WorkerFacts* worker = workshop.core().worker(call.captures.front());
-  if (worker == nullptr) co_return co_await get_worker(call);  // which says so
-  const WorkerId id = worker->worker;
-  const std::string by = call.caller.name();
-  std::vector<core::Event> wanted;
-  std::vector<std::string> before;
-  if (draining && *draining != worker->draining) {
-    before.push_back(fmt::format(R"("draining":{})", worker->draining));
-    wanted.emplace_back(core::WorkerDraining{id, *draining, by});
-  }
-  if (paused && *paused != worker->paused) {
-    before.push_back(fmt::format(R"("paused":{})", worker->paused));
-    wanted.emplace_back(core::WorkerPaused{id, *paused, by});
-  }
-  if (tags && *tags != worker->tags) {
-    before.push_back(fmt::format(R"("tags":{})", comfy::quote_json_list(worker->tags)));
-    wanted.emplace_back(core::WorkerTags{id, std::move(*tags)});
-  }
-  Done done;
-  done.changed = !wanted.empty();
-  if (done.changed)
-    done.undo = Undo{"PATCH", "/workers/" + net::percent_encode(worker->name), object_of(before)};
-  const auto recorded = co_await record(std::move(wanted));
-  if (!recorded && recorded.error().code != Errc::conflict) {
-    const Problem problem = problem_of(recorded.error());
-    co_return problem_response(problem);
-  }
-  const core::WorkerFacts* after = workshop.core().worker(id);
-  co_return done_answer("worker", after == nullptr ? "null" : worker_view(workshop.core(), *after), done);
 }
 
 }  // namespace atelier::gateway

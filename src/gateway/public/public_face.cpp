@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "comfy/json.hpp"
+#include "gateway/public/metrics.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -39,8 +40,8 @@ net::Response fresh_json(unsigned status, std::string text) {
 
 awaitable<std::optional<net::Response>> PublicFace::handle(net::Request& request) {
   const std::string_view path = request.path();
-  const bool known =
-      path == "/" || path == "/health" || path == "/health/ping" || path == "/api/queue/status";
+  const bool known = path == "/" || path == "/health" || path == "/health/ping" ||
+                     path == "/api/queue/status" || path == "/metrics";
   if (!known) co_return std::nullopt;
   if (request.method != net::Method::get) {
     net::Response response = net::Response::text(405, "405: Method Not Allowed");
@@ -50,6 +51,7 @@ awaitable<std::optional<net::Response>> PublicFace::handle(net::Request& request
   if (path == "/") co_return start_page();
   if (path == "/health/ping") co_return net::Response::text(200, "ok\n");
   if (path == "/health") co_return health(request);
+  if (path == "/metrics") co_return metrics();
   co_return queue_status();
 }
 
@@ -107,6 +109,27 @@ net::Response PublicFace::health(const net::Request& request) const {
   return page("Health", fmt::format("<h1>{}</h1><ul>{}</ul>", headline, lines));
 }
 
+std::size_t PublicFace::jobs_on_workers() const {
+  std::size_t jobs = 0;
+  for (std::uint64_t n = 0; n <= options_.num_users; ++n) {
+    const core::LaneCounts counts = workshop_.core().counts(ParticipantId{n});
+    jobs += counts.leased + counts.running;
+  }
+  return jobs;
+}
+
+net::Response PublicFace::metrics() const {
+  MetricsSource source;
+  source.accepting = workshop_.accepting();
+  source.waiting = workshop_.core().jobs_waiting();
+  source.on_workers = jobs_on_workers();
+  if (const auto space = files_.data().free_space()) source.disk_free = space->bytes;
+  if (workers_) source.workers = workers_();
+  net::Response response(200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(source));
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
 net::Response PublicFace::queue_status() const {
   const core::Core& core = workshop_.core();
   std::string workers;
@@ -114,11 +137,7 @@ net::Response PublicFace::queue_status() const {
     workers += fmt::format(R"({}{{"name":{},"state":"{}"}})", workers.empty() ? "" : ",",
                            comfy::quote_json(worker.name), worker.busy ? "busy" : "idle");
   }
-  std::size_t running = 0;
-  for (std::uint64_t n = 0; n <= options_.num_users; ++n) {
-    const core::LaneCounts counts = core.counts(ParticipantId{n});
-    running += counts.leased + counts.running;
-  }
+  const std::size_t running = jobs_on_workers();
   const std::size_t live = core.jobs_live();
   return fresh_json(200, fmt::format(R"({{"mode":"{}","pending":{},"running":{},"workers":[{}]}})",
                                      core::to_string(core.workshop().mode),

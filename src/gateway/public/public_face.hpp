@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What everybody may see: the start page, /health for people and machines, /health/ping, /api/queue/status
-// (design.md 9). One thread.
+// What everybody may see: the start page, /health for people and machines, /health/ping, /api/queue/status,
+// /metrics (design.md 9). One thread.
 
 #include <functional>
 #include <string>
@@ -31,6 +31,8 @@ class PublicFace {
   net::Response start_page() const;
   net::Response health(const net::Request& request) const;
   net::Response queue_status() const;
+  net::Response metrics() const;
+  [[nodiscard]] std::size_t jobs_on_workers() const;
 
   workshop::Workshop& workshop_;
   files::Files& files_;

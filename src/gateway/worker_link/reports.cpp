@@ -227,10 +227,19 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               workshop.post(core::Event{std::move(draining)});
             },
             [&](link::Empty&) { log::info("worker_empty", {{"worker", self.name}}); },
-            [&](link::Telemetry& m) { self.telemetry = std::move(m.slots); },
+            [&](link::Telemetry& m) {
+              WorkerReadings& readings = self.readings.emplace();
+              readings.at = runtime.wall();
+              if (m.clock) readings.ahead_ms = *m.clock - readings.at.ms;
+              readings.telemetry = std::move(m);
+            },
             [&](link::LogLines& m) {
-              for (const std::string& line : m.lines)
-                log::debug("engine_log", {{"worker", self.name}, {"line", line}});
+              std::deque<std::string>& printed = self.printed[m.slot];
+              for (std::string& line : m.lines) {
+                log::debug("engine_log", {{"worker", self.name}, {"slot", m.slot}, {"line", line}});
+                printed.push_back(std::move(line));
+                if (printed.size() > kEngineLinesMax) printed.pop_front();
+              }
             },
             [&](link::Hello&) {}},
       message);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/types/effects.hpp"
+#include "gateway/worker_link/worker_link.hpp"
 #include "link/codec.hpp"
 #include "link/messages.hpp"
 #include "net/websocket.hpp"
@@ -51,8 +52,10 @@ struct LinkSession {
   bool welcomed = false;
   std::deque<std::string> before_welcome;
   std::vector<link::HelloSlot> slots;
-  std::vector<link::TelemetrySlot> telemetry;
-  std::map<std::uint32_t, core::LikelyNext> hints;  // by slot: what was sent last
+  bool launched = false;                                     // its agent started its engines
+  std::optional<WorkerReadings> readings;                    // of the last telemetry
+  std::map<std::uint32_t, std::deque<std::string>> printed;  // by slot: what its engine printed last
+  std::map<std::uint32_t, core::LikelyNext> hints;           // by slot: what was sent last
 
   /// This link has had a lease of it, or its hello named it: what comes later may be late, no more.
   void knows(JobId job, Epoch epoch) {

@@ -253,6 +253,7 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   session->boot = hello.boot;
   session->hello_jobs = hello.jobs;
   session->slots = hello.slots;
+  session->launched = hello.launched.value_or(false);
   if (const auto rival = joining.find(hello.name); rival != joining.end()) {
     rival->second->outgoing.close(net::CloseCode{kReplaced}, "replaced by a newer link of this worker");
   }
@@ -452,11 +453,60 @@ std::vector<WorkerView> WorkerLink::workers() const {
       view.device = slot.kind;
       view.vram_total = slot.vram_mib << 20;
     }
-    for (const link::TelemetrySlot& slot : session->telemetry) view.vram_free = slot.vram_free;
+    if (session->readings) {
+      for (const link::TelemetrySlot& slot : session->readings->telemetry.slots)
+        view.vram_free = slot.vram_free;
+      view.readings = session->readings;
+    }
     views.push_back(std::move(view));
   });
   std::ranges::sort(views, {}, &WorkerView::name);
   return views;
+}
+
+SessionPtr WorkerLink::Impl::session_named(std::string_view worker) const {
+  const core::WorkerFacts* facts = workshop.core().worker(worker);
+  return facts == nullptr ? nullptr : session_of(facts->link);
+}
+
+std::optional<WorkerReadings> WorkerLink::readings(std::string_view worker) const {
+  const SessionPtr session = impl_->session_named(worker);
+  return session ? session->readings : std::nullopt;
+}
+
+std::vector<EngineLines> WorkerLink::engine_lines(std::string_view worker) const {
+  std::vector<EngineLines> all;
+  const SessionPtr session = impl_->session_named(worker);
+  if (!session) return all;
+  for (const auto& [slot, lines] : session->printed)
+    all.push_back({slot, std::vector<std::string>(lines.begin(), lines.end())});
+  return all;
+}
+
+Result<SessionPtr> WorkerLink::Impl::session_with(std::string_view worker, std::uint32_t slot) const {
+  SessionPtr session = session_named(worker);
+  if (!session) return fail(Errc::conflict, fmt::format("{} is not connected.", worker));
+  if (std::ranges::find(session->slots, slot, &link::HelloSlot::slot) == session->slots.end())
+    return fail(Errc::not_found, fmt::format("{} has no slot {}.", worker, slot));
+  return session;
+}
+
+Result<void> WorkerLink::restart_engine(std::string_view worker, std::uint32_t slot) {
+  ATELIER_TRY(const SessionPtr session, impl_->session_with(worker, slot));
+  if (!session->launched) {
+    return fail(Errc::conflict,
+                fmt::format("{} did not start its ComfyUI itself: restart it on that machine, or start the "
+                            "worker with --launch.",
+                            worker));
+  }
+  session->send(link::GatewayMessage{link::RestartEngine{slot}});
+  return {};
+}
+
+Result<void> WorkerLink::free_memory(std::string_view worker, std::uint32_t slot) {
+  ATELIER_TRY(const SessionPtr session, impl_->session_with(worker, slot));
+  session->send(link::GatewayMessage{link::Free{slot}});
+  return {};
 }
 
 }  // namespace atelier::gateway

@@ -10,6 +10,7 @@
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/live/live_bus.hpp"
+#include "link/messages.hpp"
 #include "net/http.hpp"
 #include "runtime/runtime.hpp"
 #include "workshop/workshop.hpp"
@@ -24,14 +25,30 @@ struct WorkerLinkOptions {
   std::uint64_t output_bytes_max = 20'000'000'000;
 };
 
-/// One connected worker, for /health, /api/queue/status and /system_stats.
+/// What a connected worker said of itself last. Never journaled.
+struct WorkerReadings {
+  link::Telemetry telemetry;
+  WallTime at;  // when it came
+  std::optional<std::int64_t>
+      ahead_ms;  // the worker's clock minus this machine's, the message's way included
+};
+
+/// One connected worker, for /health, /metrics, /api/queue/status and /system_stats.
 struct WorkerView {
   std::string name;
   std::string version;  // of its engine
   std::string device;
   std::uint64_t vram_total = 0, vram_free = 0;
   bool busy = false;
+  std::optional<WorkerReadings> readings;
 };
+
+/// The last lines that the ComfyUI of a slot printed, the oldest first.
+struct EngineLines {
+  std::uint32_t slot = 0;
+  std::vector<std::string> lines;
+};
+inline constexpr std::size_t kEngineLinesMax = 300;  // of each slot
 
 class WorkerLink final : public workshop::EffectSink {
  public:
@@ -52,6 +69,14 @@ class WorkerLink final : public workshop::EffectSink {
 
   /// Connected workers by name.
   [[nodiscard]] std::vector<WorkerView> workers() const;
+  /// Nothing if it is not connected, or has not said anything yet.
+  [[nodiscard]] std::optional<WorkerReadings> readings(std::string_view worker) const;
+  /// Of the engines that a connected worker started itself; slots that printed nothing are missing.
+  [[nodiscard]] std::vector<EngineLines> engine_lines(std::string_view worker) const;
+  /// Asks the agent to do it; what comes of it is seen in the worker's slots. Errors: conflict (not
+  /// connected, or the agent did not start this ComfyUI), not_found (no such slot).
+  [[nodiscard]] Result<void> restart_engine(std::string_view worker, std::uint32_t slot);
+  [[nodiscard]] Result<void> free_memory(std::string_view worker, std::uint32_t slot);
   /// ComfyUI's prompt_id for one epoch of a job, the same after every restart.
   [[nodiscard]] static Key128 run_id(Key128 workshop, JobId job, Epoch epoch);
 

@@ -46,6 +46,9 @@ struct WorkerLink::Impl {
   void update_connected();
   awaitable<Result<void>> declare_capability(Digest hash);
   SessionPtr session_of(LinkId link) const;
+  SessionPtr session_named(std::string_view worker) const;
+  /// Errors: conflict (not connected), not_found (no such slot).
+  Result<SessionPtr> session_with(std::string_view worker, std::uint32_t slot) const;
   awaitable<void> sweep_staging();
   awaitable<void> remove_staging(JobId job, Epoch epoch);
 

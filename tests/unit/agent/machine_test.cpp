@@ -332,9 +332,35 @@ TEST_CASE("heartbeats go out at the interval of welcome") {
   rig.ready();
   rig.advance(milliseconds(15'000));
   CHECK(rig.sent<link::Heartbeat>().size() == 3);
-  rig.feed(EngineAnswered{0, "gpu", 1, 1, 1});
+  rig.feed(EngineAnswered{0, "gpu", 1, 1, 0});
   rig.advance(milliseconds(5'000));
   CHECK(rig.only_sent<link::Heartbeat>().slots[0].engine_answered_ms == 5'000);
+}
+
+TEST_CASE("telemetry tells of every slot what its engine said last, beside the machine's instruments") {
+  MachineOptions options = Rig::default_options();
+  options.slots = 2;
+  Rig rig(options);
+  rig.join();
+  EngineInfo info;
+  info.object_info = sha256("object_info");
+  info.device = "cuda:0";
+  info.vram_total = 90;
+  for (const std::uint32_t slot : {0u, 1u}) rig.feed(EngineUp{slot, info, 80});
+  rig.feed(EngineAnswered{1, "cuda:0", 90, 30, 2});
+  Measured measured{7'000, 1'700'000'000'123, std::vector<link::GpuReading>(1)};
+  measured.gpus->front().name = "H200";
+  rig.feed(measured);
+  const auto told = rig.only_sent<link::Telemetry>();
+  CHECK(told.disk_free == 7'000);
+  CHECK(told.clock == 1'700'000'000'123);
+  REQUIRE(told.gpus);
+  CHECK(told.gpus->front().name == "H200");
+  const std::vector<link::TelemetrySlot> slots{{0, "cuda:0", 90, 80, {}}, {1, "cuda:0", 90, 30, 2}};
+  CHECK(told.slots == slots);
+  rig.feed(EngineDown{0, "it died"});
+  rig.feed(Measured{});
+  CHECK(rig.only_sent<link::Telemetry>().slots.size() == 1);
 }
 
 TEST_CASE("only an engine that the agent started is restarted when the gateway asks") {

@@ -86,6 +86,12 @@ TEST_CASE("a run is found in the queue, an earlier life's runs by their client")
   CHECK_FALSE(find_in_queue("nonsense", "run-a"));
 }
 
+TEST_CASE("the length of an engine's queue is read") {
+  CHECK(read_queue_remaining(R"({"exec_info":{"queue_remaining":3}})") == 3u);
+  CHECK_FALSE(read_queue_remaining(R"({"exec_info":{}})"));
+  CHECK_FALSE(read_queue_remaining("[]"));
+}
+
 TEST_CASE("history tells outcome, time and outputs") {
   const std::string history =
       R"({"r":{"prompt":[1,"r",{},{},[]],"outputs":{"9":{"images":[]}},"status":{"status_str":"error","completed":false,

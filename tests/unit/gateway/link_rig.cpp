@@ -17,6 +17,7 @@ LinkRig::LinkRig(RigOptions options) : Rig(std::move(options)) {
                                       });
   workshop->add_sink(*link);
   link->start();
+  instructor->set_worker_link(*link);
   runtime.run_ready();
 }
 

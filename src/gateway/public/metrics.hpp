@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// GET /metrics: Prometheus' text format, version 0.0.4. Pure.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/worker_link/worker_link.hpp"
+
+namespace atelier::gateway {
+
+struct MetricsSource {
+  bool accepting = false;  // the journal takes prompts
+  std::size_t waiting = 0, on_workers = 0;
+  std::optional<std::uint64_t> disk_free;  // bytes
+  std::vector<WorkerView> workers;         // the connected ones
+};
+
+/// Every family has its HELP and TYPE, also when nothing stands in it. What nobody measured has no line.
+[[nodiscard]] std::string metrics_text(const MetricsSource& source);
+
+}  // namespace atelier::gateway

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include "gateway/public/metrics.hpp"
+#include "unit/gateway/link_rig.hpp"
+
+namespace atelier::gateway::test {
+namespace {
+
+link::Telemetry telemetry(LinkRig& rig) {
+  link::Telemetry told;
+  told.disk_free = 7'000;
+  told.slots.push_back({0, "cuda:0", 90, 30, 2});
+  told.gpus.emplace().push_back({"H\"200", 90, 60, 97, 71, 612'345, {}});
+  told.clock = rig.runtime.wall().ms + 1'500;
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("what a worker says of itself is in the API while it is connected") {
+  LinkRig rig;
+  const std::string path = "/workers/gpu-1/telemetry";
+  {
+    Agent agent(rig);
+    CHECK(rig.api(net::Method::get, path).json().at("telemetry").is_null());
+    agent.say(telemetry(rig));
+    const auto told = rig.api(net::Method::get, path).json().at("telemetry");
+    CHECK(told.at("disk_free") == 7'000);
+    CHECK(told.at("clock_ahead_ms") == 1'500);
+    CHECK(told.at("gpus").at(0).at("load_percent") == 97);
+    CHECK(told.at("gpus").at(0).at("power_limit_milliwatts").is_null());
+    CHECK(told.at("slots").at(0).at("queue_remaining") == 2);
+  }
+  CHECK(rig.api(net::Method::get, path).json().at("telemetry").is_null());
+  CHECK(rig.api(net::Method::get, "/workers/gpu-9/telemetry").status == 404);
+}
+
+TEST_CASE("the last lines of an engine are kept, and only so many") {
+  LinkRig rig;
+  Agent agent(rig);
+  for (int i = 0; i < 200; ++i)
+    agent.say(link::LogLines{0, {"a" + std::to_string(i), "b" + std::to_string(i)}});
+  const auto log = rig.api(net::Method::get, "/workers/gpu-1/log").json();
+  const auto& lines = log.at("slots").at(0).at("lines").as_array();
+  CHECK(lines.size() == kEngineLinesMax);
+  CHECK(lines.front() == "a50");
+  CHECK(lines.back() == "b199");
+}
+
+TEST_CASE("an engine is started again only where its agent started it, memory is freed anywhere") {
+  LinkRig rig;
+  Agent agent(rig);
+  const auto act = [&](std::string body) {
+    return rig.api(net::Method::post, "/workers/gpu-1/actions", std::move(body));
+  };
+  const Reply refused = act(R"({"action":"restart_engine","slot":0})");
+  CHECK(refused.status == 409);
+  CHECK(refused.body.find("--launch") != std::string::npos);
+  CHECK(agent.take<link::RestartEngine>().empty());
+  CHECK(act(R"({"action":"free_memory","slot":0})").status == 200);
+  CHECK(agent.take<link::Free>().size() == 1);
+  CHECK(act(R"({"action":"free_memory","slot":3})").status == 404);
+  CHECK(act(R"({"action":"explode","slot":0})").status == 422);
+  agent.leave();
+  CHECK(act(R"({"action":"free_memory","slot":0})").status == 409);
+}
+
+TEST_CASE("metrics are in Prometheus' text format, and what nobody measured has no line") {
+  LinkRig rig;
+  MetricsSource source;
+  source.accepting = true;
+  source.waiting = 3;
+  WorkerView worker;
+  worker.name = "gpu-1";
+  worker.readings.emplace().telemetry = telemetry(rig);
+  source.workers.push_back(worker);
+  const std::string text = metrics_text(source);
+  CHECK(text.find("# TYPE atelier_jobs gauge\natelier_jobs{state=\"waiting\"} 3\n") != std::string::npos);
+  CHECK(text.find("atelier_gpu_load_ratio{worker=\"gpu-1\",gpu=\"0\",name=\"H\\\"200\"} 0.97\n") !=
+        std::string::npos);
+  CHECK(text.find("atelier_gpu_power_watts{worker=\"gpu-1\",gpu=\"0\",name=\"H\\\"200\"} 612.345\n") !=
+        std::string::npos);
+  CHECK(text.find("\natelier_gpu_power_limit_watts{") == std::string::npos);
+  CHECK(text.find("\natelier_worker_clock_ahead_seconds{") == std::string::npos);
+}
+
+}  // namespace atelier::gateway::test
