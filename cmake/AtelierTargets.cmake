@@ -14,6 +14,22 @@ add_library(LZ4::LZ4 UNKNOWN IMPORTED)
 set_target_properties(LZ4::LZ4 PROPERTIES IMPORTED_LOCATION ${LZ4_LIBRARY}
   INTERFACE_INCLUDE_DIRECTORIES ${LZ4_INCLUDE_DIR})
 
+# An executable with the property ATELIER_PORTABLE needs nothing but glibc where it runs (atelier-worker: on
+# machines with Ubuntu 22.04 or newer); all others take the distribution's shared libraries and their updates.
+define_property(TARGET PROPERTY ATELIER_PORTABLE)
+set(portable "$<BOOL:$<TARGET_PROPERTY:ATELIER_PORTABLE>>")
+foreach(library ssl crypto z)
+  find_library(ATELIER_STATIC_${library} lib${library}.a REQUIRED)
+endforeach()
+add_library(atelier_openssl INTERFACE)
+target_link_libraries(atelier_openssl INTERFACE
+  "$<IF:${portable},${ATELIER_STATIC_ssl};${ATELIER_STATIC_crypto},OpenSSL::SSL>")
+add_library(atelier_crypto INTERFACE)
+target_link_libraries(atelier_crypto INTERFACE
+  "$<IF:${portable},${ATELIER_STATIC_crypto},OpenSSL::Crypto>")
+add_library(atelier_zlib INTERFACE)
+target_link_libraries(atelier_zlib INTERFACE "$<IF:${portable},${ATELIER_STATIC_z},ZLIB::ZLIB>")
+
 find_program(ATELIER_CCACHE ccache)
 if(ATELIER_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${ATELIER_CCACHE})
@@ -25,7 +41,8 @@ target_compile_options(atelier_flags INTERFACE -Wall -Wextra -Wshadow -Wconversi
 target_compile_definitions(atelier_flags INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_JSON_NO_LIB)
-target_link_libraries(atelier_flags INTERFACE fmt::fmt Boost::headers Threads::Threads)
+target_link_libraries(atelier_flags INTERFACE
+  "$<IF:${portable},atelier_fmt,fmt::fmt>" Boost::headers Threads::Threads)
 target_link_options(atelier_flags INTERFACE -fuse-ld=lld-19)
 
 # The allowed arrows (style.md section 1). A folder may depend on those named here and on nothing else of

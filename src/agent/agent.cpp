@@ -12,7 +12,6 @@
 namespace atelier::agent {
 namespace {
 
-constexpr std::string_view kVersion = "atelier-worker 0.1.0";
 constexpr int kUploadsAtOnce = 4;
 constexpr std::size_t kLogBytesWaitingMax = 256 << 10;
 constexpr Instant kFar{INT64_MAX / 4};
@@ -73,7 +72,7 @@ Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions option
   ATELIER_TRY(Spool spool, Spool::make());
   MachineOptions machine;
   machine.name = options.name;
-  machine.version = std::string(kVersion);
+  machine.version = std::string(kAgentVersion);
   machine.boot = runtime.random_key();
   machine.seed = runtime.random();
   machine.drain_limit = options.drain_limit;

@@ -14,6 +14,9 @@
 
 namespace atelier::agent {
 
+/// As the hello names it.
+inline constexpr std::string_view kAgentVersion = "atelier-worker 0.1.0";
+
 struct AgentOptions {
   net::Url join;  // of the gateway: https://host, with a path if it is mounted below one
   std::shared_ptr<const net::TlsContext> tls;  // whom its certificate must be from; nothing: the system's

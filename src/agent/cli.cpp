@@ -185,6 +185,7 @@ awaitable<void> run_agent(RealRuntime& runtime, Agent& agent, int& code) {
 int worker_main(int argc, char** argv) {
   Given given;
   CLI::App app(kAbout, "atelier-worker");
+  app.set_version_flag("--version", std::string(kAgentVersion));
   app.add_option("--join", given.join, "Address of the server: https://host")->required();
   app.add_option("--token-file", given.token_file,
                  "File with the token for workers (server: DATA_DIR/worker.token)")
