@@ -15,6 +15,7 @@
 #include "gateway/instructor/instructor_face.hpp"
 #include "gateway/live/live_bus.hpp"
 #include "gateway/seat_access.hpp"
+#include "gateway/worker_link/worker_download.hpp"
 #include "gateway/worker_link/worker_link.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "net/http_server.hpp"
@@ -112,6 +113,7 @@ struct Server::Impl {
   std::unique_ptr<gateway::InstructorFace> instructor;
   std::unique_ptr<gateway::PublicFace> everybody;
   std::unique_ptr<gateway::WorkerLink> workers;
+  std::unique_ptr<gateway::WorkerDownload> worker_download;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<net::HttpServer> http;
 };
@@ -169,6 +171,8 @@ awaitable<Result<void>> Server::open() {
   self.workers =
       std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog,
                                             self.live, std::move(link), std::move(expect));
+  self.worker_download =
+      std::make_unique<gateway::WorkerDownload>(self.runtime, program_folder() + "/atelier-worker");
   self.make_faces(std::move(seat_key));
   self.workshop->add_sink(*self.workers);
   self.workshop->add_sink(*self.participants);
@@ -238,7 +242,10 @@ void Server::Impl::make_faces(std::string seat_key) {
     return core::starting_order(core.copy_queue(workshop->now(), {}, policy));
   });
   gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
-  gateway->set_worker_handler([this](net::Request& request) { return workers->handle(request); });
+  gateway->set_worker_handler([this](net::Request& request) -> awaitable<net::Response> {
+    if (auto response = co_await worker_download->handle(request)) co_return std::move(*response);
+    co_return co_await workers->handle(request);
+  });
 }
 
 void Server::Impl::report_workers() {

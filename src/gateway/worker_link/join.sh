@@ -1,0 +1,233 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes this machine a worker of the Atelier workshop at @SERVER@:
+#
+#   curl -fsSL @SERVER@/worker/join.sh | ATELIER_ENROL=TOKEN sh
+#   curl -fsSL @SERVER@/worker/join.sh | ATELIER_ENROL=TOKEN sh -s -- --name gpu-2 --slots 2
+#
+# Options after "--" go to atelier-worker (its --help lists them). Without --comfy and --launch it joins the
+# ComfyUI at 127.0.0.1:8188, or starts the one that it finds. Without ATELIER_ENROL the token is asked for.
+# It may be run again at any time: what it installed is replaced, the running worker finishes its job.
+#
+# Environment: ATELIER_ENROL (the token), ATELIER_DIR (where it installs), ATELIER_START (systemd, nohup, or
+# foreground: the worker takes this shell's place).
+set -eu
+umask 077
+
+server='@SERVER@'
+digest='@DIGEST@'
+machine='@MACHINE@'
+
+say() { printf 'atelier: %s\n' "$*" >&2; }
+die() {
+  say "$*"
+  exit 1
+}
+
+fetch() { # URL FILE
+  if command -v curl >/dev/null; then
+    curl -fsSL --retry 3 -o "$2" "$1"
+  elif command -v wget >/dev/null; then
+    wget -q -O "$2" "$1"
+  else
+    die "curl or wget is needed: apt-get install curl"
+  fi
+}
+
+# In single quotes, for sh to read again.
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+
+check_machine() {
+  [ "$(uname -s)" = Linux ] || die "a worker needs Linux, this is $(uname -s)"
+  [ "$(uname -m)" = "$machine" ] || die "the worker that the server offers is for $machine, this is $(uname -m)"
+  libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true)
+  case $libc in
+    'glibc '*) ;;
+    *) die "the worker needs glibc 2.35 or newer (Ubuntu 22.04, Debian 12); this system has none" ;;
+  esac
+  major=${libc#glibc } minor=${libc#*.}
+  major=${major%%.*} minor=${minor%%.*}
+  { [ "$major" -gt 2 ] || [ "$minor" -ge 35 ]; } ||
+    die "the worker needs glibc 2.35 or newer (Ubuntu 22.04, Debian 12); this is $libc"
+  command -v sha256sum >/dev/null || die "sha256sum is needed: apt-get install coreutils"
+}
+
+ask_for_token() {
+  token=${ATELIER_ENROL:-}
+  unset ATELIER_ENROL
+  if [ -z "$token" ]; then
+    # The script itself comes through standard input.
+    (: </dev/tty) 2>/dev/null ||
+      die "no token: put it into ATELIER_ENROL (on the server it lies in DATA_DIR/worker.token)"
+    printf 'Token for workers (on the server: DATA_DIR/worker.token): ' >/dev/tty
+    stty -echo </dev/tty
+    trap 'stty echo </dev/tty' EXIT INT TERM
+    IFS= read -r token </dev/tty || true
+    stty echo </dev/tty
+    trap - EXIT INT TERM
+    printf '\n' >/dev/tty
+  fi
+  [ -n "$token" ] || die "the token is empty"
+}
+
+# Before the worker that runs is stopped. (Only curl reads a header from its input.)
+check_token() {
+  command -v curl >/dev/null || return 0
+  status=$(printf 'Authorization: Bearer %s\n' "$token" |
+    curl -s -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
+  [ "$status" != 401 ] || die "401: $server does not take this token; use the content of its DATA_DIR/worker.token"
+}
+
+choose_folder() {
+  if [ -n "${ATELIER_DIR:-}" ]; then
+    folder=$ATELIER_DIR
+  elif [ "$(id -u)" = 0 ]; then
+    folder=/opt/atelier-worker
+  else
+    folder=${XDG_DATA_HOME:-$HOME/.local/share}/atelier-worker
+  fi
+  mkdir -p "$folder" || die "$folder cannot be made: set ATELIER_DIR to a folder of yours"
+  folder=$(cd "$folder" && pwd)
+}
+
+install_program() {
+  fetch "$server/worker/atelier-worker" "$folder/atelier-worker.new" ||
+    die "the worker could not be fetched from $server"
+  printf '%s  %s\n' "$digest" "$folder/atelier-worker.new" | sha256sum -c - >/dev/null 2>&1 || {
+    rm -f "$folder/atelier-worker.new"
+    die "what came from $server is not the worker that it offers: run this again"
+  }
+  chmod 755 "$folder/atelier-worker.new"
+  "$folder/atelier-worker.new" --version >/dev/null || die "the worker does not run on this system"
+  mv -f "$folder/atelier-worker.new" "$folder/atelier-worker"
+  printf '%s\n' "$token" >"$folder/worker.token.new"
+  mv -f "$folder/worker.token.new" "$folder/worker.token"
+}
+
+answers() { # URL
+  if command -v curl >/dev/null; then
+    curl -fs --max-time 5 -o /dev/null "$1"
+  else
+    wget -q -T 5 -O /dev/null "$1"
+  fi
+}
+
+# Which ComfyUI, if the options do not say: prints options, quoted.
+find_comfyui() {
+  for option; do
+    case $option in --comfy | --comfy=* | --launch | --launch=*) return 0 ;; esac
+  done
+  answers http://127.0.0.1:8188/system_stats && return 0
+  for place in "${COMFYUI_PATH:-}" /workspace/ComfyUI "$HOME/ComfyUI" /opt/ComfyUI /root/ComfyUI /ComfyUI; do
+    if [ -n "$place" ] && [ -f "$place/main.py" ]; then
+      python=python3
+      for candidate in "$place/venv/bin/python" "$place/.venv/bin/python"; do
+        if [ -x "$candidate" ]; then python=$candidate; fi
+      done
+      say "starting the ComfyUI of $place"
+      printf ' --comfy-dir %s --launch %s' "$(quoted "$place")" \
+        "$(quoted "$(quoted "$python") $(quoted "$place/main.py")")"
+      return 0
+    fi
+  done
+  say "no ComfyUI answers at 127.0.0.1:8188 and none was found: the worker waits for one there"
+}
+
+write_start_script() {
+  {
+    printf '#!/bin/sh\nexec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
+      "$(quoted "$server")" "$(quoted "$folder/worker.token")"
+    for option; do printf ' %s' "$(quoted "$option")"; done
+    find_comfyui "$@"
+    printf '\n'
+  } >"$folder/start.sh.new"
+  chmod 700 "$folder/start.sh.new"
+  mv -f "$folder/start.sh.new" "$folder/start.sh"
+}
+
+start_by_systemd() {
+  cat >/etc/systemd/system/atelier-worker.service <<UNIT
+[Unit]
+Description=Atelier worker of $server
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/bin/sh "$folder/start.sh"
+StandardOutput=append:$log
+StandardError=append:$log
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=2
+TimeoutStopSec=630
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  systemctl daemon-reload
+  systemctl enable --quiet atelier-worker
+  systemctl restart --no-block atelier-worker
+}
+
+running() { # PID
+  [ -n "$1" ] && grep -q atelier-worker "/proc/$1/cmdline" 2>/dev/null
+}
+
+start_by_nohup() {
+  pid=$(cat "$folder/worker.pid" 2>/dev/null || true)
+  if running "$pid"; then
+    say "the worker that runs finishes its job first"
+    kill -TERM "$pid" 2>/dev/null || true
+    while running "$pid"; do sleep 1; done
+  fi
+  nohup "$folder/start.sh" >>"$log" 2>&1 </dev/null &
+  pid=$!
+  printf '%s\n' "$pid" >"$folder/worker.pid"
+}
+
+wait_for_link() {
+  waited=0
+  while [ $waited -lt 120 ]; do
+    if tail -c +"$((before + 1))" "$log" 2>/dev/null | grep -q ' link_up '; then
+      say "joined $server; the worker's log is $log"
+      return 0
+    fi
+    if [ "$start" = nohup ] && ! kill -0 "$pid" 2>/dev/null; then
+      say "the worker ended:"
+      tail -c +"$((before + 1))" "$log" | tail -n 5 >&2
+      exit 1
+    fi
+    sleep 1
+    waited=$((waited + 1))
+  done
+  say "no link with $server yet; the worker goes on trying. Its log says:"
+  tail -n 5 "$log" >&2
+  exit 1
+}
+
+main() {
+  check_machine
+  choose_folder
+  ask_for_token
+  check_token
+  install_program
+  write_start_script "$@"
+  log=$folder/worker.log
+  : >>"$log"
+  before=$(wc -c <"$log")
+  start=${ATELIER_START:-}
+  if [ -z "$start" ]; then
+    start='nohup'
+    if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then start='systemd'; fi
+  fi
+  case $start in
+    foreground) exec "$folder/start.sh" ;;
+    systemd) start_by_systemd ;;
+    nohup) start_by_nohup ;;
+    *) die "ATELIER_START is systemd, nohup or foreground, not $start" ;;
+  esac
+  wait_for_link
+}
+
+# All of it has been read before anything is done: a broken download does nothing.
+main "$@"
