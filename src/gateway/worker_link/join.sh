@@ -39,7 +39,8 @@ quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 check_machine() {
   [ "$(uname -s)" = Linux ] || die "a worker needs Linux, this is $(uname -s)"
-  [ "$(uname -m)" = "$machine" ] || die "the worker that the server offers is for $machine, this is $(uname -m)"
+  [ "$(uname -m)" = "$machine" ] ||
+    die "the worker that the server offers is for $machine, this is $(uname -m)"
   libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true)
   case $libc in
     'glibc '*) ;;
@@ -75,7 +76,8 @@ check_token() {
   command -v curl >/dev/null || return 0
   status=$(printf 'Authorization: Bearer %s\n' "$token" |
     curl -s -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
-  [ "$status" != 401 ] || die "401: $server does not take this token; use the content of its DATA_DIR/worker.token"
+  [ "$status" != 401 ] ||
+    die "401: $server does not take this token; use the content of its DATA_DIR/worker.token"
 }
 
 choose_folder() {
