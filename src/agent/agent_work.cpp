@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/agent_impl.hpp"
+#include "agent/job_folders.hpp"
 #include "agent/prepare.hpp"
 #include "base/log.hpp"
 
@@ -54,6 +55,13 @@ awaitable<void> Agent::Impl::prefetch(Prefetch action, std::shared_ptr<RunFiles>
 }
 
 awaitable<void> Agent::Impl::post(PostRun action, std::shared_ptr<RunFiles> run) {
+  if (engines[action.slot]->folders) {
+    auto look = [output = engines[action.slot]->folders->output, key = action.key] {
+      return files_of_job(output, key);
+    };
+    auto older = co_await run_blocking(runtime.file_pool(), std::move(look));
+    if (older) run->older_outputs = std::move(*older);
+  }
   auto posted = co_await engines[action.slot]->client.post(run->post_body);
   feed(RunPosted{action.key, posted.result, std::move(posted.body)});
 }
@@ -61,6 +69,21 @@ awaitable<void> Agent::Impl::post(PostRun action, std::shared_ptr<RunFiles> run)
 awaitable<void> Agent::Impl::ask(AskRun action) {
   auto asked = co_await engines[action.slot]->client.ask(action.run_id.uuid());
   feed(RunAsked{action.key, asked.place, std::move(asked.history)});
+}
+
+awaitable<void> Agent::Impl::sweep_outputs(std::uint32_t slot, milliseconds age) {
+  if (!engines[slot]->folders) co_return;
+  std::set<RunKey> kept;
+  for (const auto& [key, run] : runs) kept.insert(key);
+  auto sweep = [output = engines[slot]->folders->output, now = runtime.wall(), age, kept = std::move(kept)] {
+    return sweep_job_folders(output, now, age, kept);
+  };
+  const auto swept = co_await run_blocking(runtime.file_pool(), std::move(sweep));
+  if (!swept) {
+    log::warn("outputs_not_swept", {{"why", swept.error().what}});
+  } else if (*swept > 0) {
+    log::info("outputs_swept", {{"folders", *swept}});
+  }
 }
 
 awaitable<void> Agent::Impl::collect(Collect action, std::shared_ptr<RunFiles> run) {

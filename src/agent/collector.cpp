@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/collector.hpp"
 
+#include "agent/job_folders.hpp"
+
 #include <fmt/format.h>
 
 #include "agent/prepare.hpp"
@@ -171,19 +173,13 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
                                                                  const EngineFolders* folders) {
   std::vector<link::CommitFile> files;
   if (folders == nullptr) co_return files;
-  const std::string below = comfy::job_folder(key.job, key.epoch);
-  files::ListLimits limits;
-  limits.entries_max = link::kFilesPerCommitMax;
-  limits.depth_max = 8;
-  auto list = [folder = folders->output, below, limits] { return folder.list(below, limits); };
+  auto list = [folder = folders->output, key] { return files_of_job(folder, key); };
   auto listing = co_await run_blocking(runtime_.file_pool(), std::move(list));
-  if (!listing) {
-    if (listing.error().code == Errc::not_found) co_return files;  // nothing was saved
-    co_return std::unexpected(std::move(listing).error());
-  }
-  for (const files::Entry& entry : listing->entries) {
-    const std::string path = files::join_path(below, entry.path);
-    if (entry.kind != files::EntryKind::file || entry.stat.size() == 0 || run->output_paths.contains(path))
+  if (!listing) co_return std::unexpected(std::move(listing).error());
+  for (const auto& [path, file_key] : *listing) {
+    const auto older = run->older_outputs.find(path);
+    if (file_key.size == 0 || run->output_paths.contains(path) ||
+        (older != run->older_outputs.end() && older->second == file_key))
       continue;
     const files::SplitPath split = files::split_path(path);
     UiFile one{fmt::format("/{}", files.size()), std::string(split.name), std::string(split.folder),

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Jobs of several participants through this checkout's server and worker to a real ComfyUI: README.md."""
+
+import argparse, json, os, struct, sys
+import urllib.parse, urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from atelier_processes import BIN, Workshop, png, run, until  # noqa: E402
+from link_worker import Socket  # noqa: E402
+
+given = None
+RUN = os.urandom(3).hex()  # in names: what earlier runs left in ComfyUI's folders takes no number away
+
+
+def node(kind, **inputs):
+    return {'class_type': kind, 'inputs': inputs}
+
+
+def png_texts(data):
+    """The tEXt chunks of a PNG, those of an animated one (comf) included."""
+    assert data.startswith(b'\x89PNG'), data[:40]
+    texts, at = {}, 8
+    while at < len(data):
+        length, kind = struct.unpack('>I4s', data[at : at + 8])
+        body = data[at + 8 : at + 8 + length]
+        if kind in (b'tEXt', b'comf') and b'\0' in body:
+            key, text = body.split(b'\0', 1)
+            texts[key.decode()] = text.decode('latin-1')
+        at += 12 + length
+    return texts
+
+
+class Class:
+    """The workshop with its one worker, and what a participant does."""
+
+    def __init__(self, workshop):
+        self.workshop = workshop
+        self.serial = 0
+
+    def has(self, *kinds):
+        known = all(self.workshop.get(f'/user/1/api/object_info/{kind}') for kind in kinds)
+        if not known:
+            print('left out, not in this ComfyUI:', ', '.join(kinds))
+        return known
+
+    def submit(self, participant, graph, expect=200):
+        self.serial += 1
+        prompt_id = f'real-{self.serial}'
+        body = {'prompt': graph, 'prompt_id': prompt_id, 'extra_data': {'extra_pnginfo': {'workflow': {'id': 'w'}}}}
+        answer = self.workshop.post(f'/user/{participant}/api/prompt', body, expect)
+        return prompt_id if expect == 200 else answer
+
+    def ended(self, participant, prompt_id):
+        return self.workshop.wait_history(participant, prompt_id, 300)
+
+    def made(self, participant, graph):
+        """The outputs of a job that must succeed: {node: ui}."""
+        item = self.ended(participant, self.submit(participant, graph))
+        assert item['status']['status_str'] == 'success', json.dumps(item['status'])[:3000]
+        return item['outputs']
+
+    def view(self, participant, entry):
+        query = urllib.parse.urlencode({key: entry[key] for key in ('filename', 'subfolder', 'type')})
+        url = f'{self.workshop.url}/user/{participant}/api/view?{query}'
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read()
+
+    def upload(self, participant, name, data, **fields):
+        lines = b''
+        for key, value in fields.items():
+            lines += f'--b\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        lines += f'--b\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+        return self.workshop.request(
+            'POST', f'/user/{participant}/api/upload/image', lines + data + b'\r\n--b--\r\n',
+            kind='multipart/form-data; boundary=b')  # fmt: skip
+
+
+def saved(prefix, color=255, batch=1, size=64):
+    return {
+        '1': node('EmptyImage', width=size, height=size, batch_size=batch, color=color),
+        '9': node('SaveImage', images=['1', 0], filename_prefix=prefix),
+    }
+
+
+def its_metadata_is_its_own(people):
+    graph = saved(f'class/kept-{RUN}')
+    (picture,) = people.made(3, graph)['9']['images']
+    assert (picture['filename'], picture['subfolder']) == (f'kept-{RUN}_00001_.png', 'class'), picture
+    texts = png_texts(people.view(3, picture))
+    assert json.loads(texts['prompt']) == graph, texts
+    assert json.loads(texts['workflow']) == {'id': 'w'}, texts
+
+
+def batches_and_counters(people):
+    pictures = people.made(4, saved(f'many-{RUN}', batch=3))['9']['images']
+    assert [picture['filename'] for picture in pictures] == [f'many-{RUN}_0000{n}_.png' for n in (1, 2, 3)], pictures
+    (next_one,) = people.made(4, saved(f'many-{RUN}', color=7))['9']['images']
+    assert next_one['filename'] == f'many-{RUN}_00004_.png', next_one
+
+
+def uploads_masks_and_folders(people):
+    picture = png(20, 10, (1, 2, 3))
+    people.upload(5, 'cup.png', picture, subfolder='shelf')
+    graph = {
+        '1': node('LoadImage', image='shelf/cup.png'),
+        '2': node('ImageInvert', image=['1', 0]),
+        '3': node('SaveImage', images=['2', 0], filename_prefix='inverted'),
+        '4': node('MaskToImage', mask=['1', 1]),
+        '5': node('PreviewImage', images=['4', 0]),
+    }
+    made = people.made(5, graph)
+    data = people.view(5, made['3']['images'][0])
+    assert struct.unpack('>II', data[16:24]) == (20, 10), data[:32]
+    texts = png_texts(data)
+    assert json.loads(texts['prompt'])['1']['inputs']['image'] == 'shelf/cup.png', texts
+    assert made['5']['images'][0]['type'] == 'temp', made['5']
+    if people.has('LoadImageMask'):
+        graph = {
+            '1': node('LoadImageMask', image='shelf/cup.png', channel='red'),
+            '2': node('MaskToImage', mask=['1', 0]),
+            '3': node('SaveImage', images=['2', 0], filename_prefix='mask'),
+        }
+        people.made(5, graph)
+    refused = people.submit(6, graph, expect=400)
+    assert 'shelf/cup.png' in json.dumps(refused), refused  # another participant has no such file
+
+
+def a_cached_preview_is_everybodys_own(people):
+    graph = {
+        '1': node('EmptyImage', width=32, height=32, batch_size=1, color=123456),
+        '2': node('PreviewImage', images=['1', 0]),
+    }
+    views = []
+    for participant in (7, 8, 7):
+        (picture,) = people.made(participant, graph)['2']['images']
+        views.append(people.view(participant, picture))
+    assert views[0][16:24] == views[1][16:24] == views[2][16:24] == struct.pack('>II', 32, 32)
+
+
+def animations_and_video(people):
+    frames = node('EmptyImage', width=32, height=32, batch_size=4, color=int(RUN, 16))
+    if people.has('SaveAnimatedWEBP'):
+        graph = {
+            '1': frames,
+            '2': node('SaveAnimatedWEBP', images=['1', 0], filename_prefix='moves', fps=6.0, lossless=True,
+                      quality=80, method='default'),
+        }  # fmt: skip
+        made = people.made(9, graph)['2']
+        assert made['animated'] == [True], made
+        data = people.view(9, made['images'][0])
+        assert data[:4] == b'RIFF' and data[8:12] == b'WEBP', data[:16]
+        assert b'moves' in data and b'atelier/' not in data, 'the metadata is not the participant\'s own'
+    if people.has('SaveAnimatedPNG'):
+        graph = {
+            '1': frames,
+            '2': node('SaveAnimatedPNG', images=['1', 0], filename_prefix='steps', fps=6.0, compress_level=4),
+        }
+        data = people.view(9, people.made(9, graph)['2']['images'][0])
+        assert b'acTL' in data and b'atelier/' not in data, 'the metadata is not the participant\'s own'
+    if people.has('CreateVideo', 'SaveVideo'):
+        graph = {
+            '1': frames,
+            '2': node('CreateVideo', images=['1', 0], fps=8.0),
+            '3': node('SaveVideo', video=['2', 0], filename_prefix=f'video/clip-{RUN}', format='mp4', codec='h264'),
+        }
+        made = people.made(9, graph)['3']
+        (clip,) = [entry for entries in made.values() for entry in entries if isinstance(entry, dict)]
+        assert (clip['filename'], clip['subfolder']) == (f'clip-{RUN}_00001_.mp4', 'video'), made
+        data = people.view(9, clip)
+        assert data[4:8] == b'ftyp', data[:16]
+        assert b'video/clip' in data and b'atelier/' not in data, 'the metadata is not the participant\'s own'
+
+
+def text_is_shown(people):
+    if not people.has('PreviewAny', 'PrimitiveInt'):
+        return
+    graph = {'1': node('PrimitiveInt', value=42), '2': node('PreviewAny', source=['1', 0])}
+    assert '42' in json.dumps(people.made(10, graph)['2'])
+
+
+def an_error_has_its_traceback(people):
+    people.upload(11, 'no-picture.png', b'this is not a picture')
+    graph = {
+        '1': node('LoadImage', image='no-picture.png'),
+        '2': node('PreviewImage', images=['1', 0]),
+    }
+    item = people.ended(11, people.submit(11, graph))
+    assert item['status']['status_str'] == 'error', item['status']
+    (error,) = [data for kind, data in item['status']['messages'] if kind == 'execution_error']
+    assert error['node_type'] == 'LoadImage' and error['traceback'] and error['exception_message'], error
+    assert 'atelier-' not in json.dumps(error['current_inputs']), error['current_inputs']
+
+
+def slow_graph(seed):
+    graph = {'1': node('EmptyImage', width=1024, height=1024, batch_size=8, color=seed)}
+    for step in range(2, 40):
+        graph[str(step)] = node('ImageBlur', image=[str(step - 1), 0], blur_radius=31, sigma=10.0)
+    graph['99'] = node('SaveImage', images=['39', 0], filename_prefix='slow')
+    return graph
+
+
+def only_the_job_meant_is_interrupted(people):
+    if not people.has('ImageBlur'):
+        return
+    workshop = people.workshop
+    slow = people.submit(12, slow_graph(1))
+    until(lambda: workshop.get('/user/12/queue')['queue_running'], 'the slow job to run')
+    neighbour = people.submit(13, saved('neighbour', color=5))
+    workshop.post('/user/13/api/interrupt', {'prompt_id': slow})  # it is not theirs
+    workshop.post('/user/12/api/interrupt', {'prompt_id': slow})
+    item = people.ended(12, slow)
+    assert 'execution_interrupted' in [kind for kind, _ in item['status']['messages']], item['status']
+    assert people.ended(13, neighbour)['status']['status_str'] == 'success'
+
+
+def no_prefix_leaves_the_folder(people):
+    outside = set(os.listdir('/tmp'))
+    for prefix in ('../../escaped', '/tmp/escaped', 'a/../../escaped', 'C:\\escaped'):
+        answer = people.workshop.post('/user/14/api/prompt', {'prompt': saved(prefix)}, expect=None)
+        if 'prompt_id' not in answer:
+            continue  # refused at once
+        item = people.ended(14, answer['prompt_id'])
+        if item['status']['status_str'] == 'error':
+            continue
+        for picture in item['outputs']['9']['images']:
+            people.view(14, picture)
+            assert '..' not in picture['subfolder'] and not picture['subfolder'].startswith('/'), picture
+    assert not {name for name in set(os.listdir('/tmp')) - outside if 'escaped' in name}
+
+
+def events_come_in_their_order(people):
+    port = people.workshop.port
+    socket = Socket(port, '/user/15/ws?clientId=seen', {})
+    graph = saved('seen', color=77)
+    answer = people.workshop.post('/user/15/api/prompt', {'prompt': graph, 'client_id': 'seen', 'prompt_id': 'seen-1'})
+    assert answer['prompt_id'] == 'seen-1', answer
+    kinds = []
+    while 'execution_success' not in kinds:
+        message = socket.receive()
+        if message['data'].get('prompt_id') not in (None, 'seen-1'):
+            raise AssertionError(message)
+        kinds.append(message['type'])
+    wanted = ['execution_start', 'execution_cached', 'executing', 'executed', 'execution_success']
+    seen = [kind for kind in kinds if kind in wanted]
+    assert [kind for n, kind in enumerate(seen) if kind not in seen[:n]] == wanted, kinds
+
+
+CHECKS = (
+    its_metadata_is_its_own, batches_and_counters, uploads_masks_and_folders,
+    a_cached_preview_is_everybodys_own, animations_and_video, text_is_shown, an_error_has_its_traceback,
+    only_the_job_meant_is_interrupted, no_prefix_leaves_the_folder, events_come_in_their_order,
+)  # fmt: skip
+
+
+def test(workshops):
+    workshop = Workshop('real-comfyui', NUM_USERS='20')
+    workshops.append(workshop)
+    workshop.serve()
+    arguments = [os.path.join(BIN, 'atelier-worker'), '--name', 'real', '--join', workshop.url]
+    arguments += ['--token-file', os.path.join(workshop.data, 'worker.token')]
+    for option in ('comfy', 'comfy_dir', 'launch', 'slots'):
+        value = getattr(given, option)
+        if value:
+            arguments += ['--' + option.replace('_', '-'), value]
+    if given.launch:
+        arguments += ['--log-dir', os.path.join(workshop.data, 'engine-logs')]
+    workshop.start('worker-real', arguments)
+    until(lambda: 'SaveImage' in (workshop.get('/user/1/api/object_info/SaveImage') or {}), 'ComfyUI', 180)
+    worker = workshop.get('/api/v1/workers/real')['worker']
+    nodes = workshop.get('/user/1/api/object_info')
+    assert not [name for name, facts in nodes.items() if facts.get('api_node')], 'partner nodes are shown'
+    versions = sorted({slot['engine_version'] for slot in worker['slots']})
+    print(f'ComfyUI {", ".join(versions)}, {len(nodes)} nodes, {len(worker["slots"])} slots')
+    people = Class(workshop)
+    for check in CHECKS:
+        check(people)
+        print('fine:', check.__name__.replace('_', ' '))
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--comfy', help='address of the ComfyUI')
+    parser.add_argument('--comfy-dir', help='its folder with input, output and temp')
+    parser.add_argument('--launch', help='a command that starts it')
+    parser.add_argument('--slots', help='how many')
+    given = parser.parse_args()
+    if not given.comfy and not given.launch:
+        parser.error('give --comfy URL, or --launch COMMAND')
+    run(test)
