@@ -47,7 +47,8 @@ class Class:
     def submit(self, participant, graph, expect=200):
         self.serial += 1
         prompt_id = f'real-{self.serial}'
-        body = {'prompt': graph, 'prompt_id': prompt_id, 'extra_data': {'extra_pnginfo': {'workflow': {'id': 'w'}}}}
+        extra = {'extra_pnginfo': {'workflow': {'id': 'w'}}}
+        body = {'prompt': graph, 'prompt_id': prompt_id, 'extra_data': extra}
         answer = self.workshop.post(f'/user/{participant}/api/prompt', body, expect)
         return prompt_id if expect == 200 else answer
 
@@ -94,7 +95,8 @@ def its_metadata_is_its_own(people):
 
 def batches_and_counters(people):
     pictures = people.made(4, saved(f'many-{RUN}', batch=3))['9']['images']
-    assert [picture['filename'] for picture in pictures] == [f'many-{RUN}_0000{n}_.png' for n in (1, 2, 3)], pictures
+    wanted = [f'many-{RUN}_0000{n}_.png' for n in (1, 2, 3)]
+    assert [picture['filename'] for picture in pictures] == wanted, pictures
     (next_one,) = people.made(4, saved(f'many-{RUN}', color=7))['9']['images']
     assert next_one['filename'] == f'many-{RUN}_00004_.png', next_one
 
@@ -162,8 +164,9 @@ def animations_and_video(people):
         graph = {
             '1': frames,
             '2': node('CreateVideo', images=['1', 0], fps=8.0),
-            '3': node('SaveVideo', video=['2', 0], filename_prefix=f'video/clip-{RUN}', format='mp4', codec='h264'),
-        }
+            '3': node('SaveVideo', video=['2', 0], filename_prefix=f'video/clip-{RUN}', format='mp4',
+                      codec='h264'),
+        }  # fmt: skip
         made = people.made(9, graph)['3']
         (clip,) = [entry for entries in made.values() for entry in entries if isinstance(entry, dict)]
         assert (clip['filename'], clip['subfolder']) == (f'clip-{RUN}_00001_.mp4', 'video'), made
@@ -233,7 +236,8 @@ def events_come_in_their_order(people):
     port = people.workshop.port
     socket = Socket(port, '/user/15/ws?clientId=seen', {})
     graph = saved('seen', color=77)
-    answer = people.workshop.post('/user/15/api/prompt', {'prompt': graph, 'client_id': 'seen', 'prompt_id': 'seen-1'})
+    body = {'prompt': graph, 'client_id': 'seen', 'prompt_id': 'seen-1'}
+    answer = people.workshop.post('/user/15/api/prompt', body)
     assert answer['prompt_id'] == 'seen-1', answer
     kinds = []
     while 'execution_success' not in kinds:
