@@ -30,6 +30,8 @@ std::string NodeCall::text(std::string_view name) const {
   return text ? *text : std::string();
 }
 
+bool NodeCall::has(std::string_view name) const { return inputs.contains(name); }
+
 TensorPtr NodeCall::tensor(std::string_view name) const {
   static const TensorPtr kNothing = std::make_shared<const Tensor>(Tensor{1, 1, 1, 3, {0, 0, 0}});
   const auto found = inputs.find(name);
@@ -65,9 +67,33 @@ NodeOutput one_tensor(Tensor tensor) {
 const std::vector<NodeClass>& node_classes() {
   static const std::vector<NodeClass> classes = [] {
     std::vector<NodeClass> all{
-        load_image_node(),   save_image_node(),  preview_image_node(), image_scale_node(),
-        image_invert_node(), image_batch_node(), empty_image_node(),   image_crop_node(),
-        solid_mask_node(),   invert_mask_node(), mask_to_image_node(),
+        load_image_node(),
+        save_image_node(),
+        preview_image_node(),
+        image_scale_node(),
+        image_invert_node(),
+        image_batch_node(),
+        empty_image_node(),
+        image_crop_node(),
+        solid_mask_node(),
+        invert_mask_node(),
+        mask_to_image_node(),
+        image_flip_node(),
+        image_rotate_node(),
+        image_pad_for_outpaint_node(),
+        resize_and_pad_image_node(),
+        image_scale_by_node(),
+        image_scale_to_total_pixels_node(),
+        image_blend_node(),
+        image_blur_node(),
+        image_sharpen_node(),
+        image_composite_masked_node(),
+        porter_duff_image_composite_node(),
+        split_image_with_alpha_node(),
+        join_image_with_alpha_node(),
+        image_to_mask_node(),
+        image_from_batch_node(),
+        repeat_image_batch_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

@@ -26,7 +26,7 @@ namespace atelier::rehearsal {
 using Tensor = image::PictureF;
 using TensorPtr = std::shared_ptr<const Tensor>;
 
-/// What travels along a link or stands in an input. BOOLEAN does not occur in these nodes.
+/// What travels along a link or stands in an input. A BOOLEAN is 0 or 1.
 using Value = std::variant<std::int64_t, double, std::string, TensorPtr>;
 
 /// Why a node did not finish. `type` is what ComfyUI calls the exception ("Exception", "RuntimeError",
@@ -76,6 +76,7 @@ struct NodeCall {
   [[nodiscard]] double number(std::string_view name) const;
   [[nodiscard]] std::string text(std::string_view name) const;
   [[nodiscard]] TensorPtr tensor(std::string_view name) const;
+  [[nodiscard]] bool has(std::string_view name) const;  // for optional inputs
 };
 
 struct NodeClass {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "rehearsal/resize.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -156,6 +158,20 @@ NodeResult<Tensor> resize(const Tensor& source, std::uint32_t width, std::uint32
   if (scaling == Scaling::lanczos) return resize_lanczos(source, std::move(*result), watch);
   if (scaling == Scaling::area) return resize_area(source, std::move(*result), watch);
   return resize_by_taps(source, std::move(*result), scaling, watch);
+}
+
+NodeResult<Tensor> resize_named(const Tensor& source, double width, double height, std::string_view method,
+                                Watch& watch) {
+  const auto scaling = parse_scaling(method);
+  if (!scaling) return node_failure("ValueError", fmt::format("unknown scaling method '{}'", method));
+  if (width < 1 || height < 1) {
+    return node_failure(*scaling == Scaling::lanczos ? "ValueError" : "RuntimeError",
+                        fmt::format("a picture of {} x {} pixels cannot be made", width, height));
+  }
+  const auto side = [](double size) {  // make_tensor refuses what is cut here
+    return static_cast<std::uint32_t>(std::min(size, static_cast<double>(kTensorPixelsMax) + 1));
+  };
+  return resize(source, side(width), side(height), *scaling, watch);
 }
 
 Tensor cut(const Tensor& source, std::uint32_t x, std::uint32_t y, std::uint32_t width,

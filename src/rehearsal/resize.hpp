@@ -24,6 +24,11 @@ enum class Scaling { nearest_exact, bilinear, area, bicubic, lanczos };
 [[nodiscard]] NodeResult<Tensor> resize(const Tensor& source, std::uint32_t width, std::uint32_t height,
                                         Scaling scaling, Watch& watch);
 
+/// The same with the method as an input names it and a size as a node computes it. Failures also: ValueError
+/// for another name; RuntimeError (lanczos: ValueError, as Pillow has it) for less than one pixel.
+[[nodiscard]] NodeResult<Tensor> resize_named(const Tensor& source, double width, double height,
+                                              std::string_view method, Watch& watch);
+
 /// The middle of the source with the aspect of width : height (crop "center"); the same pixels, no
 /// resampling.
 [[nodiscard]] Tensor center_crop(const Tensor& source, std::uint32_t width, std::uint32_t height);

@@ -18,5 +18,21 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass solid_mask_node();
 [[nodiscard]] NodeClass invert_mask_node();
 [[nodiscard]] NodeClass mask_to_image_node();
+[[nodiscard]] NodeClass image_flip_node();
+[[nodiscard]] NodeClass image_rotate_node();
+[[nodiscard]] NodeClass image_pad_for_outpaint_node();
+[[nodiscard]] NodeClass resize_and_pad_image_node();
+[[nodiscard]] NodeClass image_scale_by_node();
+[[nodiscard]] NodeClass image_scale_to_total_pixels_node();
+[[nodiscard]] NodeClass image_blend_node();
+[[nodiscard]] NodeClass image_blur_node();
+[[nodiscard]] NodeClass image_sharpen_node();
+[[nodiscard]] NodeClass image_composite_masked_node();
+[[nodiscard]] NodeClass porter_duff_image_composite_node();
+[[nodiscard]] NodeClass split_image_with_alpha_node();
+[[nodiscard]] NodeClass join_image_with_alpha_node();
+[[nodiscard]] NodeClass image_to_mask_node();
+[[nodiscard]] NodeClass image_from_batch_node();
+[[nodiscard]] NodeClass repeat_image_batch_node();
 
 }  // namespace atelier::rehearsal
