@@ -94,6 +94,7 @@ const std::vector<NodeClass>& node_classes() {
         image_to_mask_node(),
         image_from_batch_node(),
         repeat_image_batch_node(),
+        image_quantize_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

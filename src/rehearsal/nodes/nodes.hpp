@@ -34,5 +34,6 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass image_to_mask_node();
 [[nodiscard]] NodeClass image_from_batch_node();
 [[nodiscard]] NodeClass repeat_image_batch_node();
+[[nodiscard]] NodeClass image_quantize_node();
 
 }  // namespace atelier::rehearsal
