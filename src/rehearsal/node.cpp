@@ -95,6 +95,8 @@ const std::vector<NodeClass>& node_classes() {
         image_from_batch_node(),
         repeat_image_batch_node(),
         image_quantize_node(),
+        save_animated_png_node(),
+        save_animated_webp_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

@@ -62,6 +62,7 @@ struct SavedImage {
 struct NodeOutput {
   std::vector<Value> values;       // by output slot
   std::vector<SavedImage> images;  // output nodes only
+  bool animated = false;           // `ui.animated`: one file that moves
 };
 
 /// One run of one node. All required inputs are there and have the declared kind: comfy::validate saw to it.

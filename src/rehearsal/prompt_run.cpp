@@ -80,12 +80,14 @@ std::vector<image::PngText> metadata_of(const QueueItem& item) {
   return texts;
 }
 
-json::value images_json(const std::vector<SavedImage>& images) {
+json::value ui_of(const NodeOutput& output) {
   json::array list;
-  for (const SavedImage& saved : images) {
+  for (const SavedImage& saved : output.images) {
     list.push_back({{"filename", saved.filename}, {"subfolder", saved.subfolder}, {"type", saved.type}});
   }
-  return json::object{{"images", std::move(list)}};
+  json::object ui{{"images", std::move(list)}};
+  if (output.animated) ui.emplace("animated", json::array{true});
+  return ui;
 }
 
 std::string data_of_start(const std::string& id, std::int64_t time) {
@@ -294,7 +296,7 @@ awaitable<Outcome> PromptRun::run() {
       break;
     }
     if (node->output_node) {
-      const json::value ui = images_json(result->images);
+      const json::value ui = ui_of(*result);
       if (client_) clients_.send(client_, comfy::executed_message(id, *next, *next, json::serialize(ui)));
       outputs.emplace(*next, ui);
       auto entry = comfy::Json::parse(comfy::history_meta(*next, *next, std::nullopt, *next));

@@ -76,10 +76,10 @@ class Engine:
         )
         urllib.request.urlopen(request, timeout=30).close()
 
-    def start(self, prompt):
+    def start(self, prompt, extra_data=None):
         request = urllib.request.Request(
             self.url + '/prompt',
-            data=json.dumps({'prompt': prompt}).encode(),
+            data=json.dumps({'prompt': prompt, 'extra_data': extra_data or {}}).encode(),
             headers={'Content-Type': 'application/json'},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -35,5 +35,7 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass image_from_batch_node();
 [[nodiscard]] NodeClass repeat_image_batch_node();
 [[nodiscard]] NodeClass image_quantize_node();
+[[nodiscard]] NodeClass save_animated_png_node();
+[[nodiscard]] NodeClass save_animated_webp_node();
 
 }  // namespace atelier::rehearsal

@@ -3,13 +3,10 @@
 // inside.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <ctime>
-
 #include "base/result.hpp"
 #include "image/encode.hpp"
 #include "rehearsal/nodes/nodes.hpp"
-#include "rehearsal/resize.hpp"
+#include "rehearsal/nodes/save_files.hpp"
 
 namespace atelier::rehearsal {
 namespace {
@@ -22,10 +19,7 @@ struct Save {
 
 NodeResult<std::string> encode(const NodeCall& call, const Tensor& images, std::uint32_t frame,
                                int compression) {
-  image::Picture8 picture{images.width, images.height, 1, images.channels, {}};
-  const float* from = images.samples.data() + frame * images.frame_length();
-  picture.samples.resize(picture.frame_length());
-  std::transform(from, from + picture.samples.size(), picture.samples.begin(), to_byte);
+  const image::Picture8 picture = to_bytes(images, frame);
   auto bytes = image::encode_png(image::view(picture), *call.metadata, compression);
   if (!bytes) return node_failure("ValueError", bytes.error().what);
   return std::move(*bytes);
@@ -33,13 +27,8 @@ NodeResult<std::string> encode(const NodeCall& call, const Tensor& images, std::
 
 NodeResult<NodeOutput> save(const NodeCall& call, const Save& how) {
   const TensorPtr images = call.tensor("images");
-  const std::string prefix = fill_prefix(how.prefix, images->width, images->height, std::time(nullptr));
-  const auto place = save_place(*call.folders, how.type, prefix);
-  if (!place) {
-    if (place.error().code != Errc::forbidden) return node_failure("OSError", place.error().what);
-    return node_failure("Exception",
-                        "Saving an image outside the output folder is not allowed: \"" + how.prefix + "\"");
-  }
+  const auto place = place_for(call, how.type, how.prefix, images->width, images->height);
+  if (!place) return std::unexpected(place.error());
   NodeOutput output;
   for (std::uint32_t frame = 0; frame < images->frames; ++frame) {
     if (!call.watch->advance(frame, images->frames)) return interrupted();
@@ -49,7 +38,7 @@ NodeResult<NodeOutput> save(const NodeCall& call, const Save& how) {
     for (auto at = stem.find("%batch_num%"); at != std::string::npos; at = stem.find("%batch_num%")) {
       stem.replace(at, 11, fmt::to_string(frame));
     }
-    std::string name = fmt::format("{}_{:05}_.png", stem, place->counter + frame);
+    std::string name = numbered_name(stem, place->counter + frame, ".png");
     if (auto written = write_file(place->folder + "/" + name, *bytes); !written) {
       return node_failure("OSError", written.error().what);
     }

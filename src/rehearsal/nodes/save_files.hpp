@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the nodes that write files share: where a file goes, and samples in 8 bits.
+
+#include <string>
+#include <string_view>
+
+#include "rehearsal/node.hpp"
+
+namespace atelier::rehearsal {
+
+/// The place for files of `prefix` whose pictures are width x height; makes its folder. Failures as ComfyUI
+/// names them: Exception outside the folder of `type`, OSError if it cannot be made.
+[[nodiscard]] NodeResult<SavePlace> place_for(const NodeCall& call, comfy::FileType type,
+                                              const std::string& prefix, std::uint32_t width,
+                                              std::uint32_t height);
+
+/// "<stem>_<number in five digits>_<ending>"; the ending has its dot.
+[[nodiscard]] std::string numbered_name(std::string_view stem, std::uint32_t number, std::string_view ending);
+
+/// Writes the one file of an output node, and names it in the output. Failure OSError.
+[[nodiscard]] NodeResult<NodeOutput> save_single(const SavePlace& place, std::string_view ending,
+                                                 std::string_view bytes);
+
+/// One frame, or all of them, as ComfyUI makes 8-bit pictures (to_byte).
+[[nodiscard]] image::Picture8 to_bytes(const Tensor& images, std::uint32_t frame);
+[[nodiscard]] image::Picture8 all_to_bytes(const Tensor& images);
+
+}  // namespace atelier::rehearsal
