@@ -60,7 +60,7 @@ set(ATELIER_ALLOWED_provider base runtime)
 set(ATELIER_ALLOWED_workshop base runtime core journal files provider)
 set(ATELIER_ALLOWED_gateway base runtime core link net comfy files image image_request workshop)
 set(ATELIER_ALLOWED_agent base runtime link net comfy files)
-set(ATELIER_ALLOWED_rehearsal base runtime net comfy image)
+set(ATELIER_ALLOWED_rehearsal base runtime net comfy image image_video)
 set(ATELIER_ALLOWED_simulate base core)
 
 # atelier_library(<folder>[_<backend>] FOLDER <folder> SOURCES ... DEPENDS atelier::x ... EXTERNAL

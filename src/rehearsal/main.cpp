@@ -55,6 +55,7 @@ int serve(const CommandLine& line) {
     if (::getppid() != parent) return 1;  // it ended just now
   }
   std::signal(SIGPIPE, SIG_IGN);
+  ::setenv("SVT_LOG", "1", 0);  // else the AV1 encoder tells of itself on standard error
   const Home home(line.directory);
   ServerOptions options;
   options.name = line.name;

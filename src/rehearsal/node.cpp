@@ -39,6 +39,13 @@ TensorPtr NodeCall::tensor(std::string_view name) const {
   return tensor && *tensor ? *tensor : kNothing;
 }
 
+VideoPtr NodeCall::video(std::string_view name) const {
+  static const VideoPtr kNothing = std::make_shared<const Video>();
+  const auto found = inputs.find(name);
+  const auto* video = found == inputs.end() ? nullptr : std::get_if<VideoPtr>(&found->second);
+  return video && *video ? *video : kNothing;
+}
+
 NodeResult<Tensor> make_tensor(std::uint64_t frames, std::uint64_t height, std::uint64_t width,
                                std::uint32_t channels) {
   const bool fits = frames <= kTensorPixelsMax && height <= kTensorPixelsMax && width <= kTensorPixelsMax &&
@@ -97,6 +104,11 @@ const std::vector<NodeClass>& node_classes() {
         image_quantize_node(),
         save_animated_png_node(),
         save_animated_webp_node(),
+        create_video_node(),
+        load_video_node(),
+        get_video_components_node(),
+        save_video_node(),
+        save_webm_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

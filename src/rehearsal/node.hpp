@@ -26,8 +26,17 @@ namespace atelier::rehearsal {
 using Tensor = image::PictureF;
 using TensorPtr = std::shared_ptr<const Tensor>;
 
-/// What travels along a link or stands in an input. A BOOLEAN is 0 or 1.
-using Value = std::variant<std::int64_t, double, std::string, TensorPtr>;
+/// A VIDEO: pictures at a rate, or a file that nobody has looked into yet.
+struct Video {
+  TensorPtr images;       // nullptr: it is `file`
+  double per_second = 0;  // of `images`
+  std::string file;       // absolute path
+};
+using VideoPtr = std::shared_ptr<const Video>;
+
+/// What travels along a link or stands in an input. A BOOLEAN is 0 or 1; monostate is Python's None (the
+/// sound of a video).
+using Value = std::variant<std::int64_t, double, std::string, TensorPtr, VideoPtr, std::monostate>;
 
 /// Why a node did not finish. `type` is what ComfyUI calls the exception ("Exception", "RuntimeError",
 /// "av.error.InvalidDataError"), because clients show it; the message is in our words.
@@ -77,6 +86,7 @@ struct NodeCall {
   [[nodiscard]] double number(std::string_view name) const;
   [[nodiscard]] std::string text(std::string_view name) const;
   [[nodiscard]] TensorPtr tensor(std::string_view name) const;
+  [[nodiscard]] VideoPtr video(std::string_view name) const;
   [[nodiscard]] bool has(std::string_view name) const;  // for optional inputs
 };
 

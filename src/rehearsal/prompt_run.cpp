@@ -51,7 +51,8 @@ json::value describe(const Value& value) {
   }
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return *whole;
   if (const auto* real = std::get_if<double>(&value)) return *real;
-  return json::value(std::get<std::string>(value));
+  if (const auto* text = std::get_if<std::string>(&value)) return json::value(*text);
+  return std::holds_alternative<VideoPtr>(value) ? json::value("video") : json::value();
 }
 
 const json::object& inputs_of(const json::object& prompt, std::string_view id) {

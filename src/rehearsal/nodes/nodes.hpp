@@ -37,5 +37,10 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass image_quantize_node();
 [[nodiscard]] NodeClass save_animated_png_node();
 [[nodiscard]] NodeClass save_animated_webp_node();
+[[nodiscard]] NodeClass create_video_node();
+[[nodiscard]] NodeClass load_video_node();
+[[nodiscard]] NodeClass get_video_components_node();
+[[nodiscard]] NodeClass save_video_node();
+[[nodiscard]] NodeClass save_webm_node();
 
 }  // namespace atelier::rehearsal

@@ -49,4 +49,25 @@ image::Picture8 all_to_bytes(const Tensor& images) {
   return pictures;
 }
 
+NodeResult<std::string> read_video_file(const std::string& path) {
+  auto bytes = read_file(path);
+  if (bytes) return std::move(*bytes);
+  const bool gone = bytes.error().code == Errc::not_found;
+  return node_failure(gone ? "av.error.FileNotFoundError" : "OSError",
+                      "the video cannot be read: " + bytes.error().what);
+}
+
+NodeFailure video_failure(const Error& error) {
+  switch (error.code) {
+    case Errc::cancelled:
+      return interrupted().error();
+    case Errc::bad_request:
+      return {"av.error.InvalidDataError", error.what};
+    case Errc::unsupported:
+      return {"av.error.ExternalError", error.what};
+    default:
+      return {"RuntimeError", error.what};
+  }
+}
+
 }  // namespace atelier::rehearsal

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "image/video.hpp"
 #include "rehearsal/node.hpp"
 
 namespace atelier::rehearsal {
@@ -25,5 +26,10 @@ namespace atelier::rehearsal {
 /// One frame, or all of them, as ComfyUI makes 8-bit pictures (to_byte).
 [[nodiscard]] image::Picture8 to_bytes(const Tensor& images, std::uint32_t frame);
 [[nodiscard]] image::Picture8 all_to_bytes(const Tensor& images);
+
+/// The bytes of a video. Failures as ComfyUI names them: av.error.FileNotFoundError, OSError.
+[[nodiscard]] NodeResult<std::string> read_video_file(const std::string& path);
+/// What src/image says of a video in ComfyUI's names; `cancelled` is an interruption.
+[[nodiscard]] NodeFailure video_failure(const Error& error);
 
 }  // namespace atelier::rehearsal

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// How the picture nodes fail and stop. What they make is compared with a real ComfyUI's pictures in
+// tests/integration/golden_pictures.py.
+#include <doctest/doctest.h>
+
+#include "fixtures.hpp"
+#include "rehearsal/node.hpp"
+
+using atelier::rehearsal::find_node_class;
+using atelier::rehearsal::NodeCall;
+using atelier::rehearsal::NodeClass;
+using atelier::rehearsal::NodeOutput;
+using atelier::rehearsal::NodeResult;
+using atelier::rehearsal::Tensor;
+using atelier::rehearsal::TensorPtr;
+using atelier::rehearsal::Value;
+using atelier::rehearsal::Video;
+using fixtures::FakeWatch;
+using fixtures::pattern;
+using fixtures::TempFolders;
+namespace image = atelier::image;
+
+namespace {
+
+struct Bench {
+  NodeResult<NodeOutput> run(std::string_view name, std::map<std::string, Value, std::less<>> inputs) {
+    const NodeClass* node = find_node_class(name);
+    REQUIRE(node != nullptr);
+    NodeCall call;
+    call.inputs = std::move(inputs);
+    call.folders = &home.folders;
+    call.metadata = &metadata;
+    call.watch = &watch;
+    return node->run(call);
+  }
+  std::string failure(std::string_view name, std::map<std::string, Value, std::less<>> inputs) {
+    const auto output = run(name, std::move(inputs));
+    if (output) return "none";
+    return output.error().interrupted ? "interrupted" : output.error().type;
+  }
+  TempFolders home;
+  FakeWatch watch;
+  std::vector<image::PngText> metadata{{"prompt", "{}"}};
+};
+
+Value shared(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
+Value text(const char* value) { return std::string(value); }
+Value whole(std::int64_t value) { return value; }
+
+Tensor rgba(std::uint32_t width, std::uint32_t height) {
+  Tensor tensor{width, height, 1, 4, {}};
+  tensor.samples.assign(tensor.frame_length(), 0.5F);
+  return tensor;
+}
+
+}  // namespace
+
+TEST_CASE("a blur that is as wide as its picture fails as ComfyUI's does") {
+  Bench bench;
+  CHECK(bench.failure("ImageBlur",
+                      {{"image", shared(pattern(8, 20))}, {"blur_radius", whole(8)}, {"sigma", 1.0}}) ==
+        "RuntimeError");
+  CHECK(bench.failure("ImageBlur",
+                      {{"image", shared(pattern(8, 20))}, {"blur_radius", whole(7)}, {"sigma", 1.0}}) ==
+        "none");
+}
+
+TEST_CASE("batches of different lengths blend only if one of them is a single picture") {
+  Bench bench;
+  const auto blend = [&](std::uint32_t first, std::uint32_t second) {
+    return bench.failure("ImageBlend", {{"image1", shared(pattern(4, 4, first))},
+                                        {"image2", shared(pattern(4, 4, second))},
+                                        {"blend_factor", 0.5},
+                                        {"blend_mode", text("screen")}});
+  };
+  CHECK(blend(2, 3) == "RuntimeError");
+  CHECK(blend(1, 3) == "none");
+  CHECK(blend(3, 1) == "none");
+}
+
+TEST_CASE("a composite over transparency needs a mask and something in sight") {
+  Bench bench;
+  const Value mask = shared(Tensor{4, 4, 1, 1, std::vector<float>(16, 0.5F)});
+  std::map<std::string, Value, std::less<>> inputs{{"source", shared(pattern(4, 4))},
+                                                   {"destination", shared(rgba(8, 8))},
+                                                   {"x", whole(2)},
+                                                   {"y", whole(2)},
+                                                   {"resize_source", whole(0)}};
+  CHECK(bench.failure("ImageCompositeMasked", inputs) == "RuntimeError");
+  inputs["mask"] = mask;
+  CHECK(bench.failure("ImageCompositeMasked", inputs) == "none");
+  inputs["x"] = whole(8);
+  CHECK(bench.failure("ImageCompositeMasked", inputs) == "RuntimeError");
+}
+
+TEST_CASE("layers of different channels are an AssertionError") {
+  Bench bench;
+  const Value mask = shared(Tensor{4, 4, 1, 1, std::vector<float>(16, 0.5F)});
+  CHECK(bench.failure("PorterDuffImageComposite", {{"source", shared(rgba(4, 4))},
+                                                   {"source_alpha", mask},
+                                                   {"destination", shared(pattern(4, 4))},
+                                                   {"destination_alpha", mask},
+                                                   {"mode", text("SRC")}}) == "AssertionError");
+}
+
+TEST_CASE("pictures with alpha make neither a palette nor a video") {
+  Bench bench;
+  CHECK(bench.failure("ImageQuantize",
+                      {{"image", shared(rgba(4, 4))}, {"colors", whole(4)}, {"dither", text("none")}}) ==
+        "ValueError");
+  const Video video{std::make_shared<const Tensor>(rgba(64, 64)), 30, {}};
+  CHECK(bench.failure("SaveVideo", {{"video", std::make_shared<const Video>(video)},
+                                    {"filename_prefix", text("v")},
+                                    {"format", text("auto")},
+                                    {"codec", text("auto")}}) == "ValueError");
+}
+
+TEST_CASE("a channel that a picture has not is an IndexError") {
+  Bench bench;
+  CHECK(bench.failure("ImageToMask", {{"image", shared(pattern(4, 4))}, {"channel", text("alpha")}}) ==
+        "IndexError");
+  CHECK(bench.failure("ImageToMask", {{"image", shared(rgba(4, 4))}, {"channel", text("alpha")}}) == "none");
+}
+
+TEST_CASE("a picture scaled to nothing fails, one larger than memory as well") {
+  Bench bench;
+  const auto scale = [&](const char* method, double factor) {
+    return bench.failure(
+        "ImageScaleBy",
+        {{"image", shared(pattern(20, 20))}, {"upscale_method", text(method)}, {"scale_by", factor}});
+  };
+  CHECK(scale("bilinear", 0.01) == "RuntimeError");
+  CHECK(scale("lanczos", 0.01) == "ValueError");
+  CHECK(scale("bilinear", 1000.0) == "RuntimeError");
+  CHECK(bench.failure("RepeatImageBatch", {{"image", shared(pattern(300, 300))}, {"amount", whole(4096)}}) ==
+        "RuntimeError");
+}
+
+TEST_CASE("every picture node stops when the prompt is interrupted") {
+  Bench bench;
+  const Value picture = shared(pattern(40, 30, 2)),
+              mask = shared(Tensor{4, 4, 1, 1, std::vector<float>(16, 0.5F)});
+  const std::vector<std::pair<std::string_view, std::map<std::string, Value, std::less<>>>> calls{
+      {"ImageFlip", {{"image", picture}, {"flip_method", text("x-axis: vertically")}}},
+      {"ImageRotate", {{"image", picture}, {"rotation", text("90 degrees")}}},
+      {"ImagePadForOutpaint",
+       {{"image", picture},
+        {"left", whole(8)},
+        {"top", whole(0)},
+        {"right", whole(0)},
+        {"bottom", whole(0)},
+        {"feathering", whole(0)}}},
+      {"ImageBlur", {{"image", picture}, {"blur_radius", whole(3)}, {"sigma", 1.0}}},
+      {"ImageSharpen", {{"image", picture}, {"sharpen_radius", whole(3)}, {"sigma", 1.0}, {"alpha", 1.0}}},
+      {"ImageQuantize", {{"image", picture}, {"colors", whole(4)}, {"dither", text("none")}}},
+      {"SaveAnimatedPNG",
+       {{"images", picture}, {"filename_prefix", text("a")}, {"fps", 6.0}, {"compress_level", whole(4)}}},
+      {"SaveWEBM",
+       {{"images", picture},
+        {"filename_prefix", text("a")},
+        {"fps", 6.0},
+        {"codec", text("vp9")},
+        {"crf", 32.0}}},
+  };
+  for (const auto& [name, inputs] : calls) {
+    CAPTURE(name);
+    bench.watch = FakeWatch(1);
+    CHECK(bench.failure(name, inputs) == "interrupted");
+    bench.watch = FakeWatch();
+    CHECK(bench.failure(name, inputs) == "none");
+  }
+}
+
+TEST_CASE("a saved video is one moving file below its prefix, and comes back as it was") {
+  Bench bench;
+  const Video video{std::make_shared<const Tensor>(pattern(64, 64, 3)), 12, {}};
+  const auto saved = bench.run("SaveVideo", {{"video", std::make_shared<const Video>(video)},
+                                             {"filename_prefix", text("clips/one")},
+                                             {"format", text("auto")},
+                                             {"codec", text("auto")}});
+  REQUIRE_MESSAGE(saved.has_value(), saved.error().message);
+  REQUIRE(saved->images.size() == 1);
+  CHECK(saved->animated);
+  CHECK(saved->images[0].filename == "one_00001_.mp4");
+  CHECK(saved->images[0].subfolder == "clips");
+  const auto loaded = bench.run("LoadVideo", {{"file", text("clips/one_00001_.mp4 [output]")}});
+  REQUIRE(loaded.has_value());
+  const auto parts = bench.run("GetVideoComponents", {{"video", loaded->values[0]}});
+  REQUIRE_MESSAGE(parts.has_value(), parts.error().message);
+  CHECK(std::get<TensorPtr>(parts->values[0])->frames == 3);
+  CHECK(std::holds_alternative<std::monostate>(parts->values[1]));
+  CHECK(std::get<double>(parts->values[2]) == doctest::Approx(12));
+}
+
+TEST_CASE("a video that is not there, or none, is named as ComfyUI does") {
+  Bench bench;
+  CHECK(bench.failure("LoadVideo", {{"file", text("../secret.mp4")}}) == "av.error.FileNotFoundError");
+  const auto components = [&](const char* name) {
+    const auto loaded = bench.run("LoadVideo", {{"file", text(name)}});
+    REQUIRE(loaded.has_value());
+    return bench.failure("GetVideoComponents", {{"video", loaded->values[0]}});
+  };
+  CHECK(components("gone.mp4") == "av.error.FileNotFoundError");
+  bench.home.write("input/text.mp4", "no video");
+  CHECK(components("text.mp4") == "av.error.InvalidDataError");
+}
