@@ -17,7 +17,7 @@ Rate rate_of(const AVStream& stream) {
   return rate.num > 0 && rate.den > 0 ? Rate{rate.num, rate.den} : Rate{};
 }
 
-// Chroma has half the size; its columns stand on every second one of luma, its rows between two.
+// Chroma has half the size and stands between luma's samples, or on every second one.
 struct ChromaPlace {
   int first = 0, second = 0;
   float part = 0;  // of the second
@@ -29,19 +29,27 @@ ChromaPlace chroma_place(int position, int size, float shift) {
   return {first, std::min(first + 1, size - 1), place - static_cast<float>(first)};
 }
 
-// The commonest format by loops of our own: the library's older versions round far more. Outside sources:
-// ITU-R BT.601 and BT.709; FFmpeg 8, which ComfyUI 0.21.0 decodes with, makes 255/256 of white, and so do we.
+// The commonest formats, of 8 and 10 bits, by loops of our own: the library's older versions round far more.
+// Outside sources: ITU-R BT.601 and BT.709; FFmpeg 8, which ComfyUI 0.21.0 decodes with, makes 255/256 of
+// white, and so do we.
+template <class Sample, int kBits>
 void append_yuv420(const AVFrame& frame, PictureF& to) {
   const bool high = frame.colorspace == AVCOL_SPC_BT709;
   const float red = high ? 0.2126F : 0.299F, blue = high ? 0.0722F : 0.114F, green = 1 - red - blue;
   const auto level = [&](int plane, int x, int y) {
-    return static_cast<float>(frame.data[plane][y * frame.linesize[plane] + x]);
+    Sample sample = 0;
+    std::memcpy(&sample, frame.data[plane] + y * frame.linesize[plane] + x * static_cast<int>(sizeof sample),
+                sizeof sample);
+    return static_cast<float>(sample) / static_cast<float>(1 << (kBits - 8));
   };
+  const AVChromaLocation location = frame.chroma_location;
+  const bool on_top = location == AVCHROMA_LOC_TOPLEFT || location == AVCHROMA_LOC_TOP;
+  const bool on_left = location == AVCHROMA_LOC_LEFT || location == AVCHROMA_LOC_TOPLEFT;
   const int chroma_width = (frame.width + 1) / 2, chroma_height = (frame.height + 1) / 2;
   for (int y = 0; y < frame.height; ++y) {
-    const ChromaPlace row = chroma_place(y, chroma_height, 0);
+    const ChromaPlace row = chroma_place(y, chroma_height, on_top ? 0.25F : 0);
     for (int x = 0; x < frame.width; ++x) {
-      const ChromaPlace column = chroma_place(x, chroma_width, 0.25F);
+      const ChromaPlace column = chroma_place(x, chroma_width, on_left ? 0.25F : 0);
       const auto chroma = [&](int plane) {
         const auto across = [&](int line) {
           return std::lerp(level(plane, column.first, line), level(plane, column.second, line), column.part);
@@ -61,8 +69,13 @@ void append_yuv420(const AVFrame& frame, PictureF& to) {
 class ToFloat {
  public:
   Result<void> append(const AVFrame& frame, PictureF& to) {
-    if (frame.format == AV_PIX_FMT_YUV420P && frame.color_range != AVCOL_RANGE_JPEG) {
-      append_yuv420(frame, to);
+    const bool full_range = frame.color_range == AVCOL_RANGE_JPEG;
+    if (!full_range && frame.format == AV_PIX_FMT_YUV420P) {
+      append_yuv420<std::uint8_t, 8>(frame, to);
+      return {};
+    }
+    if (!full_range && frame.format == AV_PIX_FMT_YUV420P10) {
+      append_yuv420<std::uint16_t, 10>(frame, to);
       return {};
     }
     if (!planes_) {

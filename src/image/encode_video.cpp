@@ -34,6 +34,11 @@ class Writer {
  public:
   Result<void> begin(const Picture8& first, std::span<const PngText> texts, const VideoOptions& options) {
     const Recipe recipe = recipe_of(options.codec);
+    // libx264 says so as well, but leaks what it has begun with.
+    if (options.codec == VideoCodec::h264 && (first.width % 2 != 0 || first.height % 2 != 0)) {
+      return fail(Errc::unsupported, fmt::format("H.264 holds pictures with even sides, not of {} x {}",
+                                                 first.width, first.height));
+    }
     ATELIER_TRY_VOID(muxer_.open(recipe.container));
     ATELIER_TRY_VOID(open_encoder(first, recipe, options));
     stream_ = avformat_new_stream(muxer_.format(), nullptr);
