@@ -103,6 +103,24 @@ NodeResult<Bytes> scale_down_columns(const Bytes& from, std::uint32_t old_height
   return to;
 }
 
+// Pillow scales colours multiplied by their alpha, so that what is transparent does not bleed; both ways in 8
+// bits.
+void multiply_by_alpha(Bytes& rgba) {
+  for (std::size_t i = 0; i < rgba.size(); i += 4) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      const unsigned product = unsigned{rgba[i + c]} * rgba[i + 3] + 128;  // a division by 255, rounded
+      rgba[i + c] = static_cast<std::uint8_t>(((product >> 8) + product) >> 8);
+    }
+  }
+}
+void divide_by_alpha(Bytes& rgba) {
+  for (std::size_t i = 0; i < rgba.size(); i += 4) {
+    if (rgba[i + 3] == 0 || rgba[i + 3] == 255) continue;
+    for (std::size_t c = 0; c < 3; ++c)
+      rgba[i + c] = static_cast<std::uint8_t>(std::min(255u * rgba[i + c] / rgba[i + 3], 255u));
+  }
+}
+
 }  // namespace
 
 NodeResult<Tensor> resize_lanczos(const Tensor& source, Tensor result, Watch& watch) {
@@ -112,6 +130,9 @@ NodeResult<Tensor> resize_lanczos(const Tensor& source, Tensor result, Watch& wa
     Bytes bytes(source.frame_length());
     const float* from = source.samples.data() + frame * source.frame_length();
     std::transform(from, from + bytes.size(), bytes.begin(), to_byte);
+    const bool by_alpha =
+        source.channels == 4 && (result.width != source.width || result.height != source.height);
+    if (by_alpha) multiply_by_alpha(bytes);
     if (result.width != source.width) {  // an axis that keeps its size is left alone, as in Pillow
       bytes = scale_across(bytes, source.width, result.width, source.height, source.channels);
     }
@@ -121,6 +142,7 @@ NodeResult<Tensor> resize_lanczos(const Tensor& source, Tensor result, Watch& wa
       if (!scaled) return std::unexpected(std::move(scaled).error());
       bytes = std::move(*scaled);
     }
+    if (by_alpha) divide_by_alpha(bytes);
     float* to = result.samples.data() + frame * result.frame_length();
     std::ranges::transform(bytes, to, [](std::uint8_t byte) { return static_cast<float>(byte) / 255.0F; });
   }
