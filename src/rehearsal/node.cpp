@@ -109,6 +109,14 @@ const std::vector<NodeClass>& node_classes() {
         get_video_components_node(),
         save_video_node(),
         save_webm_node(),
+        crop_mask_node(),
+        feather_mask_node(),
+        grow_mask_node(),
+        threshold_mask_node(),
+        mask_composite_node(),
+        image_color_to_mask_node(),
+        image_scale_to_max_dimension_node(),
+        load_image_mask_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LoadImage: a file of the input folder (or, annotated, of another one) as IMAGE and MASK.
+// LoadImage: a file of the input folder (or, annotated, of another one) as IMAGE and MASK. LoadImageMask: one
+// channel of it.
 #include "base/result.hpp"
 #include "comfy/files.hpp"
 #include "image/decode.hpp"
@@ -54,7 +55,35 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
   return split(*picture);
 }
 
+NodeResult<NodeOutput> run_mask(const NodeCall& call) {
+  auto loaded = run(call);
+  if (!loaded) return loaded;
+  const std::string channel = call.text("channel");
+  if (channel == "alpha") {
+    loaded->values.erase(loaded->values.begin());
+    return loaded;
+  }
+  const Tensor& image = *std::get<TensorPtr>(loaded->values.front());
+  const std::size_t place = channel == "blue" ? 2 : channel == "green" ? 1 : 0;
+  Tensor mask{image.width, image.height, image.frames, 1, {}};
+  mask.samples.reserve(image.samples.size() / 3);
+  for (std::size_t i = place; i < image.samples.size(); i += 3) mask.samples.push_back(image.samples[i]);
+  return one_tensor(std::move(mask));
+}
+
 }  // namespace
+
+NodeClass load_image_mask_node() {
+  return {
+      "LoadImageMask",
+      R"info({"input":{"required":{"image":[[],{"image_upload":true}],"channel":[["alpha","red","green","blue"]]}},
+"input_order":{"required":["image","channel"]},"is_input_list":false,"output":["MASK"],
+"output_is_list":[false],"output_name":["MASK"],"name":"LoadImageMask",
+"display_name":"Load Image (as Mask)","description":"","python_module":"nodes","category":"mask",
+"output_node":false,"has_intermediate_output":false,"search_aliases":["import mask","alpha mask",
+"channel mask"],"essentials_category":"Image Tools"})info",
+      false, run_mask};
+}
 
 NodeClass load_image_node() {
   return {"LoadImage", R"({"input":{"required":{"image":[[],{"image_upload":true}]}},

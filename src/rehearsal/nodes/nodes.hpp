@@ -42,5 +42,13 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass get_video_components_node();
 [[nodiscard]] NodeClass save_video_node();
 [[nodiscard]] NodeClass save_webm_node();
+[[nodiscard]] NodeClass crop_mask_node();
+[[nodiscard]] NodeClass feather_mask_node();
+[[nodiscard]] NodeClass grow_mask_node();
+[[nodiscard]] NodeClass threshold_mask_node();
+[[nodiscard]] NodeClass mask_composite_node();
+[[nodiscard]] NodeClass image_color_to_mask_node();
+[[nodiscard]] NodeClass image_scale_to_max_dimension_node();
+[[nodiscard]] NodeClass load_image_mask_node();
 
 }  // namespace atelier::rehearsal
