@@ -8,6 +8,7 @@
 
 #include "comfy/json.hpp"
 #include "comfy/output_name.hpp"
+#include "comfy/python_text.hpp"
 #include "comfy/rewrite.hpp"
 #include "files/safe_path.hpp"
 
@@ -19,7 +20,9 @@ Result<comfy::Json> parse_big(std::string_view body) {
   comfy::JsonLimits limits;
   limits.bytes_max = 256u << 20;
   limits.depth_max = 128;
-  return comfy::Json::parse(body, limits);
+  auto parsed = comfy::Json::parse(body, limits);
+  if (parsed || parsed.error().code != Errc::bad_request) return parsed;
+  return comfy::Json::parse(comfy::strict_json(body), limits);
 }
 
 const json::value* member(const json::value& value, std::string_view key) {

@@ -39,6 +39,7 @@ struct HeldJob {
   bool stop_requested = false;
   bool over_limit = false;
   bool started = false;
+  bool event_unreadable = false;  // ComfyUI said something during this run that might have been of it
   Instant started_at;
   Instant seen_at;  // last sign of the run
   int times_absent = 0;

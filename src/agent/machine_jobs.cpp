@@ -9,6 +9,7 @@
 #include "agent/machine.hpp"
 #include "base/log.hpp"
 #include "comfy/messages.hpp"
+#include "comfy/python_text.hpp"
 
 namespace atelier::agent {
 namespace json = boost::json;
@@ -187,6 +188,10 @@ void AgentMachine::handle(const RunAsked& input) {
     if (input.place == RunPlace::done && input.history) {
       run_is_done(*job, *input.history);
     } else {
+      if (job->event_unreadable && job->outcome == link::Outcome::succeeded) {
+        fail(*job, link::EndCause::outputs_lost, "", "",
+             "what ComfyUI told of this job's results cannot be read");
+      }
       job->report.emplace();
       end_if_done(*job);
     }
@@ -305,8 +310,13 @@ void AgentMachine::erase(HeldJob& job) {
 
 void AgentMachine::handle(const EngineEvent& input) {
   auto parsed = comfy::parse_event(input.text);
+  if (!parsed && parsed.error().code == Errc::bad_request) {
+    EngineEvent strict{input.slot, comfy::strict_json(input.text)};
+    if (strict.text != input.text) return handle(strict);
+  }
   if (!parsed) {
     log::warn("engine_event_unreadable", {{"slot", input.slot}, {"why", parsed.error().what}});
+    if (HeldJob* job = running_in(input.slot)) job->event_unreadable = true;
     return;
   }
   const comfy::Event& event = *parsed;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 #include <unordered_map>
 #include <utility>
 
@@ -23,40 +22,6 @@ namespace {
 const json::object& no_options() {
   static const json::object object;
   return object;
-}
-
-/// Where `\udXXX` begins that is no half of a pair. Python writes the bytes of a file name that are not UTF-8
-/// this way: one such file in an engine's folder must not shut out the whole engine.
-std::size_t find_lone_surrogate(std::string_view text, std::size_t from) {
-  const auto unit = [&text](std::size_t at) -> std::uint32_t {
-    std::uint32_t value = 0;
-    if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
-    const auto [end, error] = std::from_chars(text.data() + at + 2, text.data() + at + 6, value, 16);
-    return error == std::errc{} && end == text.data() + at + 6 ? value : 0;
-  };
-  for (std::size_t at = from; (at = text.find('\\', at)) != std::string_view::npos;) {
-    const std::uint32_t value = unit(at);
-    const std::uint32_t next = value >= 0xD800 && value <= 0xDBFF ? unit(at + 6) : 0;
-    if (next >= 0xDC00 && next <= 0xDFFF) {
-      at += 12;
-    } else if (value >= 0xD800 && value <= 0xDFFF) {
-      return at;
-    } else {
-      at += 2;  // an escape, also that of a backslash
-    }
-  }
-  return std::string_view::npos;
-}
-
-bool has_lone_surrogate(std::string_view text) {
-  return find_lone_surrogate(text, 0) != std::string_view::npos;
-}
-
-std::string without_lone_surrogates(std::string_view text) {
-  std::string out(text);
-  for (std::size_t at = 0; (at = find_lone_surrogate(out, at)) != std::string::npos; at += 6)
-    out.replace(at, 6, "\\ufffd");
-  return out;
 }
 
 bool flag(const json::object& object, json::string_view name) {
@@ -347,8 +312,7 @@ ObjectInfo::ObjectInfo(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)
 Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimits& limits) {
   const JsonLimits json_limits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max};
   auto read = Json::parse(text, json_limits);
-  if (!read && read.error().code == Errc::bad_request && has_lone_surrogate(text))
-    read = Json::parse(without_lone_surrogates(text), json_limits);
+  if (!read && read.error().code == Errc::bad_request) read = Json::parse(strict_json(text), json_limits);
   if (!read) return std::unexpected(std::move(read).error());
   Json parsed = std::move(*read);
   auto* object = parsed.value().if_object();

@@ -19,6 +19,14 @@ namespace {
 
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 
+/// The code unit of the escape \uXXXX that stands at `at`; 0 if there is none.
+std::uint32_t escaped_unit(std::string_view text, std::size_t at) {
+  std::uint32_t value = 0;
+  if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
+  const auto [end, error] = std::from_chars(text.data() + at + 2, text.data() + at + 6, value, 16);
+  return error == std::errc{} && end == text.data() + at + 6 ? value : 0;
+}
+
 /// str.isprintable() for one code point, near enough: categories C and Z (but the space) are escaped.
 bool printable(char32_t c) {
   if (c < 0x20 || (c >= 0x7F && c <= 0xA0) || c == 0xAD || c == 0x1680 || c == 0x180E || c == 0x3000)
@@ -215,6 +223,36 @@ bool python_equal(const json::value& a, const json::value& b) {
     return true;
   }
   return a.kind() == b.kind() && a == b;
+}
+
+std::string strict_json(std::string_view text) {
+  constexpr std::string_view kLargest = "1.7976931348623157e308";
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    std::size_t bytes = 1;
+    std::string_view written;
+    if (in_string && rest[0] == '\\') {
+      const std::uint32_t unit = escaped_unit(text, at);
+      const std::uint32_t next = unit >= 0xD800 && unit <= 0xDBFF ? escaped_unit(text, at + 6) : 0;
+      const bool pair = next >= 0xDC00 && next <= 0xDFFF;
+      bytes = pair ? 12 : unit != 0 ? 6 : 2;
+      if (!pair && unit >= 0xD800 && unit <= 0xDFFF) written = "\\ufffd";
+    } else if (rest[0] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && rest.starts_with("NaN")) {
+      bytes = 3;
+      written = "null";
+    } else if (!in_string && rest.starts_with("Infinity")) {  // a minus stays before it
+      bytes = 8;
+      written = kLargest;
+    }
+    out += written.empty() ? rest.substr(0, bytes) : written;
+    at += bytes;
+  }
+  return out;
 }
 
 std::string python_json_dumps(const json::value& value) {

@@ -22,4 +22,9 @@ namespace atelier::comfy {
 /// ==: 1, 1.0 and True are equal.
 [[nodiscard]] bool python_equal(const boost::json::value& a, const boost::json::value& b);
 
+/// A text of json.dumps() as JSON: of what Python writes beyond it NaN becomes null, an infinity the largest
+/// double, and half of a surrogate pair (a byte of a file name that is not UTF-8) U+FFFD. All else stays,
+/// also what no Python writes: parse the result as strictly as anything.
+[[nodiscard]] std::string strict_json(std::string_view text);
+
 }  // namespace atelier::comfy

@@ -72,6 +72,38 @@ TEST_CASE("events of foreign runs and of no run are dropped") {
   CHECK(rig.last.empty());
 }
 
+TEST_CASE("a result that only Python can write is relayed and committed as JSON") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.engine("executed", R"("node":"9","display_node":"9","output":{"text":["a\udcff"],"value":[NaN]})");
+  CHECK(rig.only_sent<link::Event>().json.find(R"("output":{"text":["a\ufffd"],"value":[null]})") !=
+        std::string::npos);
+  CHECK(rig.only<Collect>().ui == "{\"text\":[\"a\xef\xbf\xbd\"],\"value\":[null]}");
+}
+
+TEST_CASE("success is not believed if neither an event nor the history can be read") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.feed(EngineEvent{0, R"({"type":"executed","data":{"prompt_id")"});
+  SUBCASE("with the history all is well") {
+    rig.finish_run();
+    rig.history();
+    rig.no_rest();
+    CHECK(rig.only_sent<link::Ended>().outcome == link::Outcome::succeeded);
+  }
+  SUBCASE("without it the results may be lost") {
+    rig.finish_run();
+    rig.feed(RunAsked{kJob, RunPlace::unreachable, std::nullopt});
+    rig.no_rest();
+    const auto ended = rig.only_sent<link::Ended>();
+    CHECK(ended.outcome == link::Outcome::failed);
+    CHECK(ended.cause == link::EndCause::outputs_lost);
+    CHECK(ended.reason == "what ComfyUI told of this job's results cannot be read");
+  }
+}
+
 TEST_CASE("an ExecutionBlocked error in mid-run is relayed and ends nothing") {
   Rig rig;
   rig.ready();

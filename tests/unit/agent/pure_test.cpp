@@ -108,6 +108,16 @@ TEST_CASE("history tells outcome, time and outputs") {
   CHECK_FALSE(*read_history("{}", "r"));
 }
 
+TEST_CASE("a history that only Python can write is read all the same") {
+  const auto read = read_history(
+      R"({"r":{"outputs":{"9":{"value":[NaN,-Infinity],"text":["a\udcff"]}},"status":{"status_str":"success","messages":[]}}})",
+      "r");
+  REQUIRE(read);
+  REQUIRE((*read)->outputs.size() == 1);
+  CHECK((*read)->outputs[0].second ==
+        "{\"value\":[null,-1.7976931348623157e+308],\"text\":[\"a\xef\xbf\xbd\"]}");
+}
+
 TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own client") {
   auto info = comfy::ObjectInfo::parse(R"({
       "LoadImage":{"name":"LoadImage","input":{"required":{"image":[["a.png"],{"image_upload":true}]}},"output":["IMAGE"],"output_node":false},

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <limits>
 
 #include "fixtures.hpp"
 
@@ -140,6 +141,19 @@ TEST_CASE("a file name that is not UTF-8 in an engine's folder does not shut the
   CHECK((*choices)[3].get_string() ==
         "\xef\xbf\xbd"
         "A");
+}
+
+TEST_CASE("limits and defaults that only Python can write do not shut the engine out") {
+  const auto info = ObjectInfo::parse(
+      R"({"A":{"input":{"required":{"NaN":["FLOAT",{"default":NaN,"min":-Infinity,"max": Infinity,"tooltip":"NaN \"Infinity"}]}}}})");
+  REQUIRE(info.has_value());
+  const auto* input = info->find("A")->find_input("NaN");
+  REQUIRE(input != nullptr);
+  CHECK(input->options->at("default").is_null());
+  CHECK(input->min->get_double() == std::numeric_limits<double>::lowest());
+  CHECK(input->max->get_double() == std::numeric_limits<double>::max());
+  CHECK(input->options->at("tooltip").get_string() == "NaN \"Infinity");
+  CHECK_FALSE(ObjectInfo::parse(R"({"A":{"input":{"required":{"x":[NaN,nan]}}}})"));
 }
 
 TEST_CASE("an object_info above its limits is refused") {
