@@ -343,6 +343,8 @@ void AgentMachine::handle(const EngineEvent& input) {
     send(link::Started{job->key.job, job->key.epoch});
   }
   if (end_event || type == "execution_start" || type == "execution_cached") {
+    // ComfyUI says each once. One that repeats itself may not fill the memory.
+    std::erase_if(job->messages, [&](const auto& message) { return message.first == type; });
     job->messages.emplace_back(type, event.data.print());
   }
   if (end_event) {

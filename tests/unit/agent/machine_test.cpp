@@ -104,6 +104,15 @@ TEST_CASE("success is not believed if neither an event nor the history can be re
   }
 }
 
+TEST_CASE("an engine that repeats itself does not fill the agent's memory") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  for (int i = 0; i < 1000; ++i) rig.engine("execution_cached", fmt::format(R"("nodes":["{}"])", i));
+  REQUIRE(rig.machine.jobs().at(kJob).messages.size() == 2);
+  CHECK(rig.machine.jobs().at(kJob).messages.back().second.find(R"("999")") != std::string::npos);
+}
+
 TEST_CASE("an ExecutionBlocked error in mid-run is relayed and ends nothing") {
   Rig rig;
   rig.ready();
