@@ -166,6 +166,12 @@ std::optional<json::object> check_file(std::string_view input, std::string_view 
                     fmt::format("{} - Invalid {} file: {}", input, noun, value), {{"input_name", input}});
 }
 
+/// Could ComfyUI's own list of these files hold this text?
+bool is_listed(const FileListKey& list, std::string_view text) {
+  const std::string below = list.subfolder.empty() ? "" : list.subfolder + "/";
+  return text.starts_with(below) && content_kind_of(text) == list.content && normal_path(text) == text;
+}
+
 CheckResult check_loader(const Loader& loader, const json::object& values, const FileLookup& exists) {
   const auto* value = values.if_contains(loader.input);
   if (value == nullptr)
@@ -264,7 +270,8 @@ CheckResult check_files(const NodeClass& node_class, const json::object& values,
     const bool chosen = node_class.name == kMeshLoader;
     // "No file" of optional loaders.
     if (!chosen && (text.empty() || text == "none" || text == "None")) continue;
-    if (auto error = check_file(spec.name, noun_of(spec.upload), text, exists))
+    auto error = check_file(spec.name, noun_of(spec.upload), text, exists);
+    if (error || (chosen && spec.file_list && !is_listed(*spec.file_list, text)))
       return chosen ? not_listed_error(spec, *value, python_repr(*value)) : std::move(*error);
   }
   return std::optional<json::object>{};

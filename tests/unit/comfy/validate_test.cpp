@@ -276,7 +276,8 @@ TEST_CASE("node titles are named when a class is unknown") {
 namespace {
 
 /// The type of the first error of a graph that is one node, an output; "" if it is accepted.
-std::string verdict(std::string_view input_facts, std::string_view class_name, std::string_view inputs) {
+std::string verdict(std::string_view input_facts, std::string_view class_name, std::string_view inputs,
+                    const FileLookup& files = fixtures::kNoFiles) {
   const auto info =
       ObjectInfo::parse(
           fmt::format(R"({{"{}":{{"input":{{"required":{}}},"output":[],"output_node":true}}}})", class_name,
@@ -284,7 +285,7 @@ std::string verdict(std::string_view input_facts, std::string_view class_name, s
           .value();
   auto request =
       fixtures::request(fmt::format(R"({{"1":{{"class_type":"{}","inputs":{}}}}})", class_name, inputs));
-  const auto validation = validate(request, info, fixtures::kNoFiles);
+  const auto validation = validate(request, info, files);
   if (validation.accepted) return "";
   const json::value error = fixtures::first_error(validation, "1");
   return fmt::format("{}: {}", std::string_view(error.at("type").as_string()),
@@ -327,6 +328,18 @@ TEST_CASE("what a class's own validator looks at is not looked for among the cho
           fmt::format("value_not_in_list: model_file: '{}' not in []", name));
   }
   CHECK(verdict(mesh, "OtherMeshLoader", R"({"model_file":"none"})") == "");
+}
+
+TEST_CASE("the mesh loader takes what ComfyUI lists, and no other file that is there") {
+  const char* mesh = R"({"model_file":["COMBO",{"options":[],"file_upload":true}]})";
+  const FileLookup all = [](FileType, std::string_view) { return true; };
+  CHECK(verdict(mesh, "Load3D", R"({"model_file":"3d/x.glb"})", all) == "");
+  CHECK(verdict(mesh, "Load3D", R"({"model_file":"3d/a/x.OBJ"})", all) == "");
+  for (const char* name :
+       {"x.glb", "shelf/x.glb", "3d/x.png", "3d/a/../x.glb", "3d//x.glb", "3d/x.glb [output]"}) {
+    CHECK(verdict(mesh, "Load3D", fmt::format(R"({{"model_file":"{}"}})", name), all) ==
+          fmt::format("value_not_in_list: model_file: '{}' not in []", name));
+  }
 }
 
 }  // namespace atelier::comfy
