@@ -93,6 +93,9 @@ class AnswerBody final : public BodyReader {
   MessageBody body_;
 };
 
+/// A longer body is not sent a second time: much of it may have arrived, and its sender can ask how much.
+constexpr std::uint64_t kRepeatedBytesMax = 64 << 10;
+
 bool is_idempotent(Method method) {
   return method != Method::post && method != Method::patch && method != Method::other;
 }
@@ -214,7 +217,8 @@ awaitable<Result<ClientResponse>> HttpClient::request(ClientRequest request, Ins
     ATELIER_CO_TRY(connection, co_await impl->open(request.url, origin, deadline));
   }
   const bool may_repeat = connection->reused && is_idempotent(request.method) &&
-                          !std::holds_alternative<StreamBody>(request.body);
+                          !std::holds_alternative<StreamBody>(request.body) &&
+                          length_of(request.body).value_or(0) <= kRepeatedBytesMax;
   Attempt first = co_await impl->attempt(std::move(connection), request, deadline);
   if (first) co_return std::move(*first);
   if (!may_repeat || !first.error().before_any_byte)

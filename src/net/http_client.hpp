@@ -67,8 +67,8 @@ class HttpClient {
   /// Gives the answer's head; `deadline` covers everything up to it (connect, request body, head). No
   /// redirects, no cookies, no decompression. A pooled connection that turns out dead before any byte of the
   /// answer came is replaced once, if the method is idempotent (all but POST and PATCH) and the body is no
-  /// stream. Errors: not_found (name), unavailable (refused), unauthorized (its certificate), timeout,
-  /// closed, protocol, cancelled.
+  /// stream and at most 64 KB. Errors: not_found (name), unavailable (refused), unauthorized (its
+  /// certificate), timeout, closed, protocol, cancelled.
   [[nodiscard]] awaitable<Result<ClientResponse>> request(ClientRequest request, Instant deadline);
 
  private:

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <map>
+#include <thread>
 
 #include "net/http_client.hpp"
 #include "net/http_server.hpp"
@@ -49,6 +51,20 @@ awaitable<Response> handler(Request& request) {
     co_return response;
   }
   co_return Response::text(404, "nothing here");
+}
+
+/// A socket that accepts on loopback at `port`.
+OwnedFd listening_socket(std::uint16_t& port) {
+  OwnedFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(::listen(listener.get(), 4) == 0);
+  ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  port = ntohs(address.sin_port);
+  return listener;
 }
 
 OwnedFd file_of(std::size_t bytes) {
@@ -129,6 +145,56 @@ TEST_CASE("a connection that is closed after its answer, or dead in the pool, is
   });
 }
 
+TEST_CASE("a request whose pooled connection breaks is repeated, but not with a long body") {
+  constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+  for (const std::size_t bytes : {std::size_t{1000}, std::size_t{64 << 10}, std::size_t{8 << 20}}) {
+    CAPTURE(bytes);
+    const bool repeated = bytes <= 64 << 10;
+    RealRuntime runtime;
+    std::uint16_t port = 0;
+    const OwnedFd listener = listening_socket(port);
+    const auto take = [](int fd) {
+      char buffer[1000];
+      return ::recv(fd, buffer, sizeof buffer, 0) > 0;
+    };
+    // Answers one request, breaks the connection in the next one, and takes another only if one should come.
+    auto fake = [&, take] {
+      OwnedFd peer(::accept(listener.get(), nullptr, nullptr));
+      static_cast<void>(take(peer.get()));
+      static_cast<void>(::send(peer.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL));
+      static_cast<void>(take(peer.get()));
+      peer = OwnedFd();
+      if (!repeated) return;
+      OwnedFd next(::accept(listener.get(), nullptr, nullptr));
+      static_cast<void>(take(next.get()));
+      static_cast<void>(::send(next.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL));
+      while (take(next.get())) {
+      }
+    };
+    std::thread peer(fake);
+    {
+      HttpClient client(runtime);
+      auto work = [&]() -> awaitable<void> {
+        const Url url{"http", "127.0.0.1", port, "/"};
+        const Instant soon = runtime.now() + milliseconds{10'000};
+        auto first = co_await client.request(ClientRequest(Method::get, url), soon);
+        REQUIRE(first.has_value());
+        const auto read = co_await first->read_all(10, soon);
+        CHECK(read.has_value());
+        ClientRequest put(Method::put, url);
+        put.body = std::string(bytes, 'x');
+        const auto second = co_await client.request(std::move(put), soon);
+        CHECK(second.has_value() == repeated);
+        if (!second) CHECK(second.error().code == Errc::closed);
+      };
+      test::run_to_end(runtime, work());
+    }
+    peer.join();
+    pollfd waiting{listener.get(), POLLIN, 0};
+    CHECK(::poll(&waiting, 1, 0) == 0);  // nobody else has come
+  }
+}
+
 TEST_CASE("an answer that comes while a long body is still being sent is seen") {
   Loopback net(handler);
   net.run([&]() -> awaitable<void> {
@@ -171,14 +237,8 @@ TEST_CASE("a silent server is a timeout, garbage is a protocol error, a broken b
   for (const auto& [name, row] : cases) {
     CAPTURE(name);
     RealRuntime runtime;
-    OwnedFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-    REQUIRE(::listen(listener.get(), 4) == 0);
-    ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    std::uint16_t port = 0;
+    const OwnedFd listener = listening_socket(port);
     HttpClient client(runtime);
     Result<std::string> result = std::string();
     auto fake = [&, bytes = row.first] {
@@ -191,7 +251,7 @@ TEST_CASE("a silent server is a timeout, garbage is a protocol error, a broken b
     auto work = [&]() -> awaitable<void> {
       // Moved: its thread may still be in send() when the client is done.
       runtime.file_pool().post([fake = std::move(fake)]() mutable { static_cast<void>(fake()); });
-      const Url url{"http", "127.0.0.1", ntohs(address.sin_port), "/"};
+      const Url url{"http", "127.0.0.1", port, "/"};
       auto response =
           co_await client.request(ClientRequest(Method::post, url), runtime.now() + milliseconds{10'000});
       if (!response) {
