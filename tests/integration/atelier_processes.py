@@ -2,7 +2,8 @@
 """Starts and kills the real processes for the integration tests, and speaks to them over loopback.
 Only the standard library."""
 
-import json, os, signal, socket, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request, zlib
+import json, os, signal, socket, struct, subprocess, sys, tempfile, time, urllib.error, urllib.parse
+import urllib.request, zlib
 
 BIN = os.environ.get('ATELIER_BIN_DIR') or os.path.join(
     os.path.dirname(__file__), '..', '..', 'build', 'release'
@@ -94,11 +95,12 @@ class Workshop:
         self.engine_url = process.line('ready ')
         return process
 
-    def worker(self, name='w1', token_file=None, comfy_dir=None):
-        arguments = [os.path.join(BIN, 'atelier-worker'), '--name', name, '--join', self.url]
+    def worker(self, name='w1', token_file=None, comfy=None, comfy_dir=None, join=None):
+        arguments = [os.path.join(BIN, 'atelier-worker'), '--name', name, '--join', join or self.url]
         arguments += ['--token-file', token_file or os.path.join(self.data, 'worker.token')]
-        arguments += ['--comfy', self.engine_url]
-        arguments += ['--comfy-dir', comfy_dir] if comfy_dir else []
+        arguments += ['--comfy', comfy or self.engine_url]
+        if comfy_dir:
+            arguments += ['--comfy-dir', comfy_dir]
         return self.start(f'worker-{name}', arguments)
 
     def get(self, path, expect=200):
@@ -130,12 +132,15 @@ class Workshop:
         )
 
     def submit(self, participant, prompt_id, color=1, prefix='kept', size=16, expect=200):
-        body = {'prompt': save_graph(color, prefix, size), 'prompt_id': prompt_id, 'client_id': 'test'}
+        return self.submit_graph(participant, prompt_id, save_graph(color, prefix, size), expect)
+
+    def submit_graph(self, participant, prompt_id, graph, expect=200):
+        body = {'prompt': graph, 'prompt_id': prompt_id, 'client_id': 'test'}
         return self.post(f'/user/{participant}/prompt', body, expect)
 
     def history(self, participant, prompt_id):
         try:
-            return self.get(f'/user/{participant}/history/{prompt_id}').get(prompt_id)
+            return self.get(f'/user/{participant}/history/{urllib.parse.quote(prompt_id)}').get(prompt_id)
         except (OSError, urllib.error.URLError):
             return None
 

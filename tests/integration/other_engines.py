@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ComfyUIs of several versions under a worker, joined with their folder and by their address alone: jobs run
+and are stopped, inputs and outputs travel, cached results are shown again, lists of files follow the folders,
+and what a participant writes leads nowhere else."""
+
+import json, os, struct, urllib.request
+
+from atelier_processes import WORK, Workshop, png, run, until
+from fake_comfyui import FakeComfyUI, bad_graph, honest
+from link_worker import Socket
+
+VERSIONS = ('0.3.60', '0.8.0', '0.21.0', '0.38.1')
+
+
+class Browser(Socket):
+    """A participant's socket that takes the frames, too."""
+
+    def __init__(self, workshop, participant):
+        super().__init__(workshop.port, f'/user/{participant}/ws?clientId=test', {})
+
+    def next(self):
+        first, length = self.take(2)
+        if length == 126:
+            (length,) = struct.unpack('>H', self.take(2))
+        elif length == 127:
+            (length,) = struct.unpack('>Q', self.take(8))
+        data = self.take(length)
+        return json.loads(data) if first & 15 == 1 else data
+
+
+def image(color):
+    return {'class_type': 'EmptyImage', 'inputs': {'width': 4, 'height': 4, 'batch_size': 1, 'color': color}}
+
+
+def output(kind, **inputs):
+    """A graph of an image and what shows it."""
+    return {'1': image(7), '2': {'class_type': kind, 'inputs': {'images': ['1', 0], **inputs}}}
+
+
+def upload(workshop, participant, name, data, **fields):
+    form = b''
+    for key, value in fields.items():
+        form += f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+    form += f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+    request = urllib.request.Request(
+        f'{workshop.url}/user/{participant}/upload/image', data=form + data + b'\r\n--x--\r\n',
+        headers={'Content-Type': 'multipart/form-data; boundary=x'})  # fmt: skip
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def content(workshop, participant, file):
+    """The bytes that a participant gets for a member of a ui."""
+    query = '&'.join(f'{key}={file[key]}' for key in ('filename', 'subfolder', 'type'))
+    with urllib.request.urlopen(f'{workshop.url}/user/{participant}/view?{query}', timeout=20) as answer:
+        return answer.read()
+
+
+def succeeds(workshop, participant, prompt_id, graph):
+    workshop.submit_graph(participant, prompt_id, graph)
+    item = workshop.wait_history(participant, prompt_id)
+    assert item['status']['status_str'] == 'success', (prompt_id, item['status'])
+    return item['outputs']
+
+
+def sentence(item):
+    return [data for kind, data in item['status']['messages'] if kind == 'execution_error'][-1][
+        'exception_message'
+    ]
+
+
+async def waits(run_):
+    run_.start()
+    run_.executing('2')
+    await run_.pause(600)
+
+
+def works_and_stops(workshop, engine, name):
+    """One job is done, the next is stopped while it runs."""
+    outputs = succeeds(workshop, 1, f'{name} done', bad_graph('honest', prefix='good'))
+    assert content(workshop, 1, outputs['2']['images'][0]) == png(color=(0, 0, 1))
+    workshop.submit_graph(1, f'{name} stopped', bad_graph('waits'))
+    until(lambda: workshop.get('/user/1/queue')['queue_running'], 'the run')
+    workshop.post('/user/1/interrupt', {})
+    item = workshop.wait_history(1, f'{name} stopped')
+    assert 'execution_interrupted' in [kind for kind, _ in item['status']['messages']], item['status']
+    assert set(engine.interrupts) == {engine.prompts[-1]['prompt_id']}, engine.interrupts
+
+
+def previews(workshop, engine):
+    """ComfyUI replays the name of a cached preview without a new file."""
+    shown = [succeeds(workshop, seat, 'preview', output('PreviewImage'))['2']['images'] for seat in (2, 3)]
+    assert len(os.listdir(os.path.join(engine.folder, 'temp'))) == 1, 'the engine has made one file'
+    for seat, files in zip((2, 3), shown):
+        assert [file['type'] for file in files] == ['temp'], files
+        assert content(workshop, seat, files[0]) == png(color=(0, 0, 7))
+    engine.die()
+    engine.revive()  # its temp folder is a new one
+    files = succeeds(workshop, 2, 'preview again', output('PreviewImage'))['2']['images']
+    assert content(workshop, 2, files[0]) == png(color=(0, 0, 7))
+
+
+def pictures_of_the_socket(workshop):
+    browser = Browser(workshop, 4)
+    workshop.submit_graph(4, 'socket', output('SaveImageWebsocket'))
+    seen = []
+    while not seen or not (isinstance(seen[-1], dict) and seen[-1]['type'] == 'execution_success'):
+        seen.append(browser.next())
+    frames = [message for message in seen if isinstance(message, bytes)]
+    assert frames == [struct.pack('>II', 1, 2) + png(color=(0, 0, 7))], frames
+    browser.raw.close()
+
+
+def inputs(workshop, engine):
+    """What a participant uploads arrives under a name that the engine's own lists hold."""
+    assert upload(workshop, 5, 'cat.png', png())['name'] == 'cat.png'
+    upload(workshop, 5, 'cup.glb', b'glTF cup', subfolder='3d')
+    upload(workshop, 5, 'elsewhere.glb', b'glTF elsewhere', subfolder='shelf')
+    info = workshop.get('/user/5/object_info')
+    assert info['LoadImage']['input']['required']['image'][0] == ['cat.png']
+    assert info['Load3D']['input']['required']['model_file'][0] == ['3d/cup.glb']
+    nobody = workshop.get('/user/6/object_info')
+    assert nobody['LoadImage']['input']['required']['image'][0] == []
+    assert nobody['Load3D']['input']['required']['model_file'][0] == []
+    for kind, name, value in (('LoadImage', 'image', 'cat.png'), ('Load3D', 'model_file', '3d/cup.glb')):
+        graph = output('SaveImage', filename_prefix='kept')
+        graph['3'] = {'class_type': kind, 'inputs': {name: value}}
+        graph['2']['inputs']['images'] = ['3', 0]
+        succeeds(workshop, 5, kind, graph)
+        sent = engine.prompts[-1]['prompt']['3']['inputs'][name]
+        assert sent in engine.object_info()[kind]['input']['required'][name][0], sent
+    for value in ('3d/../../etc/passwd.glb', 'shelf/elsewhere.glb', '/etc/cup.glb', '3d/other.glb'):
+        graph['3']['inputs']['model_file'] = value
+        workshop.submit_graph(5, value, graph, expect=400)
+
+
+def prefixes(workshop, engine):
+    """A prefix that leads out of the output folder is the engine's to refuse; nothing comes of it."""
+    for n, prefix in enumerate(('/abroad/x', '../../abroad/x', 'a/../../abroad/x')):
+        workshop.submit_graph(6, f'out {n}', output('SaveImage', filename_prefix=prefix))
+        item = workshop.wait_history(6, f'out {n}')
+        assert item['status']['status_str'] == 'error', (prefix, item['status'])
+        assert 'outside the output folder' in sentence(item), (prefix, sentence(item))
+    assert workshop.outputs(6) == [], workshop.outputs(6)
+    # These stay inside, whatever they look like: below the folder of their own job, and their owner's.
+    for n, prefix in enumerate(('atelier/1-1/x', 'a/../b/x', './x')):
+        succeeds(workshop, 6, f'inside {n}', output('SaveImage', filename_prefix=prefix))
+        sent = engine.prompts[-1]['prompt']['2']['inputs']['filename_prefix']
+        assert os.path.normpath(sent).startswith('atelier/'), sent
+    assert not os.path.exists('/abroad') and not os.path.exists(os.path.join(WORK, 'abroad'))
+
+
+def other_nodes(workshop, engine):
+    """An engine that comes back with other nodes: what it lost is refused, what is new is run."""
+    workshop.submit_graph(7, 'before', bad_graph('honest', kind='Newcomer'), expect=400)
+    engine.die()
+    engine.nodes['Newcomer'] = engine.nodes.pop('Misbehave')
+    engine.revive()
+    until(lambda: 'Newcomer' in workshop.get('/user/7/object_info'), 'the new node')
+    succeeds(workshop, 7, 'new', bad_graph('honest', kind='Newcomer'))
+    assert 'Misbehave' not in workshop.get('/user/7/object_info')
+    workshop.submit_graph(7, 'lost', bad_graph('honest'), expect=400)
+
+
+def garbage_at_the_door(workshop, engine, worker):
+    """What answers the worker's first questions with nonsense is no engine, until it answers well."""
+    answers = {
+        '/system_stats': (b'{"system":', 'not valid JSON'),
+        '/object_info': (b'[]', 'object_info is not a JSON object'),
+        '/queue': (b'{"queue_running":5}', "ComfyUI's /queue has no lists"),
+    }
+    for path, (data, _) in answers.items():
+        engine.doors['GET', path] = lambda request, data=data: (200, data)
+    engine.die()
+    engine.revive()
+    for path, (_, said) in answers.items():
+        until(lambda: said in worker.text(), f'what is wrong with {path}')
+        del engine.doors['GET', path]
+    succeeds(workshop, 8, 'after garbage', output('SaveImage', filename_prefix='kept'))
+
+
+def test(workshops):
+    for version in VERSIONS:
+        for with_folder in (True, False) if version in ('0.21.0', '0.38.1') else (False,):
+            name = f'{version}-{"folder" if with_folder else "address"}'
+            workshop = Workshop(f'other-engines-{name}')
+            workshops.append(workshop)
+            workshop.serve()
+            engine = FakeComfyUI(os.path.join(WORK, f'comfy-{name}'), version, extra_nodes=['Misbehave'])
+            try:
+                engine.conducts.update(honest=honest, waits=waits)
+                folder = engine.folder if with_folder else None
+                worker = workshop.worker(comfy=engine.url, comfy_dir=folder)
+                workshop.ready_for_jobs()
+                assert f'version={version}' in worker.text()
+                works_and_stops(workshop, engine, name)
+                if version == '0.21.0':
+                    previews(workshop, engine)
+                    pictures_of_the_socket(workshop)
+                    inputs(workshop, engine)
+                    prefixes(workshop, engine)
+                    assert bool(engine.uploads) != with_folder, engine.uploads
+                    assert (('GET', '/view') in engine.requests) != with_folder
+                    other_nodes(workshop, engine)
+                    if with_folder:
+                        garbage_at_the_door(workshop, engine, worker)
+                workshop.close()
+            finally:
+                engine.close()
+
+
+if __name__ == '__main__':
+    run(test)
