@@ -37,6 +37,7 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   run->post_body = std::move(prepared->body);
   run->original_prompt = std::move(prepared->original_prompt);
+  run->workflow = std::move(prepared->workflow);
   co_return Result<void>();
 }
 

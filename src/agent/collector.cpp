@@ -30,12 +30,11 @@ const files::Directory& folder_of(const EngineFolders& folders, link::FileType t
 }
 
 /// A PNG read, put right and written to the spool under `name`; nothing if the file may stay as it is.
-Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(const files::File& file,
-                                                                      const std::string& prompt,
-                                                                      const files::Directory& spool,
-                                                                      const std::string& name) {
+Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(
+    const files::File& file, const std::string& prompt, std::optional<std::string_view> workflow,
+    const files::Directory& spool, const std::string& name) {
   ATELIER_TRY(const std::string bytes, file.read_all(kPngBytesMax));
-  ATELIER_TRY(const std::optional<std::string> restored, restore_png(bytes, prompt));
+  ATELIER_TRY(const std::optional<std::string> restored, restore_png(bytes, prompt, workflow));
   if (!restored) return std::optional<std::pair<Digest, std::uint64_t>>();
   ATELIER_TRY(const files::FileDescriptor copy, spool.create_file(name));
   ATELIER_TRY_VOID(files::write_all_at(copy.get(), 0, *restored));
@@ -96,7 +95,7 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
   co_return local;
 }
 
-awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, LocalFile raw) {
+awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, LocalFile raw, Texts texts) {
   const std::string shown = raw.path;
   auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
@@ -106,11 +105,13 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Lo
   auto file = std::make_shared<const files::File>(std::move(*opened));
   if (file->size() == 0) co_return fail(Errc::bad_request, fmt::format("the output file {} is empty", shown));
   raw.size = file->size();
-  if (raw.size <= kPngBytesMax && !run->original_prompt.empty()) {
+  if (texts != Texts::none && raw.size <= kPngBytesMax && !run->original_prompt.empty()) {
     const std::string name = spool_.fresh_name();
     run->spooled.push_back(name);
-    auto restore = [file, run, folder = spool_.folder(), name] {
-      return restored_copy(*file, run->original_prompt, folder, name);
+    auto restore = [file, run, folder = spool_.folder(), name, texts] {
+      std::optional<std::string_view> workflow;
+      if (texts == Texts::prompt_and_workflow) workflow = run->workflow;
+      return restored_copy(*file, run->original_prompt, workflow, folder, name);
     };
     auto restored = co_await run_blocking(runtime_.file_pool(), std::move(restore));
     if (!restored) {
@@ -149,7 +150,10 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
       raw = std::move(*downloaded);
     }
-    auto local = co_await finish(run, std::move(raw));
+    const Texts texts = placed.named.type == link::FileType::input ? Texts::none
+                        : placed.named.in_job_folder               ? Texts::prompt
+                                                                   : Texts::prompt_and_workflow;
+    auto local = co_await finish(run, std::move(raw), texts);
     if (!local) co_return std::unexpected(std::move(local).error());
     link::CommitFile file = std::move(placed.named);
     file.size = local->size;
@@ -189,7 +193,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     LocalFile raw;
     raw.folder = folders->output;
     raw.path = path;
-    auto local = co_await finish(run, std::move(raw));
+    auto local = co_await finish(run, std::move(raw), Texts::prompt);
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
       continue;

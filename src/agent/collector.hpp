@@ -37,7 +37,10 @@ class Collector {
 
  private:
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
-  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, LocalFile raw);
+  /// Which texts of a PNG are put right. What this run saved holds its owner's workflow; what ComfyUI shows
+  /// again out of its cache may hold the workflow of whoever had it made.
+  enum class Texts { none, prompt, prompt_and_workflow };
+  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, LocalFile raw, Texts texts);
 
   Runtime& runtime_;
   Spool& spool_;

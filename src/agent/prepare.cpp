@@ -43,6 +43,11 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   json::value* extra = form.if_contains("extra_data");
   json::object extra_data =
       extra != nullptr && extra->is_object() ? std::move(extra->get_object()) : json::object();
+  if (const json::value* texts = extra_data.if_contains("extra_pnginfo");
+      texts != nullptr && texts->is_object()) {
+    const json::value* workflow = texts->get_object().if_contains("workflow");
+    if (workflow != nullptr) prepared.workflow = comfy::python_json_dumps(*workflow);
+  }
   extra_data.erase("client_id");
   extra_data.erase("create_time");
   if (!lease.preview_method.empty()) extra_data["preview_method"] = lease.preview_method;
@@ -56,14 +61,19 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   return prepared;
 }
 
-Result<std::optional<std::string>> restore_png(std::string_view bytes, std::string_view original_prompt) {
+Result<std::optional<std::string>> restore_png(std::string_view bytes, std::string_view original_prompt,
+                                               std::optional<std::string_view> workflow) {
   constexpr std::string_view kSignature("\x89PNG\r\n\x1a\n", 8);
   if (!bytes.starts_with(kSignature)) return std::optional<std::string>();
-  ATELIER_TRY(const std::optional<std::string> text, comfy::png_text(bytes, "prompt"));
-  if (!text) return std::optional<std::string>();
+  ATELIER_TRY(const std::optional<std::string> prompt_there, comfy::png_text(bytes, "prompt"));
+  ATELIER_TRY(const std::optional<std::string> workflow_there, comfy::png_text(bytes, "workflow"));
+  const bool other_workflow =
+      workflow && (prompt_there || workflow_there) && workflow_there.value_or("") != *workflow;
+  if (!prompt_there && !other_workflow) return std::optional<std::string>();
   comfy::PngTexts texts;
-  texts.emplace_back("prompt", std::string(original_prompt));
-  ATELIER_TRY(std::string restored, comfy::set_png_texts(bytes, texts));
+  if (prompt_there) texts.emplace_back("prompt", std::string(original_prompt));
+  if (other_workflow && !workflow->empty()) texts.emplace_back("workflow", std::string(*workflow));
+  ATELIER_TRY(std::string restored, comfy::set_png_texts(bytes, texts, other_workflow ? "workflow" : ""));
   return std::optional<std::string>(std::move(restored));
 }
 

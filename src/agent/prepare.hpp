@@ -16,7 +16,8 @@ namespace atelier::agent {
 struct Prepared {
   std::string body;  // of POST /prompt
   std::string
-      original_prompt;  // the participant's own graph, as Python's json.dumps prints it: for PNG metadata
+      original_prompt;   // the participant's own graph, as Python's json.dumps prints it: for PNG metadata
+  std::string workflow;  // of its extra_pnginfo, printed so, too; empty if there is none
 };
 
 /// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes
@@ -28,9 +29,11 @@ struct Prepared {
 
 [[nodiscard]] comfy::FileType to_comfy(link::FileType type);
 
-/// A PNG with `original_prompt` in the place of its `prompt` text; nothing if it has no such text, or if
-/// `bytes` do not begin like a PNG. Errors: bad_request for a PNG that is cut off or broken.
-[[nodiscard]] Result<std::optional<std::string>> restore_png(std::string_view bytes,
-                                                             std::string_view original_prompt);
+/// A PNG with `original_prompt` in the place of its `prompt` text and, if `workflow` is given, that (or, if
+/// it is empty, nothing) in the place of its `workflow`. Nothing if there is nothing to put right: it has
+/// neither text, or `bytes` do not begin like a PNG. Errors: bad_request for a PNG that is cut off or broken.
+[[nodiscard]] Result<std::optional<std::string>> restore_png(
+    std::string_view bytes, std::string_view original_prompt,
+    std::optional<std::string_view> workflow = std::nullopt);
 
 }  // namespace atelier::agent

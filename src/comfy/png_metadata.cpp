@@ -110,14 +110,16 @@ Result<void> write_text(const std::string& keyword, const std::string& text, std
 
 }  // namespace
 
-Result<std::string> set_png_texts(std::string_view file, const PngTexts& texts) {
+Result<std::string> set_png_texts(std::string_view file, const PngTexts& texts, std::string_view without) {
   ATELIER_TRY(const std::vector<Chunk> chunks, chunks_of(file));
   std::string block;
   for (const auto& [keyword, text] : texts) ATELIER_TRY_VOID(write_text(keyword, text, block));
   const auto replaced = [&](const Chunk& chunk) {
-    return is_text(chunk) && std::any_of(texts.begin(), texts.end(), [&](const auto& text) {
-             return to_latin1(text.first) == std::string(keyword_of(chunk));
-           });
+    if (!is_text(chunk)) return false;
+    const std::string keyword(keyword_of(chunk));
+    return (!without.empty() && to_latin1(without) == keyword) ||
+           std::any_of(texts.begin(), texts.end(),
+                       [&](const auto& text) { return to_latin1(text.first) == keyword; });
   };
   std::string out;
   out.reserve(file.size() + block.size());

@@ -17,9 +17,11 @@ namespace atelier::comfy {
 using PngTexts = std::vector<std::pair<std::string, std::string>>;
 
 /// The file with these texts, each written as Pillow does: tEXt if it is Latin-1, else iTXt. Texts of the
-/// same keyword are removed; the new ones stand before the first IDAT; every other chunk stays byte for byte.
+/// same keyword and of the keyword `without` are removed; the new ones stand before the first IDAT; every
+/// other chunk stays byte for byte.
 /// Errors: bad_request for a file that is not a whole PNG, a keyword of not 1-79 bytes, or a NUL in a tEXt.
-[[nodiscard]] Result<std::string> set_png_texts(std::string_view file, const PngTexts& texts);
+[[nodiscard]] Result<std::string> set_png_texts(std::string_view file, const PngTexts& texts,
+                                                std::string_view without = {});
 
 /// One text (tEXt, uncompressed iTXt), or nothing. Errors: bad_request as above.
 [[nodiscard]] Result<std::optional<std::string>> png_text(std::string_view file, std::string_view keyword);

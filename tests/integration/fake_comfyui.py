@@ -4,7 +4,7 @@ thread of its own. What a run does is a coroutine; the test names it in the inpu
 Only the standard library."""
 
 import asyncio, base64, contextlib, hashlib, heapq, json, os, re, shutil, struct, threading, time, traceback
-import urllib.parse, uuid
+import urllib.parse, uuid, zlib
 
 from atelier_processes import png
 from link_worker import node
@@ -130,9 +130,11 @@ class Run:
         return {'filename': name, 'subfolder': folder, 'type': 'output'}
 
     def picture(self, number):
-        """What an honest node shows: the color of its EmptyImage."""
+        """What an honest node shows: the color of its EmptyImage, and the texts that ComfyUI adds."""
         value = next((self.prompt[n]['inputs']['color'] for n in self.of_class('EmptyImage')), 0)
-        return png(color=value.to_bytes(3, 'big'))
+        texts = self.extra.get('extra_pnginfo')
+        texts = {'prompt': self.prompt, **texts} if texts else {}
+        return png_with_texts(png(color=value.to_bytes(3, 'big')), texts)
 
 
 async def honest(run):
@@ -464,6 +466,27 @@ class FakeComfyUI:
         finally:
             if self.sockets.get(client) is writer:
                 del self.sockets[client]
+
+
+def png_with_texts(picture, texts):
+    """With each of the values as JSON under its keyword."""
+    chunks = b''
+    for keyword, value in texts.items():
+        data = b'tEXt' + keyword.encode() + b'\0' + json.dumps(value).encode()
+        chunks += struct.pack('>I', len(data) - 4) + data + struct.pack('>I', zlib.crc32(data))
+    return picture[:33] + chunks + picture[33:]  # after IHDR
+
+
+def png_texts(picture):
+    """What png_with_texts has put there."""
+    texts, at = {}, 8
+    while at < len(picture):
+        (length,) = struct.unpack('>I', picture[at : at + 4])
+        if picture[at + 4 : at + 8] == b'tEXt':
+            keyword, value = picture[at + 8 : at + 8 + length].split(b'\0')
+            texts[keyword.decode()] = json.loads(value)
+        at += length + 12
+    return texts
 
 
 def frame(opcode, data):

@@ -7,7 +7,7 @@ and what a participant writes leads nowhere else."""
 import json, os, struct, urllib.request
 
 from atelier_processes import WORK, Workshop, png, run, until
-from fake_comfyui import FakeComfyUI, bad_graph, honest
+from fake_comfyui import FakeComfyUI, bad_graph, honest, png_texts
 from link_worker import Socket
 
 VERSIONS = ('0.3.60', '0.8.0', '0.21.0', '0.38.1')
@@ -89,12 +89,18 @@ def works_and_stops(workshop, engine, name):
 
 
 def previews(workshop, engine):
-    """ComfyUI replays the name of a cached preview without a new file."""
-    shown = [succeeds(workshop, seat, 'preview', output('PreviewImage'))['2']['images'] for seat in (2, 3)]
+    """ComfyUI replays the name of a cached preview without a new file. In it are its maker's texts."""
+    graph = output('PreviewImage')
+    for seat in (2, 3):
+        texts = {'workflow': {'note': f'of seat {seat}'}}
+        body = {'prompt': graph, 'prompt_id': 'preview', 'extra_data': {'extra_pnginfo': texts}}
+        workshop.post(f'/user/{seat}/prompt', body)
+        (file,) = workshop.wait_history(seat, 'preview')['outputs']['2']['images']
+        assert file['type'] == 'temp', file
+        assert png_texts(content(workshop, seat, file)) == {'prompt': graph, **texts}, (seat, file)
+    files = succeeds(workshop, 4, 'preview', graph)['2']['images']
+    assert png_texts(content(workshop, 4, files[0])) == {'prompt': graph}
     assert len(os.listdir(os.path.join(engine.folder, 'temp'))) == 1, 'the engine has made one file'
-    for seat, files in zip((2, 3), shown):
-        assert [file['type'] for file in files] == ['temp'], files
-        assert content(workshop, seat, files[0]) == png(color=(0, 0, 7))
     engine.die()
     engine.revive()  # its temp folder is a new one
     files = succeeds(workshop, 2, 'preview again', output('PreviewImage'))['2']['images']

@@ -8,6 +8,7 @@
 #include "agent/json_text.hpp"
 #include "agent/prepare.hpp"
 #include "comfy/json.hpp"
+#include "comfy/png_metadata.hpp"
 
 namespace atelier::agent {
 namespace {
@@ -149,8 +150,33 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   CHECK(prepared->body.find("\"workflow\":{\"id\":\"w\"}") != std::string::npos);
   CHECK(prepared->body.find("\"preview_method\":\"auto\"") != std::string::npos);
   CHECK(prepared->original_prompt.find("\"filename_prefix\": \"trip/a\"") != std::string::npos);
+  CHECK(prepared->workflow == "{\"id\": \"w\"}");
   CHECK_FALSE(prepare_prompt("{}", *info, names, lease, "c"));
   CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
+}
+
+TEST_CASE("a picture out of the engine's cache shows its owner's prompt and workflow, not who made it") {
+  using namespace std::string_literals;
+  const std::string plain =
+      "\x89PNG\r\n\x1a\n\0\0\0\0IHDR....\0\0\0\0IDAT....\0\0\0\0IEND...."s;  // nobody looks at the sums
+  const std::string made = *comfy::set_png_texts(plain, {{"prompt", "p1"}, {"workflow", "w1"}, {"x", "y"}});
+  const auto text = [](const std::string& file, std::string_view key) { return *comfy::png_text(file, key); };
+  const std::string own = **restore_png(made, "p2");
+  CHECK(text(own, "prompt") == "p2");
+  CHECK(text(own, "workflow") == "w1");
+  const std::string shown = **restore_png(made, "p2", "w2");
+  CHECK(text(shown, "prompt") == "p2");
+  CHECK(text(shown, "workflow") == "w2");
+  CHECK(text(shown, "x") == "y");
+  const std::string without = **restore_png(made, "p2", "");
+  CHECK_FALSE(text(without, "workflow"));
+  CHECK(text(**restore_png(without, "p3", "w3"), "workflow") == "w3");
+  CHECK((*restore_png(made, "p1", "w1"))->size() == made.size());
+  CHECK_FALSE(*restore_png(plain, "p2", "w2"));
+  const std::string bare = *comfy::set_png_texts(plain, {{"workflow", "w1"}});
+  CHECK(**restore_png(bare, "p2", "") == plain);
+  CHECK_FALSE(*restore_png(bare, "p2", "w1"));
+  CHECK_FALSE(*restore_png(bare, "p2"));
 }
 
 TEST_CASE("a text that is too long is shortened inside its strings, at whole characters") {
