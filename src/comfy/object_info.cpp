@@ -93,16 +93,26 @@ void read_inputs(NodeClass& node) {
   }
 }
 
-/// The engine's own files are nobody's business: the choices of upload combos are emptied before anything is
-/// kept.
-void empty_upload_choices(json::object& raw) {
+/// Combos whose choices ComfyUI 0.21.0 makes of its whole input folder and does not mark as files (nodes.py,
+/// nodes_dataset.py). On a worker the files and folders of all participants lie there.
+bool lists_whole_input_folder(std::string_view class_name, std::string_view input) {
+  return (class_name == "LoadLatent" && input == "latent") ||
+         (class_name == "LoadImageDataSetFromFolder" && input == "folder") ||
+         (class_name == "LoadImageTextDataSetFromFolder" && input == "folder");
+}
+
+/// The engine's own files are nobody's business: the choices of upload combos, and of those above, are
+/// emptied before anything is kept.
+void empty_file_choices(std::string_view class_name, json::object& raw) {
   auto* input = raw.if_contains("input");
   if (input == nullptr || !input->is_object()) return;
   for (const auto& [group_name, group] : kGroups) {
     auto* members = input->get_object().if_contains(group_name);
     if (members == nullptr || !members->is_object()) continue;
     for (auto& member : members->get_object()) {
-      if (!make_input_spec(std::string(member.key()), group, member.value()).file_list) continue;
+      const InputSpec spec = make_input_spec(std::string(member.key()), group, member.value());
+      if (!spec.file_list && (spec.choices == nullptr || !lists_whole_input_folder(class_name, spec.name)))
+        continue;
       auto& config = member.value().get_array();
       if (config[0].is_array())
         config[0].get_array().clear();
@@ -186,7 +196,7 @@ void make_pieces(Entry& entry) {
 std::shared_ptr<const Entry> make_entry(std::string name, json::object raw) {
   auto entry = std::make_shared<Entry>();
   order_inputs(raw);
-  empty_upload_choices(raw);
+  empty_file_choices(name, raw);
   NodeClass& node = entry->node;
   node.name = std::move(name);
   node.raw = Json(std::move(raw));

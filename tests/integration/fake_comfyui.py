@@ -384,7 +384,8 @@ class FakeComfyUI:
                 return refusal('missing_node_type', f"Node '{one['class_type']}' not found.")
             for name, spec in self.object_info()[one['class_type']]['input']['required'].items():
                 value = one['inputs'].get(name)
-                if isinstance(spec[0], list) and value not in spec[0]:
+                there = one['class_type'] == 'LoadImage' and os.path.isfile(f'{self.folder}/input/{value}')
+                if isinstance(spec[0], list) and value not in spec[0] and not there:
                     error = {'type': 'value_not_in_list', 'message': 'Value not in list', 'extra_info': {}}
                     error['details'] = f'{name}: {value!r} not in {spec[0]}'
                     errors[number] = {'errors': [error], 'dependent_outputs': [], 'class_type': ''}

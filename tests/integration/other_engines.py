@@ -136,6 +136,18 @@ def inputs(workshop, engine):
         succeeds(workshop, 5, kind, graph)
         sent = engine.prompts[-1]['prompt']['3']['inputs'][name]
         assert sent in engine.object_info()[kind]['input']['required'][name][0], sent
+    # A folder of pictures lies with the engine now; whose it is, is nobody else's business.
+    upload(workshop, 5, 'one.png', png(), subfolder='faces')
+    graph['3'] = {'class_type': 'LoadImage', 'inputs': {'image': 'faces/one.png'}}
+    succeeds(workshop, 5, 'face', graph)
+    assert 'faces' in engine.object_info()['LoadImageDataSetFromFolder']['input']['required']['folder'][0]
+    engine.die()
+    engine.revive()
+    succeeds(workshop, 5, 'face again', graph)  # by now the engine's lists have been read anew
+    graph['3'] = {'class_type': 'LoadImageDataSetFromFolder', 'inputs': {'folder': 'faces'}}
+    assert 'faces' not in json.dumps(workshop.get('/user/6/object_info'))
+    workshop.submit_graph(6, 'faces', graph, expect=400)
+    graph['3'] = {'class_type': 'Load3D', 'inputs': {}}
     for value in ('3d/../../etc/passwd.glb', 'shelf/elsewhere.glb', '/etc/cup.glb', '3d/other.glb'):
         graph['3']['inputs']['model_file'] = value
         workshop.submit_graph(5, value, graph, expect=400)

@@ -156,6 +156,18 @@ TEST_CASE("limits and defaults that only Python can write do not shut the engine
   CHECK_FALSE(ObjectInfo::parse(R"({"A":{"input":{"required":{"x":[NaN,nan]}}}})"));
 }
 
+TEST_CASE("the folders of an engine's input folder are neither shown nor taken") {
+  const auto info = ObjectInfo::parse(
+      R"({"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["3d","faces of seat 5"]}]}}},
+      "LoadLatent":{"input":{"required":{"latent":[["of-seat-5.latent"]]}}},
+      "Other":{"input":{"required":{"folder":["COMBO",{"options":["a"]}]}}}})");
+  REQUIRE(info.has_value());
+  const std::string shown = info->print_all({});
+  CHECK(shown.find("seat") == std::string::npos);
+  CHECK(shown.find(R"("options":["a"])") != std::string::npos);
+  CHECK(info->find("LoadImageDataSetFromFolder")->find_input("folder")->choices->empty());
+}
+
 TEST_CASE("an object_info above its limits is refused") {
   CHECK(ObjectInfo::parse("[]").error().code == atelier::Errc::bad_request);
   CHECK(ObjectInfo::parse(fixtures::kObjectInfo, {.bytes_max = 10}).error().code == atelier::Errc::too_large);
