@@ -36,14 +36,14 @@ const json::array& empty_array() {
 
 constexpr std::size_t kStep = sizeof(std::uint64_t);
 
-/// Some bytes at once: none of them is a control character, a quote or a backslash (nor, if `ascii`, the
-/// beginning of anything but ASCII).
+/// Some bytes at once: none of them is a control character, a quote or a backslash (nor, if `ascii`, DEL or
+/// part of anything but ASCII).
 template <class Word>
 bool all_plain(Word bytes, bool ascii) {
   constexpr auto kOnes = static_cast<Word>(0x0101'0101'0101'0101ULL);
   const Word quote = bytes ^ (kOnes * '"'), backslash = bytes ^ (kOnes * '\\');
   const Word odd = ((bytes - kOnes * 0x20) & ~bytes) | ((quote - kOnes) & ~quote) |
-                   ((backslash - kOnes) & ~backslash) | (ascii ? bytes : 0);
+                   ((backslash - kOnes) & ~backslash) | (ascii ? bytes | (bytes + kOnes) : 0);
   return (odd & (kOnes * 0x80)) == 0;
 }
 
@@ -189,7 +189,7 @@ class Printer {
       done = size;
     for (; done < size; ++done) {
       const auto next = static_cast<unsigned char>(text[done]);
-      if (next < 0x20 || next == '"' || next == '\\' || (next >= 0x80 && ascii)) break;
+      if (next < 0x20 || next == '"' || next == '\\' || (next >= 0x7F && ascii)) break;
       to[done] = text[done];
     }
     at_ = to + done;

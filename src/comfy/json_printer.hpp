@@ -11,7 +11,7 @@ namespace atelier::comfy {
 
 struct JsonStyle {
   bool spaces = false;  // ", " and ": " as Python's json.dumps
-  bool ascii = false;   // \uXXXX for everything else
+  bool ascii = false;   // \uXXXX for everything else, DEL too, as there
 };
 
 /// Called with each array and string; returns true if it printed the value itself.
