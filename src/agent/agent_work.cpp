@@ -36,7 +36,7 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   auto prepared = co_await run_blocking(runtime.compute_pool(), std::move(prepare));
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   run->post_body = std::move(prepared->body);
-  run->original_prompt = std::move(prepared->original_prompt);
+  run->prompt_texts = std::move(prepared->texts);
   run->workflow = std::move(prepared->workflow);
   co_return Result<void>();
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "agent/collector.hpp"
 
-#include "agent/job_folders.hpp"
-
 #include <fmt/format.h>
 
-#include "agent/prepare.hpp"
+#include "agent/job_folders.hpp"
+#include "agent/restored_copy.hpp"
 #include "base/log.hpp"
 #include "comfy/rewrite.hpp"
 #include "files/safe_path.hpp"
@@ -14,7 +13,6 @@ namespace atelier::agent {
 namespace {
 
 constexpr std::size_t kTurnBytes = 4u << 20;
-constexpr std::uint64_t kPngBytesMax = 256u << 20;  // larger ones keep the worker's own metadata
 constexpr milliseconds kViewLimit{600'000};
 
 const files::Directory& folder_of(const EngineFolders& folders, link::FileType type) {
@@ -27,18 +25,6 @@ const files::Directory& folder_of(const EngineFolders& folders, link::FileType t
       return folders.input;
   }
   return folders.output;
-}
-
-/// A PNG read, put right and written to the spool under `name`; nothing if the file may stay as it is.
-Result<std::optional<std::pair<Digest, std::uint64_t>>> restored_copy(
-    const files::File& file, const std::string& prompt, std::optional<std::string_view> workflow,
-    const files::Directory& spool, const std::string& name) {
-  ATELIER_TRY(const std::string bytes, file.read_all(kPngBytesMax));
-  ATELIER_TRY(const std::optional<std::string> restored, restore_png(bytes, prompt, workflow));
-  if (!restored) return std::optional<std::pair<Digest, std::uint64_t>>();
-  ATELIER_TRY(const files::FileDescriptor copy, spool.create_file(name));
-  ATELIER_TRY_VOID(files::write_all_at(copy.get(), 0, *restored));
-  return std::optional(std::pair(sha256(*restored), static_cast<std::uint64_t>(restored->size())));
 }
 
 }  // namespace
@@ -95,7 +81,8 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
   co_return local;
 }
 
-awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, LocalFile raw, Texts texts) {
+awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, RunKey key, LocalFile raw,
+                                               Texts texts) {
   const std::string shown = raw.path;
   auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
@@ -105,27 +92,13 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Lo
   auto file = std::make_shared<const files::File>(std::move(*opened));
   if (file->size() == 0) co_return fail(Errc::bad_request, fmt::format("the output file {} is empty", shown));
   raw.size = file->size();
-  if (texts != Texts::none && raw.size <= kPngBytesMax && !run->original_prompt.empty()) {
-    const std::string name = spool_.fresh_name();
-    run->spooled.push_back(name);
-    auto restore = [file, run, folder = spool_.folder(), name, texts] {
-      std::optional<std::string_view> workflow;
-      if (texts == Texts::prompt_and_workflow) workflow = run->workflow;
-      return restored_copy(*file, run->original_prompt, workflow, folder, name);
-    };
-    auto restored = co_await run_blocking(runtime_.file_pool(), std::move(restore));
-    if (!restored) {
-      if (restored.error().code != Errc::bad_request) co_return std::unexpected(std::move(restored).error());
-      co_return fail(Errc::bad_request,
-                     fmt::format("the output file {} is broken: {}", shown, restored.error().what));
-    }
-    if (*restored) {
-      raw.folder = spool_.folder();
-      raw.path = name;
-      raw.digest = (*restored)->first;
-      raw.size = (*restored)->second;
-      co_return raw;
-    }
+  if (texts != Texts::none && !run->prompt_texts.own.empty()) {
+    std::optional<std::string> workflow;
+    if (texts == Texts::prompt_and_workflow) workflow = run->workflow;
+    auto copied = co_await restored_copy(runtime_, file, run, spool_, std::move(workflow));
+    if (copied && *copied) co_return std::move(**copied);
+    // A broken file is the participant's all the same, and would be so in a ComfyUI of their own.
+    if (!copied) log::warn("metadata_not_restored", {{"job", key.job}, {"why", copied.error().what}});
   }
   auto digest = co_await hash_file(runtime_, file);
   if (!digest) co_return std::unexpected(std::move(digest).error());
@@ -153,7 +126,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
     const Texts texts = placed.named.type == link::FileType::input ? Texts::none
                         : placed.named.in_job_folder               ? Texts::prompt
                                                                    : Texts::prompt_and_workflow;
-    auto local = co_await finish(run, std::move(raw), texts);
+    auto local = co_await finish(run, key, std::move(raw), texts);
     if (!local) co_return std::unexpected(std::move(local).error());
     link::CommitFile file = std::move(placed.named);
     file.size = local->size;
@@ -193,7 +166,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     LocalFile raw;
     raw.folder = folders->output;
     raw.path = path;
-    auto local = co_await finish(run, std::move(raw), Texts::prompt);
+    auto local = co_await finish(run, key, std::move(raw), Texts::prompt);
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
       continue;

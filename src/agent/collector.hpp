@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The files of a run: read from ComfyUI's disk or through /view, PNG metadata put right, hashed, kept for the
-// upload.
+// The files of a run: read from ComfyUI's disk or through /view, their metadata put right, hashed, kept for
+// the upload.
 
 #include <memory>
 #include <string>
@@ -37,10 +37,10 @@ class Collector {
 
  private:
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
-  /// Which texts of a PNG are put right. What this run saved holds its owner's workflow; what ComfyUI shows
+  /// Which texts of a file are put right. What this run saved holds its owner's workflow; what ComfyUI shows
   /// again out of its cache may hold the workflow of whoever had it made.
   enum class Texts { none, prompt, prompt_and_workflow };
-  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, LocalFile raw, Texts texts);
+  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, LocalFile raw, Texts texts);
 
   Runtime& runtime_;
   Spool& spool_;

@@ -4,10 +4,29 @@
 #include <boost/json.hpp>
 
 #include "comfy/json.hpp"
-#include "comfy/png_metadata.hpp"
+#include "comfy/python_text.hpp"
 
 namespace atelier::agent {
 namespace json = boost::json;
+
+namespace {
+
+// ComfyUI 0.21: validation takes a value out of its `__value__` (execution.py, validate_inputs).
+json::value unwrapped(json::value prompt) {
+  for (auto& node : prompt.get_object()) {
+    json::object* object = node.value().if_object();
+    json::value* inputs = object != nullptr ? object->if_contains("inputs") : nullptr;
+    if (inputs == nullptr || !inputs->is_object()) continue;
+    for (auto& input : inputs->get_object()) {
+      json::object* wrapper = input.value().if_object();
+      json::value* value = wrapper != nullptr ? wrapper->if_contains("__value__") : nullptr;
+      if (value != nullptr) input.value() = json::value(std::move(*value));
+    }
+  }
+  return prompt;
+}
+
+}  // namespace
 
 comfy::FileType to_comfy(link::FileType type) {
   switch (type) {
@@ -34,8 +53,9 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   if (prompt == nullptr || !prompt->is_object())
     return fail(Errc::bad_request, "the accepted form has no prompt");
   Prepared prepared;
-  prepared.original_prompt = comfy::python_json_dumps(*prompt);
+  prepared.texts.own = comfy::python_json_dumps(*prompt);
   comfy::rewrite(prompt->get_object(), info, names, lease.job, lease.epoch);
+  prepared.texts.posted = comfy::python_json_dumps(unwrapped(*prompt));
   json::object body;
   body["prompt"] = std::move(*prompt);
   body["prompt_id"] = lease.run_id.uuid();
@@ -59,22 +79,6 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   }
   prepared.body = comfy::print_json(body);
   return prepared;
-}
-
-Result<std::optional<std::string>> restore_png(std::string_view bytes, std::string_view original_prompt,
-                                               std::optional<std::string_view> workflow) {
-  constexpr std::string_view kSignature("\x89PNG\r\n\x1a\n", 8);
-  if (!bytes.starts_with(kSignature)) return std::optional<std::string>();
-  ATELIER_TRY(const std::optional<std::string> prompt_there, comfy::png_text(bytes, "prompt"));
-  ATELIER_TRY(const std::optional<std::string> workflow_there, comfy::png_text(bytes, "workflow"));
-  const bool other_workflow =
-      workflow && (prompt_there || workflow_there) && workflow_there.value_or("") != *workflow;
-  if (!prompt_there && !other_workflow) return std::optional<std::string>();
-  comfy::PngTexts texts;
-  if (prompt_there) texts.emplace_back("prompt", std::string(original_prompt));
-  if (other_workflow && !workflow->empty()) texts.emplace_back("workflow", std::string(*workflow));
-  ATELIER_TRY(std::string restored, comfy::set_png_texts(bytes, texts, other_workflow ? "workflow" : ""));
-  return std::optional<std::string>(std::move(restored));
 }
 
 }  // namespace atelier::agent

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "comfy/metadata/restore.hpp"
 #include "comfy/object_info.hpp"
 #include "comfy/rewrite.hpp"
 #include "link/messages.hpp"
@@ -14,10 +15,9 @@
 namespace atelier::agent {
 
 struct Prepared {
-  std::string body;  // of POST /prompt
-  std::string
-      original_prompt;   // the participant's own graph, as Python's json.dumps prints it: for PNG metadata
-  std::string workflow;  // of its extra_pnginfo, printed so, too; empty if there is none
+  std::string body;          // of POST /prompt
+  comfy::PromptTexts texts;  // for the metadata of what comes out
+  std::string workflow;      // of its extra_pnginfo, as Python's json.dumps prints it; empty if there is none
 };
 
 /// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes
@@ -28,12 +28,5 @@ struct Prepared {
                                               std::string_view client_id);
 
 [[nodiscard]] comfy::FileType to_comfy(link::FileType type);
-
-/// A PNG with `original_prompt` in the place of its `prompt` text and, if `workflow` is given, that (or, if
-/// it is empty, nothing) in the place of its `workflow`. Nothing if there is nothing to put right: it has
-/// neither text, or `bytes` do not begin like a PNG. Errors: bad_request for a PNG that is cut off or broken.
-[[nodiscard]] Result<std::optional<std::string>> restore_png(
-    std::string_view bytes, std::string_view original_prompt,
-    std::optional<std::string_view> workflow = std::nullopt);
 
 }  // namespace atelier::agent

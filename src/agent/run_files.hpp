@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/hash.hpp"
+#include "comfy/metadata/restore.hpp"
 #include "files/directory.hpp"
 
 namespace atelier::agent {
@@ -37,7 +38,8 @@ struct LocalFile {
 struct RunFiles {
   bool forgotten = false;  // looked at by what is under way
   std::string post_body;
-  std::string original_prompt, workflow;                                 // as in Prepared
+  comfy::PromptTexts prompt_texts;                                       // empty until the prompt was fetched
+  std::string workflow;                                                  // as in Prepared
   std::map<std::pair<std::string, std::uint32_t>, LocalFile> collected;  // (node, index)
   std::set<std::string> output_paths;                   // named by some `ui`, relative to the output folder
   std::map<std::string, files::FileKey> older_outputs;  // in its folder before it ran: none of its own

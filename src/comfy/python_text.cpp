@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "comfy/json_printer.hpp"
-#include "comfy/png_metadata.hpp"
 #include "comfy/utf8.hpp"
 
 namespace atelier::comfy {

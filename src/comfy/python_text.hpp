@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How Python writes values: ComfyUI's error texts, stringified ids and PNG texts are made of these.
+// How Python writes values: ComfyUI's error texts, stringified ids and metadata of files are made of these.
 
 #include <boost/json/fwd.hpp>
 #include <string>
@@ -21,6 +21,8 @@ namespace atelier::comfy {
 [[nodiscard]] std::string_view python_type_name(const boost::json::value& value);
 /// ==: 1, 1.0 and True are equal.
 [[nodiscard]] bool python_equal(const boost::json::value& a, const boost::json::value& b);
+/// Text equal to Python's json.dumps(value): ", " and ": ", \uXXXX for all but ASCII, floats by repr.
+[[nodiscard]] std::string python_json_dumps(const boost::json::value& value);
 
 /// A text of json.dumps() as JSON: of what Python writes beyond it NaN becomes null, an infinity the largest
 /// double, and half of a surrogate pair (a byte of a file name that is not UTF-8) U+FFFD. All else stays,

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "base/log.hpp"
-#include "comfy/png_metadata.hpp"
+#include "comfy/python_text.hpp"
 
 namespace atelier::rehearsal {
 namespace json = boost::json;

@@ -20,7 +20,9 @@ using NewText = std::function<std::string(std::string_view stored)>;
 inline constexpr std::size_t kItemsMax = 1'000'000;
 
 /// tEXt, uncompressed iTXt, and `comf` of animations (behind the pixels); the chunk is replaced in its place.
-[[nodiscard]] Result<Edits> png_edits(const ByteSource& file, const NewText& new_text);
+/// `workflow`: as of prompt_edits; it stands before the pixels.
+[[nodiscard]] Result<Edits> png_edits(const ByteSource& file, const NewText& new_text,
+                                      const std::optional<std::string>& workflow);
 /// EXIF: "prompt:..." as the value of a tag. A shorter text leaves zeros behind it, a longer one moves to the
 /// end of the block.
 [[nodiscard]] Result<Edits> webp_edits(const ByteSource& file, const NewText& new_text);

@@ -32,12 +32,13 @@ bool looks_like_svg(std::string_view head) {
   return first != std::string_view::npos && head[first] == '<' && head.find("<svg") != std::string_view::npos;
 }
 
-Result<Edits> edits_of(const ByteSource& file, const NewText& new_text) {
+Result<Edits> edits_of(const ByteSource& file, const NewText& new_text,
+                       const std::optional<std::string>& workflow) {
   ATELIER_TRY(const std::string head, file.read(0, std::min(file.size(), kSvgHeadBytes)));
   const auto holds = [&](std::size_t at, std::string_view magic) {
     return head.size() >= at + magic.size() && std::string_view(head).substr(at).starts_with(magic);
   };
-  if (holds(0, "\x89PNG\r\n\x1a\n")) return png_edits(file, new_text);
+  if (holds(0, "\x89PNG\r\n\x1a\n")) return png_edits(file, new_text, workflow);
   if (holds(0, "RIFF") && holds(8, "WEBP")) return webp_edits(file, new_text);
   if (holds(4, "ftyp")) return mp4_edits(file, new_text);
   if (holds(0, "\x1A\x45\xDF\xA3")) return matroska_edits(file, new_text);
@@ -76,11 +77,13 @@ std::string own_prompt_text(const PromptTexts& prompts, std::string_view stored)
   return out.append(prompts.own, copied);
 }
 
-Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text) {
+Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text,
+                           const std::optional<std::string>& workflow) {
   std::size_t prompts = 0;
-  ATELIER_TRY(Edits edits, edits_of(file, [&](std::string_view stored) {
-                return ++prompts > kPromptsMax ? std::string(stored) : new_text(stored);
-              }));
+  const auto counted = [&](std::string_view stored) {
+    return ++prompts > kPromptsMax ? std::string(stored) : new_text(stored);
+  };
+  ATELIER_TRY(Edits edits, edits_of(file, counted, workflow));
   if (prompts > kPromptsMax) return fail(Errc::unsupported, "a file with a prompt more than 16 times");
   return edits;
 }

@@ -5,6 +5,7 @@
 // (images, animations, audio), comfy_extras/nodes_video.py, nodes_images.py (SVG), nodes_hunyuan3d.py (GLB),
 // nodes_model_merging.py (safetensors), execution.py (IsChangedCache). Pure.
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,7 +29,10 @@ struct PromptTexts {
 /// is of no known kind, or has the right one already. The kind is seen from the bytes, not from a name.
 /// Known: PNG (also animated), WebP, MP4 and MOV, Matroska and WebM, FLAC, MP3, Opus, SVG, GLB, safetensors.
 /// Reads no more than the metadata and the headers on the way. Errors: bad_request (cut off or broken),
-/// unsupported (no room for the text, or a form that is not known), too_large, io.
-[[nodiscard]] Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text);
+/// unsupported (no room for the text, or a form that is not known), too_large, io. With `workflow`, for a
+/// file that somebody else's run made, that stands in the place of the workflow of a PNG, too, or nothing if
+/// it is empty; of other kinds the workflow stays.
+[[nodiscard]] Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text,
+                                         const std::optional<std::string>& workflow = std::nullopt);
 
 }  // namespace atelier::comfy

@@ -8,7 +8,6 @@
 #include "agent/json_text.hpp"
 #include "agent/prepare.hpp"
 #include "comfy/json.hpp"
-#include "comfy/png_metadata.hpp"
 
 namespace atelier::agent {
 namespace {
@@ -133,11 +132,12 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   const std::string worker_name = comfy::worker_input_name("sub/a.png", digest);
   comfy::WorkerNames names;
   names[{comfy::FileType::input, "sub/a.png"}] = worker_name;
-  auto prepared = prepare_prompt(R"({"prompt":{"1":{"class_type":"LoadImage","inputs":{"image":"sub/a.png"}},
+  auto prepared = prepare_prompt(
+      R"({"prompt":{"1":{"class_type":"LoadImage","inputs":{"image":"sub/a.png","many":["a","b","c"]}},
       "2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"trip/a"}}},
       "extra_data":{"client_id":"browser","create_time":5,"extra_pnginfo":{"workflow":{"id":"w"}}},
       "outputs":["2"],"node_errors":{}})",
-                                 *info, names, lease, "atelier-gpu-1-x");
+      *info, names, lease, "atelier-gpu-1-x");
   REQUIRE(prepared);
   auto body = comfy::Json::parse(prepared->body);
   REQUIRE(body);
@@ -149,34 +149,18 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   CHECK(prepared->body.find("\"partial_execution_targets\":[\"2\"]") != std::string::npos);
   CHECK(prepared->body.find("\"workflow\":{\"id\":\"w\"}") != std::string::npos);
   CHECK(prepared->body.find("\"preview_method\":\"auto\"") != std::string::npos);
-  CHECK(prepared->original_prompt.find("\"filename_prefix\": \"trip/a\"") != std::string::npos);
+  CHECK(prepared->body.find(R"("many":{"__value__":["a","b","c"]})") != std::string::npos);
+  const auto with_names = [](std::string_view image, std::string_view prefix) {
+    return fmt::format(
+        R"({{"1": {{"class_type": "LoadImage", "inputs": {{"image": "{}", "many": ["a", "b", "c"]}}}}, )"
+        R"("2": {{"class_type": "SaveImage", "inputs": {{"images": ["1", 0], "filename_prefix": "{}"}}}}}})",
+        image, prefix);
+  };
+  CHECK(prepared->texts.own == with_names("sub/a.png", "trip/a"));
+  CHECK(prepared->texts.posted == with_names(worker_name, "atelier/12-3/trip/a"));
   CHECK(prepared->workflow == "{\"id\": \"w\"}");
   CHECK_FALSE(prepare_prompt("{}", *info, names, lease, "c"));
   CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
-}
-
-TEST_CASE("a picture out of the engine's cache shows its owner's prompt and workflow, not who made it") {
-  using namespace std::string_literals;
-  const std::string plain =
-      "\x89PNG\r\n\x1a\n\0\0\0\0IHDR....\0\0\0\0IDAT....\0\0\0\0IEND...."s;  // nobody looks at the sums
-  const std::string made = *comfy::set_png_texts(plain, {{"prompt", "p1"}, {"workflow", "w1"}, {"x", "y"}});
-  const auto text = [](const std::string& file, std::string_view key) { return *comfy::png_text(file, key); };
-  const std::string own = **restore_png(made, "p2");
-  CHECK(text(own, "prompt") == "p2");
-  CHECK(text(own, "workflow") == "w1");
-  const std::string shown = **restore_png(made, "p2", "w2");
-  CHECK(text(shown, "prompt") == "p2");
-  CHECK(text(shown, "workflow") == "w2");
-  CHECK(text(shown, "x") == "y");
-  const std::string without = **restore_png(made, "p2", "");
-  CHECK_FALSE(text(without, "workflow"));
-  CHECK(text(**restore_png(without, "p3", "w3"), "workflow") == "w3");
-  CHECK((*restore_png(made, "p1", "w1"))->size() == made.size());
-  CHECK_FALSE(*restore_png(plain, "p2", "w2"));
-  const std::string bare = *comfy::set_png_texts(plain, {{"workflow", "w1"}});
-  CHECK(**restore_png(bare, "p2", "") == plain);
-  CHECK_FALSE(*restore_png(bare, "p2", "w1"));
-  CHECK_FALSE(*restore_png(bare, "p2"));
 }
 
 TEST_CASE("a text that is too long is shortened inside its strings, at whole characters") {

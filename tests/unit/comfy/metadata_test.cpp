@@ -136,6 +136,40 @@ TEST_CASE("a file with the right prompt, with none, or of no known kind stays as
     CHECK(untouched(file));
 }
 
+TEST_CASE("a picture that another run made shows its owner's workflow, or none, and keeps the rest") {
+  using namespace std::string_literals;
+  const auto chunk = [](std::string_view type, std::string_view data) {
+    return write_big(data.size(), 4) + std::string(type) + std::string(data) +
+           "sums";  // nobody looks at them
+  };
+  const auto picture = [&](std::string_view texts) {
+    return "\x89PNG\r\n\x1a\n"s + chunk("IHDR", "") + std::string(texts) + chunk("IDAT", "pixels") +
+           chunk("IEND", "");
+  };
+  const std::string made =
+      picture(chunk("tEXt", "prompt\0p1"s) + chunk("tEXt", "workflow\0w1"s) + chunk("tEXt", "x\0y"s));
+  const auto shown = [](const std::string& file, const std::optional<std::string>& workflow) {
+    const auto own = [](std::string_view) { return std::string("p2"); };
+    const TextSource source(file);
+    return edited(source, *prompt_edits(source, own, workflow), 251);
+  };
+  const auto text = [](std::string_view keyword, std::string_view value) {
+    return std::string(keyword) + '\0' + std::string(value);
+  };
+  const std::string own = shown(made, std::nullopt);
+  CHECK(own.find(text("prompt", "p2")) != std::string::npos);
+  CHECK(own.find(text("workflow", "w1")) != std::string::npos);
+  const std::string other = shown(made, "w2");
+  CHECK(other.find("w1") == std::string::npos);
+  CHECK(other.find(text("workflow", "w2")) < other.find("IDAT"));
+  CHECK(other.find(text("x", "y")) != std::string::npos);
+  const std::string without = shown(made, "");
+  CHECK(without.find("workflow") == std::string::npos);
+  CHECK(shown(without, "w3").find(text("workflow", "w3")) < without.find("IEND"));
+  CHECK(shown(other, "w2") == other);
+  CHECK(shown(picture(""), "w2") == picture(""));
+}
+
 TEST_CASE("a prompt of any length fits, or the file is said to have no room") {
   for (const Sample& sample : kSamples) {
     CAPTURE(sample.name);

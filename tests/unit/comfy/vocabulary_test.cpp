@@ -2,7 +2,6 @@
 // Names, texts, frames, queries: small tables.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <boost/json.hpp>
 #include <random>
@@ -10,7 +9,6 @@
 #include "comfy/history.hpp"
 #include "comfy/messages.hpp"
 #include "comfy/output_name.hpp"
-#include "comfy/png_metadata.hpp"
 #include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
 #include "comfy/rewrite.hpp"
@@ -224,38 +222,6 @@ TEST_CASE("numbers are echoed as ints of the server and floats of the client") {
   CHECK(QueueNumber{-0.0, false}.print() == "0");
   CHECK(QueueNumber{7, true}.print() == "7.0");
   CHECK(QueueNumber{-1.5, true}.print() == "-1.5");
-}
-
-namespace {
-std::string chunk(std::string type, const std::string& data) {
-  std::string out;
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((data.size() >> shift) & 0xFF);
-  type += data;
-  const auto crc =
-      ::crc32(0, reinterpret_cast<const unsigned char*>(type.data()), static_cast<unsigned>(type.size()));
-  out += type;
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((crc >> shift) & 0xFF);
-  return out;
-}
-}  // namespace
-
-TEST_CASE("texts of a PNG are replaced and nothing else of it changes") {
-  const std::string head = "\x89PNG\r\n\x1a\n" + chunk("IHDR", "0123456789abc");
-  const std::string pixels = chunk("IDAT", "one") + chunk("IDAT", "two");
-  const std::string file = head + chunk("tEXt", std::string("prompt\0old", 10)) + chunk("pHYs", "123456789") +
-                           pixels + chunk("iTXt", std::string("workflow\0\0\0\0\0old", 16)) +
-                           chunk("tEXt", std::string("Other\0kept", 10)) + chunk("IEND", "");
-  const auto changed = set_png_texts(file, {{"prompt", "{\"a\": 1}"}, {"workflow", "ünï"}, {"sign", "漢"}});
-  REQUIRE(changed.has_value());
-  CHECK(*changed == head + chunk("pHYs", "123456789") + chunk("tEXt", std::string("prompt\0{\"a\": 1}", 15)) +
-                        chunk("tEXt", std::string("workflow\0\xfcn\xef", 12)) +
-                        chunk("iTXt", std::string("sign\0\0\0\0\0漢", 12)) + pixels +
-                        chunk("tEXt", std::string("Other\0kept", 10)) + chunk("IEND", ""));
-  CHECK(*png_text(*changed, "workflow") == "ünï");
-  CHECK(*png_text(*changed, "sign") == "漢");
-  CHECK(!png_text(*changed, "none")->has_value());
-  CHECK(!set_png_texts(file.substr(0, file.size() - 3), {}).has_value());
-  CHECK(!set_png_texts(file, {{"", "x"}}).has_value());
 }
 
 TEST_CASE("the agent's rewriting moves files and prefixes and nothing else") {
