@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "agent/job_folders.hpp"
 #include "agent/restored_copy.hpp"
 #include "base/log.hpp"
@@ -25,6 +27,15 @@ const files::Directory& folder_of(const EngineFolders& folders, link::FileType t
       return folders.input;
   }
   return folders.output;
+}
+
+awaitable<bool> is_png(Runtime& runtime, std::shared_ptr<const files::File> file) {
+  auto look = [file] {
+    std::array<std::byte, 8> head{};
+    const auto read = file->read_at(0, head);
+    return read && std::string_view(reinterpret_cast<const char*>(head.data()), *read) == "\x89PNG\r\n\x1a\n";
+  };
+  co_return co_await run_blocking(runtime.file_pool(), std::move(look));
 }
 
 }  // namespace
@@ -97,7 +108,10 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Ru
     if (texts == Texts::prompt_and_workflow) workflow = run->workflow;
     auto copied = co_await restored_copy(runtime_, file, run, spool_, std::move(workflow));
     if (copied && *copied) co_return std::move(**copied);
-    // A broken file is the participant's all the same, and would be so in a ComfyUI of their own.
+    // Half a picture is no result (reliability.md 30). Of other kinds we may know less than who plays them.
+    if (!copied && copied.error().code == Errc::bad_request && co_await is_png(runtime_, file))
+      co_return fail(Errc::bad_request,
+                     fmt::format("the output file {} is broken: {}", shown, copied.error().what));
     if (!copied) log::warn("metadata_not_restored", {{"job", key.job}, {"why", copied.error().what}});
   }
   auto digest = co_await hash_file(runtime_, file);
