@@ -37,7 +37,6 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   run->post_body = std::move(prepared->body);
   run->prompt_texts = std::move(prepared->texts);
-  run->workflow = std::move(prepared->workflow);
   co_return Result<void>();
 }
 

@@ -92,8 +92,8 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
   co_return local;
 }
 
-awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, RunKey key, LocalFile raw,
-                                               Texts texts) {
+awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
+                                               LocalFile raw) {
   const std::string shown = raw.path;
   auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
@@ -103,10 +103,8 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Ru
   auto file = std::make_shared<const files::File>(std::move(*opened));
   if (file->size() == 0) co_return fail(Errc::bad_request, fmt::format("the output file {} is empty", shown));
   raw.size = file->size();
-  if (texts != Texts::none && !run->prompt_texts.own.empty()) {
-    std::optional<std::string> workflow;
-    if (texts == Texts::prompt_and_workflow) workflow = run->workflow;
-    auto copied = co_await restored_copy(runtime_, file, run, spool_, std::move(workflow));
+  if (type != link::FileType::input && !run->prompt_texts.own.empty()) {
+    auto copied = co_await restored_copy(runtime_, file, run, spool_);
     if (copied && *copied) co_return std::move(**copied);
     // Half a picture is no result (reliability.md 30). Of other kinds we may know less than who plays them.
     if (!copied && copied.error().code == Errc::bad_request && co_await is_png(runtime_, file))
@@ -137,10 +135,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
       raw = std::move(*downloaded);
     }
-    const Texts texts = placed.named.type == link::FileType::input ? Texts::none
-                        : placed.named.in_job_folder               ? Texts::prompt
-                                                                   : Texts::prompt_and_workflow;
-    auto local = co_await finish(run, key, std::move(raw), texts);
+    auto local = co_await finish(run, key, placed.named.type, std::move(raw));
     if (!local) co_return std::unexpected(std::move(local).error());
     link::CommitFile file = std::move(placed.named);
     file.size = local->size;
@@ -180,7 +175,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     LocalFile raw;
     raw.folder = folders->output;
     raw.path = path;
-    auto local = co_await finish(run, key, std::move(raw), Texts::prompt);
+    auto local = co_await finish(run, key, placed->named.type, std::move(raw));
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
       continue;

@@ -37,10 +37,8 @@ class Collector {
 
  private:
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
-  /// Which texts of a file are put right. What this run saved holds its owner's workflow; what ComfyUI shows
-  /// again out of its cache may hold the workflow of whoever had it made.
-  enum class Texts { none, prompt, prompt_and_workflow };
-  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, LocalFile raw, Texts texts);
+  awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
+                                      LocalFile raw);
 
   Runtime& runtime_;
   Spool& spool_;

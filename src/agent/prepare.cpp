@@ -63,11 +63,10 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   json::value* extra = form.if_contains("extra_data");
   json::object extra_data =
       extra != nullptr && extra->is_object() ? std::move(extra->get_object()) : json::object();
-  if (const json::value* texts = extra_data.if_contains("extra_pnginfo");
-      texts != nullptr && texts->is_object()) {
-    const json::value* workflow = texts->get_object().if_contains("workflow");
-    if (workflow != nullptr) prepared.workflow = comfy::python_json_dumps(*workflow);
-  }
+  const json::value* for_files = extra_data.if_contains("extra_pnginfo");
+  if (for_files != nullptr && for_files->is_object())
+    if (const json::value* workflow = for_files->get_object().if_contains("workflow"))
+      prepared.texts.workflow = comfy::python_json_dumps(*workflow);
   extra_data.erase("client_id");
   extra_data.erase("create_time");
   if (!lease.preview_method.empty()) extra_data["preview_method"] = lease.preview_method;

@@ -17,7 +17,6 @@ namespace atelier::agent {
 struct Prepared {
   std::string body;          // of POST /prompt
   comfy::PromptTexts texts;  // for the metadata of what comes out
-  std::string workflow;      // of its extra_pnginfo, as Python's json.dumps prints it; empty if there is none
 };
 
 /// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes

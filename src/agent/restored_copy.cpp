@@ -60,13 +60,11 @@ bool is_input(const RunFiles& run, const Digest& digest) {
 
 awaitable<Result<std::optional<LocalFile>>> restored_copy(Runtime& runtime,
                                                           std::shared_ptr<const files::File> file,
-                                                          std::shared_ptr<RunFiles> run, Spool& spool,
-                                                          std::optional<std::string> workflow) {
-  auto find = [file, run, workflow = std::move(workflow)] {
-    const auto own = [&run](std::string_view stored) {
-      return comfy::own_prompt_text(run->prompt_texts, stored);
-    };
-    return comfy::prompt_edits(FileSource(file), own, workflow);
+                                                          std::shared_ptr<RunFiles> run, Spool& spool) {
+  auto find = [file, run] {
+    return comfy::prompt_edits(FileSource(file), [&run](std::string_view name, std::string_view stored) {
+      return comfy::own_text(run->prompt_texts, name, stored);
+    });
   };
   auto edits = co_await run_blocking(runtime.file_pool(), std::move(find));
   if (!edits) co_return std::unexpected(std::move(edits).error());

@@ -15,9 +15,8 @@ namespace atelier::agent {
 /// The copy in the spool with its digest; nothing if `file` may stay as it is: no prompt inside, the right
 /// one already, or a copy of one of the run's inputs, whose metadata is the participant's. The copy is made
 /// in turns of 4 MB on the file pool and deleted with the run. Errors: as comfy::prompt_edits (nothing was
-/// copied), disk_full and io (what was copied is gone again). `workflow`: as of comfy::prompt_edits.
+/// copied), disk_full and io (what was copied is gone again).
 [[nodiscard]] awaitable<Result<std::optional<LocalFile>>> restored_copy(
-    Runtime& runtime, std::shared_ptr<const files::File> file, std::shared_ptr<RunFiles> run, Spool& spool,
-    std::optional<std::string> workflow = std::nullopt);
+    Runtime& runtime, std::shared_ptr<const files::File> file, std::shared_ptr<RunFiles> run, Spool& spool);
 
 }  // namespace atelier::agent

@@ -39,7 +39,6 @@ struct RunFiles {
   bool forgotten = false;  // looked at by what is under way
   std::string post_body;
   comfy::PromptTexts prompt_texts;                                       // empty until the prompt was fetched
-  std::string workflow;                                                  // as in Prepared
   std::map<std::pair<std::string, std::uint32_t>, LocalFile> collected;  // (node, index)
   std::set<std::string> output_paths;                   // named by some `ui`, relative to the output folder
   std::map<std::string, files::FileKey> older_outputs;  // in its folder before it ran: none of its own

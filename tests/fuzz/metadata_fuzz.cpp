@@ -13,9 +13,10 @@ using fuzz::expect;
 namespace {
 
 const comfy::PromptTexts& texts(bool is_long) {
-  static const comfy::PromptTexts brief{R"({"1": {"inputs": {}}})", R"({"1": {"inputs": {"a": 1}}})"};
+  static const comfy::PromptTexts brief{R"({"1": {"inputs": {}}})", R"({"1": {"inputs": {"a": 1}}})",
+                                        R"({"id": 1})"};
   static const std::string many = R"({"1": {"inputs": {"a": ")" + std::string(100, 'x') + R"("}}})";
-  static const comfy::PromptTexts lengthy{many, many};
+  static const comfy::PromptTexts lengthy{many, many, ""};
   return is_long ? lengthy : brief;
 }
 
@@ -36,8 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view bytes = fuzz::text_of(data, size);
   const unsigned choice = fuzz::take_choice(bytes);
   const comfy::PromptTexts& prompts = texts((choice & 1) != 0);
-  const comfy::NewText new_text = [&](std::string_view stored) {
-    return comfy::own_prompt_text(prompts, stored);
+  const comfy::NewText new_text = [&](std::string_view name, std::string_view stored) {
+    return comfy::own_text(prompts, name, stored);
   };
   const comfy::TextSource file(bytes);
   const auto edits = comfy::prompt_edits(file, new_text);

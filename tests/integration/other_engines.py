@@ -99,7 +99,8 @@ def previews(workshop, engine):
         assert file['type'] == 'temp', file
         assert png_texts(content(workshop, seat, file)) == {'prompt': graph, **texts}, (seat, file)
     files = succeeds(workshop, 4, 'preview', graph)['2']['images']
-    assert png_texts(content(workshop, 4, files[0])) == {'prompt': graph}
+    texts = png_texts(content(workshop, 4, files[0]))
+    assert texts == {'prompt': graph, 'workflow': {}}, texts  # they sent none, and see nobody's
     assert len(os.listdir(os.path.join(engine.folder, 'temp'))) == 1, 'the engine has made one file'
     engine.die()
     engine.revive()  # its temp folder is a new one

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ID3v2.3 and 2.4 (id3.org), as ffmpeg writes them: TXXX frames of a name and a text.
+#include <algorithm>
+
 #include "comfy/metadata/containers.hpp"
 
 namespace atelier::comfy {
@@ -7,7 +9,6 @@ namespace {
 
 constexpr std::size_t kHead = 10;  // of the tag, and of a frame
 constexpr std::uint64_t kSizeMax = (1u << 28) - 1;
-constexpr std::string_view kKey("prompt\0", 7);
 
 std::uint64_t read_size(std::string_view text, std::size_t at, bool seven_bits) {
   const std::uint64_t raw = read_big(text, at, 4);
@@ -24,11 +25,13 @@ std::string write_size(std::uint64_t size, bool seven_bits) {
 /// The body of a TXXX frame with the new text, or nothing.
 std::optional<std::string> edit_frame(std::string_view body, const NewText& new_text) {
   // Encodings 0 and 3 end a text with one zero; the others have two bytes to a character.
-  if (body.empty() || (body[0] != 0 && body[0] != 3) || !body.substr(1).starts_with(kKey))
+  if (body.empty() || (body[0] != 0 && body[0] != 3)) return std::nullopt;
+  const std::string_view name = body.substr(1, body.find('\0', 1) - 1);
+  if (std::ranges::find(kTextNames, name) == kTextNames.end() || body.size() < name.size() + 2)
     return std::nullopt;
-  const std::size_t begin = 1 + kKey.size();
+  const std::size_t begin = name.size() + 2;
   const std::string_view stored = body.substr(begin, body.find('\0', begin) - begin);
-  const std::string text = new_text(stored);
+  const std::string text = new_text(name, stored);
   if (text == stored) return std::nullopt;
   return std::string(body.substr(0, begin)).append(text).append(body.substr(begin + stored.size()));
 }

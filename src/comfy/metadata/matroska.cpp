@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Matroska and WebM (RFC 8794, RFC 9559), tags as ffmpeg writes them: TagName "PROMPT", TagString the text.
+// Matroska and WebM (RFC 8794, RFC 9559), tags as ffmpeg writes them: TagName in capitals, TagString.
 #include <zlib.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ constexpr std::uint64_t kSegment = 0x18538067, kTags = 0x1254C367, kTag = 0x7373
                         kTagName = 0x45A3, kTagString = 0x4487, kCrc = 0xBF;
 constexpr std::string_view kVoid = "\xEC";
 constexpr std::size_t kHeadMax = 12;  // an id of 4 bytes, a size of 8
-constexpr std::string_view kName = "PROMPT";
+constexpr std::string_view kComment = "comment";
 
 struct Element {
   std::uint64_t id = 0;
@@ -70,9 +70,9 @@ Result<std::vector<Child>> children_of(std::string_view body) {
   return children;
 }
 
-bool is_prompt(std::string_view name) {
-  name = name.substr(0, name.find('\0'));
-  return std::ranges::equal(name, kName, {}, [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
+bool is_called(std::string_view body, std::string_view name) {
+  body = body.substr(0, body.find('\0'));
+  return std::ranges::equal(body, name, {}, [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
 }
 
 /// The body with the text in it, or nothing if nothing changes in it.
@@ -80,10 +80,16 @@ Result<std::optional<std::string>> edit_body(std::uint64_t id, std::string_view 
                                              const NewText& new_text) {
   ATELIER_TRY(const std::vector<Child> children, children_of(body));
   const std::uint64_t inner = id == kTags ? kTag : id == kTag ? kSimpleTag : kTagString;
-  if (inner == kTagString && std::ranges::none_of(children, [](const Child& child) {
-        return child.id == kTagName && is_prompt(child.body);
-      }))
-    return std::nullopt;
+  std::string_view name;  // of what a SimpleTag holds
+  if (inner == kTagString) {
+    for (const std::string_view known : {kTextNames[0], kTextNames[1], kComment}) {
+      if (std::ranges::any_of(children, [&](const Child& child) {
+            return child.id == kTagName && is_called(child.body, known);
+          }))
+        name = known;
+    }
+    if (name.empty()) return std::nullopt;
+  }
   std::string out;
   bool changed = false;
   std::optional<std::size_t> crc;
@@ -91,7 +97,7 @@ Result<std::optional<std::string>> edit_body(std::uint64_t id, std::string_view 
     std::optional<std::string> edited;
     if (child.id == inner && inner == kTagString) {
       const std::string_view stored = child.body.substr(0, child.body.find('\0'));
-      std::string text = new_text(stored);
+      std::string text = name == kComment ? edit_comment(stored, new_text) : new_text(name, stored);
       if (text != stored) edited = std::move(text);
     } else if (child.id == inner) {
       ATELIER_TRY(edited, edit_body(inner, child.body, new_text));

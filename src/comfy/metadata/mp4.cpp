@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "comfy/metadata/containers.hpp"
@@ -14,6 +15,10 @@ namespace {
 constexpr std::uint64_t kFreeHead = 8;
 constexpr std::uint64_t kKeysBytesMax = 1u << 20;
 constexpr std::uint64_t kUtf8 = 1;
+constexpr std::string_view kCommentItem =
+    "\xA9"
+    "cmt";
+constexpr std::string_view kComment = "comment";
 
 struct Box {
   std::uint64_t at = 0, head = 0, size = 0;
@@ -90,15 +95,15 @@ class Mp4 {
     if (parent.end() - at < 8) return 0;
     ATELIER_TRY(const std::string first, file_.read(at, 8));
     if (first.substr(4) != "hdlr") at += 4;  // a version stands before it, but not in QuickTime files
-    std::set<std::uint64_t> prompts;
+    std::map<std::uint64_t, std::string> names{{read_big(kCommentItem, 0, 4), std::string(kComment)}};
     std::int64_t growth = 0;
     while (parent.end() - at >= 8) {
       ATELIER_TRY(const Box box, box_at(at, parent.end()));
       at = box.end();
       if (box.type == "keys") {
-        ATELIER_TRY(prompts, prompt_keys(box));
-      } else if (box.type == "ilst" && !prompts.empty()) {
-        ATELIER_TRY(const std::int64_t more, items(box, prompts));
+        ATELIER_TRY(names, names_of(box));
+      } else if (box.type == "ilst") {
+        ATELIER_TRY(const std::int64_t more, items(box, names));
         growth += more;
       }
     }
@@ -106,34 +111,36 @@ class Mp4 {
     return growth;
   }
 
-  /// The numbers (from 1) of the keys that are called "prompt".
-  Result<std::set<std::uint64_t>> prompt_keys(const Box& box) {
+  /// The keys that name one of our texts or a comment, by their numbers (from 1).
+  Result<std::map<std::uint64_t, std::string>> names_of(const Box& box) {
     if (box.size > kKeysBytesMax) return fail(Errc::unsupported, "an MP4 with more than 1 MB of keys");
     ATELIER_TRY(const std::string keys, file_.read(box.body(), box.size - box.head));
-    std::set<std::uint64_t> found;
+    std::map<std::uint64_t, std::string> found;
     std::uint64_t number = 0;
     for (std::size_t at = 8; at + 8 <= keys.size();) {
       const std::uint64_t size = read_big(keys, at, 4);
       if (size < 8 || size > keys.size() - at) return fail(Errc::bad_request, "an MP4 with broken keys");
       ++number;
-      if (std::string_view(keys).substr(at + 8, size - 8) == "prompt") found.insert(number);
+      const std::string_view name = std::string_view(keys).substr(at + 8, size - 8);
+      if (name == kComment || std::ranges::find(kTextNames, name) != kTextNames.end()) found[number] = name;
       at += size;
     }
     return found;
   }
 
-  Result<std::int64_t> items(const Box& list, const std::set<std::uint64_t>& prompts) {
+  Result<std::int64_t> items(const Box& list, const std::map<std::uint64_t, std::string>& names) {
     std::int64_t growth = 0;
     for (std::uint64_t at = list.body(); list.end() - at >= 8;) {
       ATELIER_TRY(const Box item, box_at(at, list.end()));
       at = item.end();
-      if (!prompts.contains(read_big(item.type, 0, 4))) continue;
+      const auto name = names.find(read_big(item.type, 0, 4));
+      if (name == names.end()) continue;
       std::int64_t in_item = 0;
       for (std::uint64_t value = item.body(); item.end() - value >= 8;) {
         ATELIER_TRY(const Box box, box_at(value, item.end()));
         value = box.end();
         if (box.type != "data") continue;
-        ATELIER_TRY(const std::int64_t more, data(box));
+        ATELIER_TRY(const std::int64_t more, data(box, name->second));
         in_item += more;
       }
       ATELIER_TRY_VOID(resize(item, in_item));
@@ -143,12 +150,12 @@ class Mp4 {
     return growth;
   }
 
-  Result<std::int64_t> data(const Box& box) {
+  Result<std::int64_t> data(const Box& box, std::string_view name) {
     if (box.size - box.head < 8) return 0;
     ATELIER_TRY(const std::string body, file_.read(box.body(), box.size - box.head));
     if (read_big(body, 0, 4) != kUtf8) return 0;
     const std::string_view stored = std::string_view(body).substr(8);
-    std::string text = new_text_(stored);
+    std::string text = name == kComment ? edit_comment(stored, new_text_) : new_text_(name, stored);
     if (text == stored) return 0;
     const auto growth = static_cast<std::int64_t>(text.size()) - static_cast<std::int64_t>(stored.size());
     edits_.push_back({box.body() + 8, stored.size(), std::move(text)});

@@ -4,13 +4,16 @@
 #include <algorithm>
 #include <map>
 
+#include "comfy/json.hpp"
 #include "comfy/metadata/json_members.hpp"
+#include "comfy/python_text.hpp"
 
 namespace atelier::comfy {
 namespace {
 
 constexpr std::string_view kChanged = "is_changed";
-constexpr std::size_t kPromptsMax = 16;        // in one file: ComfyUI writes one
+constexpr std::size_t kTextsMax = 16;          // in one file: ComfyUI writes two
+constexpr std::size_t kDepthMax = 128;         // of a workflow, as of an accepted form
 constexpr std::uint64_t kSvgHeadBytes = 4096;  // in which `<svg` must begin
 
 /// A node as three prompts have it.
@@ -32,13 +35,12 @@ bool looks_like_svg(std::string_view head) {
   return first != std::string_view::npos && head[first] == '<' && head.find("<svg") != std::string_view::npos;
 }
 
-Result<Edits> edits_of(const ByteSource& file, const NewText& new_text,
-                       const std::optional<std::string>& workflow) {
+Result<Edits> edits_of(const ByteSource& file, const NewText& new_text) {
   ATELIER_TRY(const std::string head, file.read(0, std::min(file.size(), kSvgHeadBytes)));
   const auto holds = [&](std::size_t at, std::string_view magic) {
     return head.size() >= at + magic.size() && std::string_view(head).substr(at).starts_with(magic);
   };
-  if (holds(0, "\x89PNG\r\n\x1a\n")) return png_edits(file, new_text, workflow);
+  if (holds(0, "\x89PNG\r\n\x1a\n")) return png_edits(file, new_text);
   if (holds(0, "RIFF") && holds(8, "WEBP")) return webp_edits(file, new_text);
   if (holds(4, "ftyp")) return mp4_edits(file, new_text);
   if (holds(0, "\x1A\x45\xDF\xA3")) return matroska_edits(file, new_text);
@@ -77,14 +79,21 @@ std::string own_prompt_text(const PromptTexts& prompts, std::string_view stored)
   return out.append(prompts.own, copied);
 }
 
-Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text,
-                           const std::optional<std::string>& workflow) {
-  std::size_t prompts = 0;
-  const auto counted = [&](std::string_view stored) {
-    return ++prompts > kPromptsMax ? std::string(stored) : new_text(stored);
-  };
-  ATELIER_TRY(Edits edits, edits_of(file, counted, workflow));
-  if (prompts > kPromptsMax) return fail(Errc::unsupported, "a file with a prompt more than 16 times");
+std::string own_text(const PromptTexts& texts, std::string_view name, std::string_view stored) {
+  if (name == "prompt") return own_prompt_text(texts, stored);
+  std::string own = texts.workflow.empty() ? "{}" : texts.workflow;
+  if (own == stored) return own;
+  // The same workflow, but for how a number is printed.
+  const auto parsed = Json::parse(stored, {.bytes_max = kBlockBytesMax, .depth_max = kDepthMax});
+  return parsed && python_json_dumps(parsed->value()) == own ? std::string(stored) : own;
+}
+
+Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text) {
+  std::size_t texts = 0;
+  ATELIER_TRY(Edits edits, edits_of(file, [&](std::string_view name, std::string_view stored) {
+                return ++texts > kTextsMax ? std::string(stored) : new_text(name, stored);
+              }));
+  if (texts > kTextsMax) return fail(Errc::unsupported, "a file with more than 16 prompts and workflows");
   return edits;
 }
 

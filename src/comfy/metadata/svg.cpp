@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // SVG: ComfyUI puts json.dumps({"prompt": ..., ...}, indent=2) into a CDATA section (nodes_images.py,
 // SaveSVGNode).
+#include <algorithm>
+
 #include "comfy/metadata/containers.hpp"
 #include "comfy/metadata/json_members.hpp"
 
@@ -19,13 +21,13 @@ Result<Edits> svg_edits(const ByteSource& file, const NewText& new_text) {
     const std::size_t json = begin + kBegin.size();
     const std::size_t end = all.find(kEnd, json);
     if (end == kNone) return fail(Errc::bad_request, "an SVG that ends inside its metadata");
-    if (const auto stored = json_member(all.substr(json, end - json), "prompt")) {
-      std::string fresh = indent_json(new_text(join_json(*stored)), 1);
-      if (fresh != *stored) {
-        edits.push_back(
-            {static_cast<std::uint64_t>(stored->data() - all.data()), stored->size(), std::move(fresh)});
-      }
-    }
+    each_json_member(all.substr(json, end - json), [&](const JsonMember& member) {
+      if (std::ranges::find(kTextNames, member.key) == kTextNames.end()) return;
+      std::string fresh = indent_json(new_text(member.key, join_json(member.value)), 1);
+      if (fresh == member.value) return;
+      const auto place = static_cast<std::uint64_t>(member.value.data() - all.data());
+      edits.push_back({place, member.value.size(), std::move(fresh)});
+    });
     at = end;
   }
   return edits;

@@ -8,10 +8,9 @@
 namespace atelier::comfy {
 namespace {
 
-constexpr std::string_view kName = "prompt=";
-
-bool is_prompt(std::string_view comment) {
-  return std::ranges::equal(comment.substr(0, kName.size()), kName, {},
+bool is_called(std::string_view comment, std::string_view name) {
+  return comment.size() > name.size() && comment[name.size()] == '=' &&
+         std::ranges::equal(comment.substr(0, name.size()), name, {},
                             [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
 }
 
@@ -39,11 +38,12 @@ Result<std::optional<VorbisComments>> edit_vorbis_comments(std::string_view bloc
     const std::string_view comment = take(take_number());
     if (!fits) break;
     std::string edited(comment);
-    if (is_prompt(comment)) {
-      const std::string_view stored = comment.substr(kName.size());
-      const std::string text = new_text(stored);
+    for (const std::string_view name : kTextNames) {
+      if (!is_called(comment, name)) continue;
+      const std::string_view stored = comment.substr(name.size() + 1);
+      const std::string text = new_text(name, stored);
       changed = changed || text != stored;
-      edited.replace(kName.size(), std::string::npos, text);
+      edited.replace(name.size() + 1, std::string::npos, text);
     }
     out.block += write_little(edited.size(), 4) + edited;
   }

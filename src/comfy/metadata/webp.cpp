@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
 #include "comfy/metadata/containers.hpp"
 
 namespace atelier::comfy {
 namespace {
 
-constexpr std::string_view kLabel = "prompt:";
 constexpr std::size_t kEntryBytes = 12;
 constexpr std::uint64_t kAscii = 2;
 
@@ -47,11 +48,13 @@ class Tiff {
       return false;
     const auto place = static_cast<std::size_t>(value), room = static_cast<std::size_t>(bytes);
     std::string_view stored = std::string_view(exif_).substr(place, room);
-    if (!stored.starts_with(kLabel)) return false;
-    stored = stored.substr(0, stored.find('\0')).substr(kLabel.size());
-    const std::string text = new_text(stored);
+    const std::string_view name = stored.substr(0, stored.find(':'));
+    if (std::ranges::find(kTextNames, name) == kTextNames.end()) return false;
+    std::string whole(name);
+    stored = stored.substr(0, stored.find('\0')).substr(std::min(stored.size(), name.size() + 1));
+    const std::string text = new_text(whole, stored);
     if (text == stored) return false;
-    std::string whole = std::string(kLabel) + text + '\0';
+    whole.append(":").append(text) += '\0';
     put(entry + 4, whole.size());
     if (whole.size() <= room) {
       whole.resize(room, '\0');

@@ -158,7 +158,7 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   };
   CHECK(prepared->texts.own == with_names("sub/a.png", "trip/a"));
   CHECK(prepared->texts.posted == with_names(worker_name, "atelier/12-3/trip/a"));
-  CHECK(prepared->workflow == "{\"id\": \"w\"}");
+  CHECK(prepared->texts.workflow == "{\"id\": \"w\"}");
   CHECK_FALSE(prepare_prompt("{}", *info, names, lease, "c"));
   CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
 }

@@ -22,7 +22,7 @@ std::string sample(const std::string& name) {
 
 struct Rig {
   Rig() {
-    run->prompt_texts = {sample("own.json"), sample("posted.json")};
+    run->prompt_texts = {sample("own.json"), sample("posted.json"), sample("workflow.json")};
     folder = files::Directory::open_root(temp.path()).value();
   }
 
