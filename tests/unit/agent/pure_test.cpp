@@ -156,6 +156,7 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
         R"("2": {{"class_type": "SaveImage", "inputs": {{"images": ["1", 0], "filename_prefix": "{}"}}}}}})",
         image, prefix);
   };
+  CHECK(prepared->texts.workflow == R"({"id": "w"})");
   CHECK(prepared->texts.own == with_names("sub/a.png", "trip/a"));
   CHECK(prepared->texts.posted == with_names(worker_name, "atelier/12-3/trip/a"));
   CHECK(prepared->texts.workflow == "{\"id\": \"w\"}");
