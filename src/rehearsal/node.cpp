@@ -117,6 +117,9 @@ const std::vector<NodeClass>& node_classes() {
         image_color_to_mask_node(),
         image_scale_to_max_dimension_node(),
         load_image_mask_node(),
+        image_crop_v2_node(),
+        bounding_box_node(),
+        mask_preview_node(),
     };
     std::ranges::sort(all, {}, &NodeClass::name);
     return all;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -70,8 +71,8 @@ struct SavedImage {
 
 struct NodeOutput {
   std::vector<Value> values;       // by output slot
-  std::vector<SavedImage> images;  // output nodes only
-  bool animated = false;           // `ui.animated`: one file that moves
+  std::vector<SavedImage> images;  // `ui.images`: of output nodes, and of others that show something
+  std::optional<bool> animated;    // `ui.animated`; none: not said
 };
 
 /// One run of one node. All required inputs are there and have the declared kind: comfy::validate saw to it.

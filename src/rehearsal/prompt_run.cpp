@@ -87,7 +87,7 @@ json::value ui_of(const NodeOutput& output) {
     list.push_back({{"filename", saved.filename}, {"subfolder", saved.subfolder}, {"type", saved.type}});
   }
   json::object ui{{"images", std::move(list)}};
-  if (output.animated) ui.emplace("animated", json::array{true});
+  if (output.animated) ui.emplace("animated", json::array{*output.animated});
   return ui;
 }
 
@@ -296,7 +296,7 @@ awaitable<Outcome> PromptRun::run() {
       report_failure(*next, *node, result.error());
       break;
     }
-    if (node->output_node) {
+    if (node->output_node || !result->images.empty()) {
       const json::value ui = ui_of(*result);
       if (client_) clients_.send(client_, comfy::executed_message(id, *next, *next, json::serialize(ui)));
       outputs.emplace(*next, ui);

@@ -85,12 +85,17 @@ class Engine:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)['prompt_id']
 
-    def outputs(self, prompt_id):
+    def shown(self, prompt_id):
+        """What the history says of each node."""
         entry = until(
             lambda: json.loads(self.get(f'/history/{prompt_id}')).get(prompt_id), f'the end of {prompt_id}'
         )
         assert entry['status']['status_str'] == 'success', entry['status']
-        return [image for output in entry['outputs'].values() for image in output['images']]
+        assert entry['outputs'].keys() == entry['meta'].keys(), entry
+        return entry['outputs']
+
+    def outputs(self, prompt_id):
+        return [image for output in self.shown(prompt_id).values() for image in output['images']]
 
 
 def difference(ours, golden):
@@ -111,8 +116,14 @@ def picture_mistakes(engine):
     started = [(name, case, engine.start(case['prompt'])) for name, case in cases.items()]
     seen, mistakes = set(), []
     for name, case, prompt_id in started:
-        for image in engine.outputs(prompt_id):
+        outputs = engine.shown(prompt_id)
+        shows = {node: {**ui, 'images': len(ui['images'])} for node, ui in outputs.items()}
+        if shows != case['shows']:
+            mistakes.append(f'{name}: shows {shows}, ComfyUI {case["shows"]}')
+        for image in (image for ui in outputs.values() for image in ui['images']):
             file = image['filename']
+            if image['type'] != 'output':
+                continue  # a preview with a name by chance, whose picture is saved as well
             seen.add(file)
             with open(os.path.join(GOLDEN, 'pictures', file), 'rb') as golden:
                 expected = pixels_of(golden.read())

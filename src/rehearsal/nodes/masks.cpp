@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SolidMask, InvertMask, MaskToImage.
+// SolidMask, InvertMask, MaskToImage, MaskPreview.
 #include "rehearsal/nodes/nodes.hpp"
+#include "rehearsal/nodes/save_files.hpp"
 
 #include <algorithm>
 
@@ -21,16 +22,41 @@ NodeResult<NodeOutput> run_invert(const NodeCall& call) {
   return one_tensor(std::move(inverted));
 }
 
+NodeResult<Tensor> grey_of(const Tensor& mask) {
+  auto image = make_tensor(mask.frames, mask.height, mask.width, 3);
+  if (!image) return image;
+  for (std::size_t i = 0; i < mask.samples.size(); ++i)
+    std::fill_n(image->samples.data() + i * 3, 3, mask.samples[i]);
+  return image;
+}
+
 NodeResult<NodeOutput> run_to_image(const NodeCall& call) {
-  const TensorPtr mask = call.tensor("mask");
-  auto image = make_tensor(mask->frames, mask->height, mask->width, 3);
+  auto image = grey_of(*call.tensor("mask"));
   if (!image) return std::unexpected(std::move(image).error());
-  for (std::size_t i = 0; i < mask->samples.size(); ++i)
-    std::fill_n(image->samples.data() + i * 3, 3, mask->samples[i]);
   return one_tensor(std::move(*image));
 }
 
+NodeResult<NodeOutput> run_preview(const NodeCall& call) {
+  const auto image = grey_of(*call.tensor("mask"));
+  if (!image) return std::unexpected(image.error());
+  return show_pictures(call, *image);
+}
+
 }  // namespace
+
+NodeClass mask_preview_node() {
+  return {
+      "MaskPreview",
+      R"info({"input":{"required":{"mask":["MASK",{}]},"hidden":{"prompt":["PROMPT"],"extra_pnginfo":["EXTRA_PNGINFO"]}},
+"input_order":{"required":["mask"],"hidden":["prompt","extra_pnginfo"]},"is_input_list":false,"output":[],
+"output_is_list":[],"output_name":[],"output_tooltips":[],"output_matchtypes":null,"name":"MaskPreview",
+"display_name":"Preview Mask",
+"description":"Shows a mask in grey without keeping it: the files lie in the temporary folder.",
+"python_module":"comfy_extras.nodes_mask","category":"mask","output_node":true,"deprecated":false,
+"experimental":false,"dev_only":false,"api_node":false,"price_badge":null,"search_aliases":["show mask",
+"view mask","inspect mask","debug mask"],"essentials_category":null,"has_intermediate_output":false})info",
+      true, run_preview};
+}
 
 NodeClass solid_mask_node() {
   return {"SolidMask", R"({"input":{"required":{

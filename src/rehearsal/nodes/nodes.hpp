@@ -50,5 +50,8 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeClass image_color_to_mask_node();
 [[nodiscard]] NodeClass image_scale_to_max_dimension_node();
 [[nodiscard]] NodeClass load_image_mask_node();
+[[nodiscard]] NodeClass image_crop_v2_node();
+[[nodiscard]] NodeClass bounding_box_node();
+[[nodiscard]] NodeClass mask_preview_node();
 
 }  // namespace atelier::rehearsal

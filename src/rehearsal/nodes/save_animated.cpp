@@ -38,7 +38,7 @@ NodeResult<NodeOutput> save(const NodeCall& call, std::string_view ending, Encod
   const auto bytes = encode(call, all_to_bytes(*images), frame_ms);
   if (!bytes) return node_failure("ValueError", bytes.error().what);
   auto output = save_single(*place, ending, *bytes);
-  if (output) output->animated = images->frames > 1;
+  if (output && images->frames > 1) output->animated = true;
   return output;
 }
 

@@ -23,6 +23,9 @@ namespace atelier::rehearsal {
 [[nodiscard]] NodeResult<NodeOutput> save_single(const SavePlace& place, std::string_view ending,
                                                  std::string_view bytes);
 
+/// What ComfyUI's newer nodes show of their pictures: temporary files without texts, and `animated` false.
+[[nodiscard]] NodeResult<NodeOutput> show_pictures(const NodeCall& call, const Tensor& images);
+
 /// One frame, or all of them, as ComfyUI makes 8-bit pictures (to_byte).
 [[nodiscard]] image::Picture8 to_bytes(const Tensor& images, std::uint32_t frame);
 [[nodiscard]] image::Picture8 all_to_bytes(const Tensor& images);

@@ -3,6 +3,8 @@
 // inside.
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/result.hpp"
 #include "image/encode.hpp"
 #include "rehearsal/nodes/nodes.hpp"
@@ -15,24 +17,23 @@ struct Save {
   comfy::FileType type;
   std::string prefix;
   int compression;
+  std::span<const image::PngText> texts;
 };
 
-NodeResult<std::string> encode(const NodeCall& call, const Tensor& images, std::uint32_t frame,
-                               int compression) {
+NodeResult<std::string> encode(const Tensor& images, std::uint32_t frame, const Save& how) {
   const image::Picture8 picture = to_bytes(images, frame);
-  auto bytes = image::encode_png(image::view(picture), *call.metadata, compression);
+  auto bytes = image::encode_png(image::view(picture), how.texts, how.compression);
   if (!bytes) return node_failure("ValueError", bytes.error().what);
   return std::move(*bytes);
 }
 
-NodeResult<NodeOutput> save(const NodeCall& call, const Save& how) {
-  const TensorPtr images = call.tensor("images");
-  const auto place = place_for(call, how.type, how.prefix, images->width, images->height);
+NodeResult<NodeOutput> save(const NodeCall& call, const Tensor& images, const Save& how) {
+  const auto place = place_for(call, how.type, how.prefix, images.width, images.height);
   if (!place) return std::unexpected(place.error());
   NodeOutput output;
-  for (std::uint32_t frame = 0; frame < images->frames; ++frame) {
-    if (!call.watch->advance(frame, images->frames)) return interrupted();
-    auto bytes = encode(call, *images, frame, how.compression);
+  for (std::uint32_t frame = 0; frame < images.frames; ++frame) {
+    if (!call.watch->advance(frame, images.frames)) return interrupted();
+    auto bytes = encode(images, frame, how);
     if (!bytes) return std::unexpected(std::move(bytes).error());
     std::string stem = place->stem;
     for (auto at = stem.find("%batch_num%"); at != std::string::npos; at = stem.find("%batch_num%")) {
@@ -47,15 +48,26 @@ NodeResult<NodeOutput> save(const NodeCall& call, const Save& how) {
   return output;
 }
 
+Save preview_of(const NodeCall& call, std::span<const image::PngText> texts) {
+  return {comfy::FileType::temp, "ComfyUI_temp_" + call.temp_letters, 1, texts};
+}
+
 NodeResult<NodeOutput> run_save(const NodeCall& call) {
-  return save(call, {comfy::FileType::output, call.text("filename_prefix"), 4});
+  return save(call, *call.tensor("images"),
+              {comfy::FileType::output, call.text("filename_prefix"), 4, *call.metadata});
 }
 
 NodeResult<NodeOutput> run_preview(const NodeCall& call) {
-  return save(call, {comfy::FileType::temp, "ComfyUI_temp_" + call.temp_letters, 1});
+  return save(call, *call.tensor("images"), preview_of(call, *call.metadata));
 }
 
 }  // namespace
+
+NodeResult<NodeOutput> show_pictures(const NodeCall& call, const Tensor& images) {
+  auto output = save(call, images, preview_of(call, {}));
+  if (output) output->animated = false;
+  return output;
+}
 
 NodeClass save_image_node() {
   return {"SaveImage", R"({"input":{"required":{

@@ -204,3 +204,40 @@ TEST_CASE("a video that is not there, or none, is named as ComfyUI does") {
   bench.home.write("input/text.mp4", "no video");
   CHECK(components("text.mp4") == "av.error.InvalidDataError");
 }
+
+TEST_CASE("a rectangle is an object of whole numbers") {
+  Bench bench;
+  const auto crop = [&](const char* box) {
+    return bench.failure("ImageCropV2", {{"image", shared(pattern(8, 8))}, {"crop_region", text(box)}});
+  };
+  CHECK(crop(R"({"x":2,"y":3,"width":4,"height":900})") == "none");
+  CHECK(crop("{}") == "none");
+  CHECK(crop("5") == "AttributeError");
+  CHECK(crop("no JSON") == "AttributeError");
+  CHECK(crop(R"({"x":1.5})") == "TypeError");
+  CHECK(crop(R"({"x":-1})") == "RuntimeError");
+}
+
+TEST_CASE("a mask is shown as temporary pictures that say nothing of their prompt") {
+  Bench bench;
+  const auto shown =
+      bench.run("MaskPreview", {{"mask", shared(Tensor{4, 4, 1, 1, std::vector<float>(16, 0.5F)})}});
+  REQUIRE_MESSAGE(shown.has_value(), shown.error().message);
+  REQUIRE(shown->images.size() == 1);
+  CHECK(shown->images[0].type == "temp");
+  CHECK(shown->animated == false);
+  CHECK(image::read_png_texts(bench.home.read("temp/" + shown->images[0].filename)).empty());
+}
+
+TEST_CASE("a mask cannot be cut outside of itself, and growing it can be stopped") {
+  Bench bench;
+  const Value mask = shared(Tensor{4, 4, 1, 1, std::vector<float>(16, 0.5F)});
+  CHECK(bench.failure(
+            "CropMask",
+            {{"mask", mask}, {"x", whole(4)}, {"y", whole(0)}, {"width", whole(1)}, {"height", whole(1)}}) ==
+        "RuntimeError");
+  bench.watch = FakeWatch(2);
+  CHECK(
+      bench.failure("GrowMask", {{"mask", mask}, {"expand", whole(-16384)}, {"tapered_corners", whole(1)}}) ==
+      "interrupted");
+}
