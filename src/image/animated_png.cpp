@@ -48,13 +48,14 @@ void append_frame_control(std::string& out, std::uint32_t sequence, const FrameV
 }
 
 Result<void> append_frames(std::string& out, const Picture8& frames, const std::vector<Shown>& shown,
-                           int level) {
+                           int level, const KeepGoing& keep_going) {
   std::string control;
   append_u32(control, static_cast<std::uint32_t>(shown.size()));
   append_u32(control, 0);  // endless
   append_chunk(out, "acTL", control);
   std::uint32_t sequence = 0;
   for (const Shown& entry : shown) {
+    if (!keep_going()) return fail(Errc::cancelled, "stopped");
     const FrameView frame = view(frames, entry.frame);
     append_frame_control(out, sequence++, frame, entry.ms);
     ATELIER_TRY_VOID(compress_pixels(frame, level, [&](std::string_view block) {
@@ -74,7 +75,8 @@ Result<void> append_frames(std::string& out, const Picture8& frames, const std::
 }  // namespace
 
 Result<std::string> encode_animated_png(const Picture8& frames, std::uint32_t frame_ms,
-                                        std::span<const PngText> texts, int level) {
+                                        std::span<const PngText> texts, int level,
+                                        const KeepGoing& keep_going) {
   if (frames.width == 0 || frames.height == 0 || frames.frames == 0 ||
       (frames.channels != 3 && frames.channels != 4)) {
     return fail(Errc::bad_request, "a PNG needs at least one pixel of three or four channels");
@@ -82,8 +84,9 @@ Result<std::string> encode_animated_png(const Picture8& frames, std::uint32_t fr
   const std::vector<Shown> shown = different_frames(frames, frame_ms);
   std::string out = png_head(view(frames));
   if (shown.size() > 1) {
-    ATELIER_TRY_VOID(append_frames(out, frames, shown, level));
+    ATELIER_TRY_VOID(append_frames(out, frames, shown, level, keep_going));
   } else {
+    if (!keep_going()) return fail(Errc::cancelled, "stopped");
     ATELIER_TRY_VOID(compress_pixels(view(frames), level,
                                      [&](std::string_view block) { append_chunk(out, "IDAT", block); }));
   }

@@ -88,7 +88,7 @@ Result<void> add_frame(WebPAnimEncoder* encoder, const FrameView& frame, const W
 
 // The frames without texts into `file`.
 Result<void> encode_frames(const Picture8& frames, std::uint32_t frame_ms, const WebpOptions& options,
-                           WebPData& file) {
+                           const KeepGoing& keep_going, WebPData& file) {
   WebPAnimEncoderOptions animation;
   WebPConfig config;
   if (WebPAnimEncoderOptionsInit(&animation) == 0 || WebPConfigInit(&config) == 0)
@@ -105,8 +105,10 @@ Result<void> encode_frames(const Picture8& frames, std::uint32_t frame_ms, const
   if (!encoder) return fail(Errc::internal, "there is not enough memory to encode a WebP");
   std::uint64_t timestamp = 0;
   const auto now = [&] { return static_cast<int>(std::min<std::uint64_t>(timestamp, INT32_MAX)); };
-  for (std::uint32_t frame = 0; frame < frames.frames; ++frame, timestamp += frame_ms)
+  for (std::uint32_t frame = 0; frame < frames.frames; ++frame, timestamp += frame_ms) {
+    if (!keep_going()) return fail(Errc::cancelled, "stopped");
     ATELIER_TRY_VOID(add_frame(encoder.get(), view(frames, frame), config, now()));
+  }
   if (WebPAnimEncoderAdd(encoder.get(), nullptr, now(), nullptr) == 0 ||
       WebPAnimEncoderAssemble(encoder.get(), &file) == 0) {
     return fail(Errc::internal, fmt::format("encoding failed: {}", WebPAnimEncoderGetError(encoder.get())));
@@ -117,14 +119,15 @@ Result<void> encode_frames(const Picture8& frames, std::uint32_t frame_ms, const
 }  // namespace
 
 Result<std::string> encode_animated_webp(const Picture8& frames, std::uint32_t frame_ms,
-                                         std::span<const PngText> texts, const WebpOptions& options) {
+                                         std::span<const PngText> texts, const WebpOptions& options,
+                                         const KeepGoing& keep_going) {
   if (frames.width == 0 || frames.height == 0 || frames.frames == 0 || frames.width > WEBP_MAX_DIMENSION ||
       frames.height > WEBP_MAX_DIMENSION || (frames.channels != 3 && frames.channels != 4)) {
     return fail(Errc::bad_request, fmt::format("{} pictures of {} x {} with {} channels make no WebP",
                                                frames.frames, frames.width, frames.height, frames.channels));
   }
   WebpData plain, file;
-  ATELIER_TRY_VOID(encode_frames(frames, frame_ms, options, plain));
+  ATELIER_TRY_VOID(encode_frames(frames, frame_ms, options, keep_going, plain));
   // As Pillow has it: in an animation the directory follows the six bytes that stand before it in a JPEG.
   std::string exif = exif_of(texts);
   if (exif.empty()) return std::string(reinterpret_cast<const char*>(plain.bytes), plain.size);

@@ -5,6 +5,7 @@
 // Outside sources: PNG specification 3, chapter 11.3.6 (animation); WebP container specification; EXIF 2.3.
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -14,12 +15,16 @@
 
 namespace atelier::image {
 
+/// Asked before each frame; false: stop, with the error cancelled.
+using KeepGoing = std::function<bool()>;
+
 /// `texts` become chunks of the type comf behind the pixels: key, NUL, text, both in Latin-1 (front ends read
 /// them there). Frames that equal the one before only make that one longer; a single frame makes a still PNG.
 /// `frame_ms` is at least 1. Errors: bad_request for no pixels, another channel count than 3 or 4, or a text
 /// that is not Latin-1.
 [[nodiscard]] Result<std::string> encode_animated_png(const Picture8& frames, std::uint32_t frame_ms,
-                                                      std::span<const PngText> texts, int level);
+                                                      std::span<const PngText> texts, int level,
+                                                      const KeepGoing& keep_going);
 
 struct WebpOptions {
   bool lossless = true;
@@ -32,6 +37,7 @@ struct WebpOptions {
 /// pixels or more than 16383 on a side, internal if libwebp fails.
 [[nodiscard]] Result<std::string> encode_animated_webp(const Picture8& frames, std::uint32_t frame_ms,
                                                        std::span<const PngText> texts,
-                                                       const WebpOptions& options);
+                                                       const WebpOptions& options,
+                                                       const KeepGoing& keep_going);
 
 }  // namespace atelier::image

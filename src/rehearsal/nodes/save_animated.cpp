@@ -12,20 +12,22 @@ namespace atelier::rehearsal {
 namespace {
 
 using Encode = Result<std::string> (*)(const NodeCall& call, const image::Picture8& frames,
-                                       std::uint32_t frame_ms);
+                                       std::uint32_t frame_ms, const image::KeepGoing& keep_going);
 
-Result<std::string> encode_png(const NodeCall& call, const image::Picture8& frames, std::uint32_t frame_ms) {
+Result<std::string> encode_png(const NodeCall& call, const image::Picture8& frames, std::uint32_t frame_ms,
+                               const image::KeepGoing& keep_going) {
   return image::encode_animated_png(frames, frame_ms, *call.metadata,
-                                    static_cast<int>(call.integer("compress_level")));
+                                    static_cast<int>(call.integer("compress_level")), keep_going);
 }
 
-Result<std::string> encode_webp(const NodeCall& call, const image::Picture8& frames, std::uint32_t frame_ms) {
+Result<std::string> encode_webp(const NodeCall& call, const image::Picture8& frames, std::uint32_t frame_ms,
+                                const image::KeepGoing& keep_going) {
   const std::string method = call.text("method");
   image::WebpOptions options;
   options.lossless = call.integer("lossless") != 0;
   options.quality = static_cast<int>(call.integer("quality"));
   options.method = method == "fastest" ? 0 : method == "slowest" ? 6 : 4;
-  return image::encode_animated_webp(frames, frame_ms, *call.metadata, options);
+  return image::encode_animated_webp(frames, frame_ms, *call.metadata, options, keep_going);
 }
 
 NodeResult<NodeOutput> save(const NodeCall& call, std::string_view ending, Encode encode) {
@@ -33,9 +35,11 @@ NodeResult<NodeOutput> save(const NodeCall& call, std::string_view ending, Encod
   const auto place =
       place_for(call, comfy::FileType::output, call.text("filename_prefix"), images->width, images->height);
   if (!place) return std::unexpected(place.error());
-  if (!call.watch->advance(0, 1)) return interrupted();
+  std::uint32_t done = 0;
+  const auto keep_going = [&] { return call.watch->advance(done++, images->frames); };
   const auto frame_ms = static_cast<std::uint32_t>(1000.0 / std::max(call.number("fps"), 0.01));
-  const auto bytes = encode(call, all_to_bytes(*images), frame_ms);
+  const auto bytes = encode(call, all_to_bytes(*images), frame_ms, keep_going);
+  if (!bytes && bytes.error().code == Errc::cancelled) return interrupted();
   if (!bytes) return node_failure("ValueError", bytes.error().what);
   auto output = save_single(*place, ending, *bytes);
   if (output && images->frames > 1) output->animated = true;

@@ -22,6 +22,8 @@ Picture8 frames_of(std::vector<std::uint8_t> levels, std::uint32_t channels = 3)
   return frames;
 }
 
+bool always() { return true; }
+
 std::size_t count(std::string_view bytes, std::string_view word) {
   std::size_t found = 0;
   for (auto at = bytes.find(word); at != std::string_view::npos; at = bytes.find(word, at + 1)) ++found;
@@ -32,7 +34,7 @@ std::size_t count(std::string_view bytes, std::string_view word) {
 
 TEST_CASE("an animated PNG numbers its frames and keeps texts behind them") {
   const std::vector<PngText> texts{{"prompt", "{}"}, {"workflow", "{\"id\": 1}"}};
-  const auto bytes = image::encode_animated_png(frames_of({10, 20, 30}), 40, texts, 4);
+  const auto bytes = image::encode_animated_png(frames_of({10, 20, 30}), 40, texts, 4, always);
   REQUIRE(bytes.has_value());
   CHECK(count(*bytes, "fcTL") == 3);
   CHECK(count(*bytes, "fdAT") == 2);
@@ -44,16 +46,16 @@ TEST_CASE("an animated PNG numbers its frames and keeps texts behind them") {
 }
 
 TEST_CASE("equal frames are one that is shown for longer, and only one is a still picture") {
-  const auto merged = image::encode_animated_png(frames_of({10, 10, 20}), 40, {}, 4);
+  const auto merged = image::encode_animated_png(frames_of({10, 10, 20}), 40, {}, 4, always);
   REQUIRE(merged.has_value());
   CHECK(count(*merged, "fcTL") == 2);
-  const auto still = image::encode_animated_png(frames_of({10, 10}), 40, {}, 4);
+  const auto still = image::encode_animated_png(frames_of({10, 10}), 40, {}, 4, always);
   REQUIRE(still.has_value());
   CHECK(count(*still, "acTL") == 0);
 }
 
 TEST_CASE("a lossless animated WebP gives every sample back") {
-  const auto bytes = image::encode_animated_webp(frames_of({0, 100, 255}), 40, {}, {});
+  const auto bytes = image::encode_animated_webp(frames_of({0, 100, 255}), 40, {}, {}, always);
   REQUIRE(bytes.has_value());
   const auto back = image::decode_float(*bytes);
   REQUIRE(back.has_value());
@@ -65,16 +67,27 @@ TEST_CASE("a lossless animated WebP gives every sample back") {
 
 TEST_CASE("a WebP names its texts in EXIF tags") {
   const std::vector<PngText> texts{{"prompt", "{}"}, {"workflow", "{\"id\": 1}"}};
-  const auto bytes = image::encode_animated_webp(frames_of({7}), 40, texts, {});
+  const auto bytes = image::encode_animated_webp(frames_of({7}), 40, texts, {}, always);
   REQUIRE(bytes.has_value());
   CHECK(bytes->find("workflow:{\"id\": 1}") != std::string::npos);
   CHECK(bytes->find("prompt:{}") != std::string::npos);
 }
 
+TEST_CASE("an animation stops at the frame where it is told to") {
+  int asked = 0;
+  const auto second = [&asked] { return ++asked < 2; };
+  const auto frames = frames_of({1, 2, 3});
+  CHECK(image::encode_animated_png(frames, 40, {}, 4, second).error().code == Errc::cancelled);
+  CHECK(asked == 2);
+  asked = 0;
+  CHECK(image::encode_animated_webp(frames, 40, {}, {}, second).error().code == Errc::cancelled);
+  CHECK(asked == 2);
+}
+
 TEST_CASE("what makes no animation is refused") {
-  CHECK(image::encode_animated_png(frames_of({}), 40, {}, 4).error().code == Errc::bad_request);
-  CHECK(image::encode_animated_png(frames_of({1}, 1), 40, {}, 4).error().code == Errc::bad_request);
-  CHECK(image::encode_animated_webp(frames_of({}), 40, {}, {}).error().code == Errc::bad_request);
+  CHECK(image::encode_animated_png(frames_of({}), 40, {}, 4, always).error().code == Errc::bad_request);
+  CHECK(image::encode_animated_png(frames_of({1}, 1), 40, {}, 4, always).error().code == Errc::bad_request);
+  CHECK(image::encode_animated_webp(frames_of({}), 40, {}, {}, always).error().code == Errc::bad_request);
   const std::vector<PngText> foreign{{"prompt", "\xE6\x97\xA5"}};
-  CHECK(image::encode_animated_png(frames_of({1}), 40, foreign, 4).error().code == Errc::bad_request);
+  CHECK(image::encode_animated_png(frames_of({1}), 40, foreign, 4, always).error().code == Errc::bad_request);
 }
