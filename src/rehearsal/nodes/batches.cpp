@@ -31,9 +31,9 @@ NodeResult<NodeOutput> run_repeat(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_from_batch_node() {
-  return {
-      "ImageFromBatch",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"batch_index":["INT",{"default":0,"min":0,"max":4095}],
+  return {"ImageFromBatch",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"batch_index":["INT",{"default":0,"min":0,
+"max":4095}],
 "length":["INT",{"default":1,"min":1,"max":4096}]}},"input_order":{"required":["image","batch_index",
 "length"]},"is_input_list":false,"output":["IMAGE"],"output_is_list":[false],"output_name":["IMAGE"],
 "output_tooltips":[null],"output_matchtypes":null,"name":"ImageFromBatch",
@@ -41,7 +41,7 @@ NodeClass image_from_batch_node() {
 "category":"image/batch","output_node":false,"deprecated":false,"experimental":false,"dev_only":false,
 "api_node":false,"price_badge":null,"search_aliases":["select image","pick from batch","extract image"],
 "essentials_category":null,"has_intermediate_output":false})info",
-      false, run_from_batch};
+          false, run_from_batch};
 }
 
 NodeClass repeat_image_batch_node() {

@@ -53,35 +53,35 @@ NodeResult<NodeOutput> run_to_mask(const NodeCall& call) {
 }  // namespace
 
 NodeClass split_image_with_alpha_node() {
-  return {
-      "SplitImageWithAlpha",
-      R"info({"input":{"required":{"image":["IMAGE",{}]}},"input_order":{"required":["image"]},"is_input_list":false,
+  return {"SplitImageWithAlpha",
+          R"info({"input":{"required":{"image":["IMAGE",{}]}},"input_order":{"required":["image"]},
+"is_input_list":false,
 "output":["IMAGE","MASK"],"output_is_list":[false,false],"output_name":["IMAGE","MASK"],
 "output_tooltips":[null,null],"output_matchtypes":null,"name":"SplitImageWithAlpha",
 "display_name":"Split Image with Alpha","description":"","python_module":"comfy_extras.nodes_compositing",
 "category":"mask/compositing","output_node":false,"deprecated":false,"experimental":false,"dev_only":false,
 "api_node":false,"price_badge":null,"search_aliases":["extract alpha","separate transparency",
 "remove alpha"],"essentials_category":null,"has_intermediate_output":false})info",
-      false, run_split};
+          false, run_split};
 }
 
 NodeClass join_image_with_alpha_node() {
-  return {
-      "JoinImageWithAlpha",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"alpha":["MASK",{}]}},"input_order":{"required":["image",
+  return {"JoinImageWithAlpha",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"alpha":["MASK",{}]}},
+"input_order":{"required":["image",
 "alpha"]},"is_input_list":false,"output":["IMAGE"],"output_is_list":[false],"output_name":["IMAGE"],
 "output_tooltips":[null],"output_matchtypes":null,"name":"JoinImageWithAlpha",
 "display_name":"Join Image with Alpha","description":"","python_module":"comfy_extras.nodes_compositing",
 "category":"mask/compositing","output_node":false,"deprecated":false,"experimental":false,"dev_only":false,
 "api_node":false,"price_badge":null,"search_aliases":["add transparency","apply alpha","composite alpha",
 "RGBA"],"essentials_category":null,"has_intermediate_output":false})info",
-      false, run_join};
+          false, run_join};
 }
 
 NodeClass image_to_mask_node() {
-  return {
-      "ImageToMask",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"channel":["COMBO",{"multiselect":false,"options":["red","green",
+  return {"ImageToMask",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"channel":["COMBO",{"multiselect":false,
+"options":["red","green",
 "blue","alpha"]}]}},"input_order":{"required":["image","channel"]},"is_input_list":false,"output":["MASK"],
 "output_is_list":[false],"output_name":["MASK"],"output_tooltips":[null],"output_matchtypes":null,
 "name":"ImageToMask","display_name":"Convert Image to Mask","description":"",
@@ -89,7 +89,7 @@ NodeClass image_to_mask_node() {
 "experimental":false,"dev_only":false,"api_node":false,"price_badge":null,
 "search_aliases":["extract channel","channel to mask"],"essentials_category":null,
 "has_intermediate_output":false})info",
-      false, run_to_mask};
+          false, run_to_mask};
 }
 
 }  // namespace atelier::rehearsal

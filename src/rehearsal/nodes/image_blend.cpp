@@ -72,9 +72,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_blend_node() {
-  return {
-      "ImageBlend",
-      R"info({"input":{"required":{"image1":["IMAGE",{}],"image2":["IMAGE",{}],"blend_factor":["FLOAT",{"default":0.5,
+  return {"ImageBlend",
+          R"info({"input":{"required":{"image1":["IMAGE",{}],"image2":["IMAGE",{}],"blend_factor":["FLOAT",
+{"default":0.5,
 "min":0.0,"max":1.0,"step":0.01}],"blend_mode":["COMBO",{"multiselect":false,"options":["normal","multiply",
 "screen","overlay","soft_light","difference"]}]}},"input_order":{"required":["image1","image2",
 "blend_factor","blend_mode"]},"is_input_list":false,"output":["IMAGE"],"output_is_list":[false],
@@ -83,7 +83,7 @@ NodeClass image_blend_node() {
 "category":"image/postprocessing","output_node":false,"deprecated":false,"experimental":false,
 "dev_only":false,"api_node":false,"price_badge":null,"search_aliases":["mix images"],
 "essentials_category":"Image Tools","has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

@@ -18,7 +18,8 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 NodeClass image_blur_node() {
   return {
       "ImageBlur",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"blur_radius":["INT",{"default":1,"min":1,"max":31,"step":1}],
+      R"info({"input":{"required":{"image":["IMAGE",{}],"blur_radius":["INT",{"default":1,"min":1,"max":31,
+"step":1}],
 "sigma":["FLOAT",{"default":1.0,"min":0.1,"max":10.0,"step":0.1}]}},"input_order":{"required":["image",
 "blur_radius","sigma"]},"is_input_list":false,"output":["IMAGE"],"output_is_list":[false],
 "output_name":["IMAGE"],"output_tooltips":[null],"output_matchtypes":null,"name":"ImageBlur",

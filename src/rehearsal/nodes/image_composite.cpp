@@ -113,9 +113,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_composite_masked_node() {
-  return {
-      "ImageCompositeMasked",
-      R"info({"input":{"required":{"source":["IMAGE",{}],"x":["INT",{"default":0,"min":0,"max":16384,"step":1}],
+  return {"ImageCompositeMasked",
+          R"info({"input":{"required":{"source":["IMAGE",{}],"x":["INT",{"default":0,"min":0,"max":16384,
+"step":1}],
 "y":["INT",{"default":0,"min":0,"max":16384,"step":1}],"resize_source":["BOOLEAN",{"default":false}]},
 "optional":{"destination":["IMAGE",{}],"mask":["MASK",{}]}},"input_order":{"required":["source","x","y",
 "resize_source"],"optional":["destination","mask"]},"is_input_list":false,"output":["IMAGE"],
@@ -124,7 +124,7 @@ NodeClass image_composite_masked_node() {
 "python_module":"comfy_extras.nodes_mask","category":"image","output_node":false,"deprecated":false,
 "experimental":false,"dev_only":false,"api_node":false,"price_badge":null,"search_aliases":["overlay",
 "layer","paste image","images composition"],"essentials_category":null,"has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

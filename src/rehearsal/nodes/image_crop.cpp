@@ -91,9 +91,9 @@ NodeClass image_crop_v2_node() {
 }
 
 NodeClass bounding_box_node() {
-  return {
-      "PrimitiveBoundingBox",
-      R"info({"input":{"required":{"x":["INT",{"default":0,"min":0,"max":16384}],"y":["INT",{"default":0,"min":0,
+  return {"PrimitiveBoundingBox",
+          R"info({"input":{"required":{"x":["INT",{"default":0,"min":0,"max":16384}],"y":["INT",{"default":0,
+"min":0,
 "max":16384}],"width":["INT",{"default":512,"min":1,"max":16384}],"height":["INT",{"default":512,"min":1,
 "max":16384}]}},"input_order":{"required":["x","y","width","height"]},"is_input_list":false,
 "output":["BOUNDING_BOX"],"output_is_list":[false],"output_name":["BOUNDING_BOX"],"output_tooltips":[null],
@@ -101,7 +101,7 @@ NodeClass bounding_box_node() {
 "python_module":"comfy_extras.nodes_images","category":"utils/primitive","output_node":false,
 "deprecated":false,"experimental":false,"dev_only":false,"api_node":false,"price_badge":null,
 "search_aliases":null,"essentials_category":null,"has_intermediate_output":false})info",
-      false, run_box};
+          false, run_box};
 }
 
 NodeClass image_crop_node() {

@@ -67,9 +67,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_pad_for_outpaint_node() {
-  return {
-      "ImagePadForOutpaint",
-      R"info({"input":{"required":{"image":["IMAGE"],"left":["INT",{"default":0,"min":0,"max":16384,"step":8}],
+  return {"ImagePadForOutpaint",
+          R"info({"input":{"required":{"image":["IMAGE"],"left":["INT",{"default":0,"min":0,"max":16384,
+"step":8}],
 "top":["INT",{"default":0,"min":0,"max":16384,"step":8}],"right":["INT",{"default":0,"min":0,"max":16384,
 "step":8}],"bottom":["INT",{"default":0,"min":0,"max":16384,"step":8}],"feathering":["INT",{"default":40,
 "min":0,"max":16384,"step":1,"advanced":true}]}},"input_order":{"required":["image","left","top","right",
@@ -77,7 +77,7 @@ NodeClass image_pad_for_outpaint_node() {
 "output_name":["IMAGE","MASK"],"name":"ImagePadForOutpaint","display_name":"Pad Image for Outpainting",
 "description":"","python_module":"nodes","category":"image/transform","output_node":false,
 "has_intermediate_output":false,"search_aliases":["extend canvas","expand image"]})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

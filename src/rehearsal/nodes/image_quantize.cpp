@@ -113,9 +113,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_quantize_node() {
-  return {
-      "ImageQuantize",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"colors":["INT",{"default":256,"min":1,"max":256,"step":1}],
+  return {"ImageQuantize",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"colors":["INT",{"default":256,"min":1,"max":256,
+"step":1}],
 "dither":["COMBO",{"multiselect":false,"options":["none","floyd-steinberg","bayer-2","bayer-4","bayer-8",
 "bayer-16"]}]}},"input_order":{"required":["image","colors","dither"]},"is_input_list":false,
 "output":["IMAGE"],"output_is_list":[false],"output_name":["IMAGE"],"output_tooltips":[null],
@@ -123,7 +123,7 @@ NodeClass image_quantize_node() {
 "python_module":"comfy_extras.nodes_post_processing","category":"image/postprocessing","output_node":false,
 "deprecated":false,"experimental":false,"dev_only":false,"api_node":false,"price_badge":null,
 "search_aliases":null,"essentials_category":null,"has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

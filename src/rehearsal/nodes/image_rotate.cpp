@@ -54,9 +54,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_rotate_node() {
-  return {
-      "ImageRotate",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"rotation":["COMBO",{"multiselect":false,"options":["none",
+  return {"ImageRotate",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"rotation":["COMBO",{"multiselect":false,
+"options":["none",
 "90 degrees","180 degrees","270 degrees"]}]}},"input_order":{"required":["image","rotation"]},
 "is_input_list":false,"output":["IMAGE"],"output_is_list":[false],"output_name":["IMAGE"],
 "output_tooltips":[null],"output_matchtypes":null,"name":"ImageRotate","display_name":"Rotate Image",
@@ -64,7 +64,7 @@ NodeClass image_rotate_node() {
 "output_node":false,"deprecated":false,"experimental":false,"dev_only":false,"api_node":false,
 "price_badge":null,"search_aliases":["turn","flip orientation"],"essentials_category":"Image Tools",
 "has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

@@ -22,15 +22,15 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_scale_by_node() {
-  return {
-      "ImageScaleBy",
-      R"info({"input":{"required":{"image":["IMAGE"],"upscale_method":[["nearest-exact","bilinear","area","bicubic",
+  return {"ImageScaleBy",
+          R"info({"input":{"required":{"image":["IMAGE"],"upscale_method":[["nearest-exact","bilinear","area",
+"bicubic",
 "lanczos"]],"scale_by":["FLOAT",{"default":1.0,"min":0.01,"max":8.0,"step":0.01}]}},
 "input_order":{"required":["image","upscale_method","scale_by"]},"is_input_list":false,"output":["IMAGE"],
 "output_is_list":[false],"output_name":["IMAGE"],"name":"ImageScaleBy","display_name":"Upscale Image By",
 "description":"","python_module":"nodes","category":"image/upscaling","output_node":false,
 "has_intermediate_output":false,"search_aliases":[],"essentials_category":"Image Tools"})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

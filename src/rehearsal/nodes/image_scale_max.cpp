@@ -23,9 +23,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass image_scale_to_max_dimension_node() {
-  return {
-      "ImageScaleToMaxDimension",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"upscale_method":["COMBO",{"multiselect":false,"options":["area",
+  return {"ImageScaleToMaxDimension",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"upscale_method":["COMBO",{"multiselect":false,
+"options":["area",
 "lanczos","bilinear","nearest-exact","bilinear","bicubic"]}],"largest_size":["INT",{"default":512,"min":0,
 "max":16384,"step":1}]}},"input_order":{"required":["image","upscale_method","largest_size"]},
 "is_input_list":false,"output":["IMAGE"],"output_is_list":[false],"output_name":["IMAGE"],
@@ -34,7 +34,7 @@ NodeClass image_scale_to_max_dimension_node() {
 "category":"image/upscaling","output_node":false,"deprecated":false,"experimental":false,"dev_only":false,
 "api_node":false,"price_badge":null,"search_aliases":null,"essentials_category":null,
 "has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

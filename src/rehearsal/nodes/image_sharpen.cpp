@@ -30,7 +30,8 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 NodeClass image_sharpen_node() {
   return {
       "ImageSharpen",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"sharpen_radius":["INT",{"advanced":true,"default":1,"min":1,
+      R"info({"input":{"required":{"image":["IMAGE",{}],"sharpen_radius":["INT",{"advanced":true,"default":1,
+"min":1,
 "max":31,"step":1}],"sigma":["FLOAT",{"advanced":true,"default":1.0,"min":0.1,"max":10.0,"step":0.01}],
 "alpha":["FLOAT",{"advanced":true,"default":1.0,"min":0.0,"max":5.0,"step":0.01}]}},
 "input_order":{"required":["image","sharpen_radius","sigma","alpha"]},"is_input_list":false,

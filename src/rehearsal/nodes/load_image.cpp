@@ -74,15 +74,15 @@ NodeResult<NodeOutput> run_mask(const NodeCall& call) {
 }  // namespace
 
 NodeClass load_image_mask_node() {
-  return {
-      "LoadImageMask",
-      R"info({"input":{"required":{"image":[[],{"image_upload":true}],"channel":[["alpha","red","green","blue"]]}},
+  return {"LoadImageMask",
+          R"info({"input":{"required":{"image":[[],{"image_upload":true}],"channel":[["alpha","red","green",
+"blue"]]}},
 "input_order":{"required":["image","channel"]},"is_input_list":false,"output":["MASK"],
 "output_is_list":[false],"output_name":["MASK"],"name":"LoadImageMask",
 "display_name":"Load Image (as Mask)","description":"","python_module":"nodes","category":"mask",
 "output_node":false,"has_intermediate_output":false,"search_aliases":["import mask","alpha mask",
 "channel mask"],"essentials_category":"Image Tools"})info",
-      false, run_mask};
+          false, run_mask};
 }
 
 NodeClass load_image_node() {

@@ -102,7 +102,8 @@ NodeResult<NodeOutput> run_threshold(const NodeCall& call) {
 NodeClass crop_mask_node() {
   return {
       "CropMask",
-      R"info({"input":{"required":{"mask":["MASK",{}],"x":["INT",{"default":0,"min":0,"max":16384,"step":1}],"y":["INT",
+      R"info({"input":{"required":{"mask":["MASK",{}],"x":["INT",{"default":0,"min":0,"max":16384,"step":1}],
+"y":["INT",
 {"default":0,"min":0,"max":16384,"step":1}],"width":["INT",{"default":512,"min":1,"max":16384,"step":1}],
 "height":["INT",{"default":512,"min":1,"max":16384,"step":1}]}},"input_order":{"required":["mask","x","y",
 "width","height"]},"is_input_list":false,"output":["MASK"],"output_is_list":[false],"output_name":["MASK"],
@@ -115,9 +116,9 @@ NodeClass crop_mask_node() {
 }
 
 NodeClass feather_mask_node() {
-  return {
-      "FeatherMask",
-      R"info({"input":{"required":{"mask":["MASK",{}],"left":["INT",{"default":0,"min":0,"max":16384,"step":1}],
+  return {"FeatherMask",
+          R"info({"input":{"required":{"mask":["MASK",{}],"left":["INT",{"default":0,"min":0,"max":16384,
+"step":1}],
 "top":["INT",{"default":0,"min":0,"max":16384,"step":1}],"right":["INT",{"default":0,"min":0,"max":16384,
 "step":1}],"bottom":["INT",{"default":0,"min":0,"max":16384,"step":1}]}},"input_order":{"required":["mask",
 "left","top","right","bottom"]},"is_input_list":false,"output":["MASK"],"output_is_list":[false],
@@ -126,19 +127,21 @@ NodeClass feather_mask_node() {
 "output_node":false,"deprecated":false,"experimental":false,"dev_only":false,"api_node":false,
 "price_badge":null,"search_aliases":["soft edge mask","blur mask edges","gradient mask edge"],
 "essentials_category":null,"has_intermediate_output":false})info",
-      false, run_feather};
+          false, run_feather};
 }
 
 NodeClass grow_mask_node() {
   return {
       "GrowMask",
-      R"info({"input":{"required":{"mask":["MASK",{}],"expand":["INT",{"default":0,"min":-16384,"max":16384,"step":1}],
+      R"info({"input":{"required":{"mask":["MASK",{}],"expand":["INT",{"default":0,"min":-16384,"max":16384,
+"step":1}],
 "tapered_corners":["BOOLEAN",{"advanced":true,"default":true}]}},"input_order":{"required":["mask","expand",
 "tapered_corners"]},"is_input_list":false,"output":["MASK"],"output_is_list":[false],"output_name":["MASK"],
 "output_tooltips":[null],"output_matchtypes":null,"name":"GrowMask","display_name":"Grow Mask",
 "description":"","python_module":"comfy_extras.nodes_mask","category":"mask","output_node":false,
 "deprecated":false,"experimental":false,"dev_only":false,"api_node":false,"price_badge":null,
-"search_aliases":["expand mask","shrink mask"],"essentials_category":null,"has_intermediate_output":false})info",
+"search_aliases":["expand mask","shrink mask"],"essentials_category":null,
+"has_intermediate_output":false})info",
       false, run_grow};
 }
 

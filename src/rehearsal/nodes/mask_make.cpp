@@ -68,9 +68,9 @@ NodeResult<NodeOutput> run_colour(const NodeCall& call) {
 }  // namespace
 
 NodeClass mask_composite_node() {
-  return {
-      "MaskComposite",
-      R"info({"input":{"required":{"destination":["MASK",{}],"source":["MASK",{}],"x":["INT",{"default":0,"min":0,
+  return {"MaskComposite",
+          R"info({"input":{"required":{"destination":["MASK",{}],"source":["MASK",{}],"x":["INT",{"default":0,
+"min":0,
 "max":16384,"step":1}],"y":["INT",{"default":0,"min":0,"max":16384,"step":1}],"operation":["COMBO",
 {"multiselect":false,"options":["multiply","add","subtract","and","or","xor"]}]}},
 "input_order":{"required":["destination","source","x","y","operation"]},"is_input_list":false,
@@ -78,14 +78,16 @@ NodeClass mask_composite_node() {
 "output_matchtypes":null,"name":"MaskComposite","display_name":"Combine Masks","description":"",
 "python_module":"comfy_extras.nodes_mask","category":"mask","output_node":false,"deprecated":false,
 "experimental":false,"dev_only":false,"api_node":false,"price_badge":null,"search_aliases":["combine masks",
-"blend masks","layer masks","masks composition"],"essentials_category":null,"has_intermediate_output":false})info",
-      false, run_composite};
+"blend masks","layer masks","masks composition"],"essentials_category":null,
+"has_intermediate_output":false})info",
+          false, run_composite};
 }
 
 NodeClass image_color_to_mask_node() {
   return {
       "ImageColorToMask",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"color":["INT",{"default":0,"min":0,"max":16777215,"step":1,
+      R"info({"input":{"required":{"image":["IMAGE",{}],"color":["INT",{"default":0,"min":0,"max":16777215,
+"step":1,
 "display":"number"}]}},"input_order":{"required":["image","color"]},"is_input_list":false,"output":["MASK"],
 "output_is_list":[false],"output_name":["MASK"],"output_tooltips":[null],"output_matchtypes":null,
 "name":"ImageColorToMask","display_name":null,"description":"","python_module":"comfy_extras.nodes_mask",

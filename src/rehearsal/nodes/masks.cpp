@@ -45,9 +45,9 @@ NodeResult<NodeOutput> run_preview(const NodeCall& call) {
 }  // namespace
 
 NodeClass mask_preview_node() {
-  return {
-      "MaskPreview",
-      R"info({"input":{"required":{"mask":["MASK",{}]},"hidden":{"prompt":["PROMPT"],"extra_pnginfo":["EXTRA_PNGINFO"]}},
+  return {"MaskPreview",
+          R"info({"input":{"required":{"mask":["MASK",{}]},"hidden":{"prompt":["PROMPT"],
+"extra_pnginfo":["EXTRA_PNGINFO"]}},
 "input_order":{"required":["mask"],"hidden":["prompt","extra_pnginfo"]},"is_input_list":false,"output":[],
 "output_is_list":[],"output_name":[],"output_tooltips":[],"output_matchtypes":null,"name":"MaskPreview",
 "display_name":"Preview Mask",
@@ -55,7 +55,7 @@ NodeClass mask_preview_node() {
 "python_module":"comfy_extras.nodes_mask","category":"mask","output_node":true,"deprecated":false,
 "experimental":false,"dev_only":false,"api_node":false,"price_badge":null,"search_aliases":["show mask",
 "view mask","inspect mask","debug mask"],"essentials_category":null,"has_intermediate_output":false})info",
-      true, run_preview};
+          true, run_preview};
 }
 
 NodeClass solid_mask_node() {

@@ -138,7 +138,8 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 NodeClass porter_duff_image_composite_node() {
   return {
       "PorterDuffImageComposite",
-      R"info({"input":{"required":{"source":["IMAGE",{}],"source_alpha":["MASK",{}],"destination":["IMAGE",{}],
+      R"info({"input":{"required":{"source":["IMAGE",{}],"source_alpha":["MASK",{}],"destination":["IMAGE",
+{}],
 "destination_alpha":["MASK",{}],"mode":["COMBO",{"default":"DST","multiselect":false,"options":["ADD",
 "CLEAR","DARKEN","DST","DST_ATOP","DST_IN","DST_OUT","DST_OVER","LIGHTEN","MULTIPLY","OVERLAY","SCREEN",
 "SRC","SRC_ATOP","SRC_IN","SRC_OUT","SRC_OVER","XOR"]}]}},"input_order":{"required":["source",

@@ -38,9 +38,9 @@ NodeResult<NodeOutput> run(const NodeCall& call) {
 }  // namespace
 
 NodeClass resize_and_pad_image_node() {
-  return {
-      "ResizeAndPadImage",
-      R"info({"input":{"required":{"image":["IMAGE",{}],"target_width":["INT",{"default":512,"min":1,"max":16384,
+  return {"ResizeAndPadImage",
+          R"info({"input":{"required":{"image":["IMAGE",{}],"target_width":["INT",{"default":512,"min":1,
+"max":16384,
 "step":1}],"target_height":["INT",{"default":512,"min":1,"max":16384,"step":1}],"padding_color":["COMBO",
 {"advanced":true,"multiselect":false,"options":["white","black"]}],"interpolation":["COMBO",
 {"advanced":true,"multiselect":false,"options":["area","bicubic","nearest-exact","bilinear","lanczos"]}]}},
@@ -51,7 +51,7 @@ NodeClass resize_and_pad_image_node() {
 "category":"image/transform","output_node":false,"deprecated":false,"experimental":false,"dev_only":false,
 "api_node":false,"price_badge":null,"search_aliases":["fit to size"],"essentials_category":null,
 "has_intermediate_output":false})info",
-      false, run};
+          false, run};
 }
 
 }  // namespace atelier::rehearsal

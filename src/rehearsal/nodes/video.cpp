@@ -50,9 +50,9 @@ NodeResult<NodeOutput> run_components(const NodeCall& call) {
 }  // namespace
 
 NodeClass create_video_node() {
-  return {
-      "CreateVideo",
-      R"info({"input":{"required":{"images":["IMAGE",{"tooltip":"The pictures, in their order."}],"fps":["FLOAT",
+  return {"CreateVideo",
+          R"info({"input":{"required":{"images":["IMAGE",{"tooltip":"The pictures, in their order."}],
+"fps":["FLOAT",
 {"default":30.0,"min":1.0,"max":120.0,"step":1.0}]},"optional":{"audio":["AUDIO",
 {"tooltip":"The sound; this engine has none."}]}},"input_order":{"required":["images","fps"],
 "optional":["audio"]},"is_input_list":false,"output":["VIDEO"],"output_is_list":[false],
@@ -61,7 +61,7 @@ NodeClass create_video_node() {
 "python_module":"comfy_extras.nodes_video","category":"video","output_node":false,"deprecated":false,
 "experimental":false,"dev_only":false,"api_node":false,"price_badge":null,
 "search_aliases":["images to video"],"essentials_category":null,"has_intermediate_output":false})info",
-      false, run_create};
+          false, run_create};
 }
 
 NodeClass load_video_node() {
