@@ -134,8 +134,10 @@ Result<VideoFacts> read_video_facts(std::string_view bytes) {
   MemoryDemuxer demuxer;
   ATELIER_TRY_VOID(demuxer.open(bytes));
   const AVCodecParameters& picture = *demuxer.video()->codecpar;
+  const std::string_view container = demuxer.format()->iformat->name;  // a list: "mov,mp4,m4a,..."
   return VideoFacts{static_cast<std::uint32_t>(picture.width), static_cast<std::uint32_t>(picture.height),
-                    rate_of(*demuxer.video())};
+                    rate_of(*demuxer.video()), container.find("mp4") != std::string_view::npos,
+                    picture.codec_id == AV_CODEC_ID_H264};
 }
 
 Result<DecodedVideo> decode_video(std::string_view bytes, const VideoLimits& limits,

@@ -49,6 +49,8 @@ using FrameSource = std::function<std::optional<Picture8>(std::uint32_t frame)>;
 struct VideoFacts {
   std::uint32_t width = 0, height = 0;
   Rate rate;
+  bool mp4 = false;   // the container is MP4 or one of its kin (MOV, 3GP)
+  bool h264 = false;  // the codec
 };
 /// Of the first video stream. MP4, MOV, Matroska, WebM, AVI, FLV, MPEG, Ogg and GIF are read, nothing else,
 /// and never another file or address that one of them names. Errors: bad_request (broken, or without video).

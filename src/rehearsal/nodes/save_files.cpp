@@ -57,6 +57,21 @@ NodeResult<std::string> read_video_file(const std::string& path) {
                       "the video cannot be read: " + bytes.error().what);
 }
 
+NodeResult<Video> decoded(const NodeCall& call, const Video& video) {
+  if (video.images) return video;
+  const auto bytes = read_video_file(video.file);
+  if (!bytes) return std::unexpected(bytes.error());
+  image::VideoLimits limits;
+  limits.pixels_max = kTensorPixelsMax;
+  std::uint64_t done = 0;
+  auto parts = image::decode_video(*bytes, limits, [&] {
+    ++done;  // how many there will be is not known
+    return call.watch->advance(done - 1, done);
+  });
+  if (!parts) return std::unexpected(video_failure(parts.error()));
+  return Video{std::make_shared<const Tensor>(std::move(parts->frames)), parts->rate.per_second(), {}};
+}
+
 NodeFailure video_failure(const Error& error) {
   switch (error.code) {
     case Errc::cancelled:

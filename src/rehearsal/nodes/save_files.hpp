@@ -32,6 +32,8 @@ namespace atelier::rehearsal {
 
 /// The bytes of a video. Failures as ComfyUI names them: av.error.FileNotFoundError, OSError.
 [[nodiscard]] NodeResult<std::string> read_video_file(const std::string& path);
+/// A video's pictures and rate; those of a file are decoded. Failures as video_failure.
+[[nodiscard]] NodeResult<Video> decoded(const NodeCall& call, const Video& video);
 /// What src/image says of a video in ComfyUI's names; `cancelled` is an interruption.
 [[nodiscard]] NodeFailure video_failure(const Error& error);
 

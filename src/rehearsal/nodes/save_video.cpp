@@ -29,24 +29,33 @@ NodeResult<NodeOutput> finish(const SavePlace& place, std::string_view ending,
   return output;
 }
 
+NodeResult<NodeOutput> save_pictures(const NodeCall& call, const Video& video) {
+  const Tensor& images = *video.images;
+  const auto place =
+      place_for(call, comfy::FileType::output, call.text("filename_prefix"), images.width, images.height);
+  if (!place) return std::unexpected(place.error());
+  if (images.channels != 3)
+    return node_failure("ValueError", "a video is made of pictures without an alpha channel");
+  image::VideoOptions options;
+  options.rate = image::rate_in_thousandths(video.per_second);
+  return finish(*place, ".mp4", encode(call, images, options));
+}
+
 NodeResult<NodeOutput> run_video(const NodeCall& call) {
   const VideoPtr video = call.video("video");
-  const std::string prefix = call.text("filename_prefix");
-  if (video->images) {
-    const Tensor& images = *video->images;
-    const auto place = place_for(call, comfy::FileType::output, prefix, images.width, images.height);
-    if (!place) return std::unexpected(place.error());
-    if (images.channels != 3)
-      return node_failure("ValueError", "a video is made of pictures without an alpha channel");
-    image::VideoOptions options;
-    options.rate = image::rate_in_thousandths(video->per_second);
-    return finish(*place, ".mp4", encode(call, images, options));
-  }
+  if (video->images) return save_pictures(call, *video);
   const auto bytes = read_video_file(video->file);
   if (!bytes) return std::unexpected(bytes.error());
   const auto facts = image::read_video_facts(*bytes);
   if (!facts) return std::unexpected(video_failure(facts.error()));
-  const auto place = place_for(call, comfy::FileType::output, prefix, facts->width, facts->height);
+  // The streams stay unless something else was asked for by name.
+  if ((call.text("format") == "mp4" && !facts->mp4) || (call.text("codec") == "h264" && !facts->h264)) {
+    const auto parts = decoded(call, *video);
+    if (!parts) return std::unexpected(parts.error());
+    return save_pictures(call, *parts);
+  }
+  const auto place =
+      place_for(call, comfy::FileType::output, call.text("filename_prefix"), facts->width, facts->height);
   if (!place) return std::unexpected(place.error());
   auto copied = image::remux_video(*bytes, *call.metadata);
   if (!copied) return std::unexpected(video_failure(copied.error()));

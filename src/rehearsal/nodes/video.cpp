@@ -28,22 +28,10 @@ NodeResult<NodeOutput> run_load(const NodeCall& call) {
 }
 
 NodeResult<NodeOutput> run_components(const NodeCall& call) {
-  const VideoPtr video = call.video("video");
-  Video parts = *video;
-  if (!video->images) {
-    const auto bytes = read_video_file(video->file);
-    if (!bytes) return std::unexpected(bytes.error());
-    image::VideoLimits limits;
-    limits.pixels_max = kTensorPixelsMax;
-    std::uint64_t done = 0;
-    auto decoded = image::decode_video(*bytes, limits,
-                                       [&] { return call.watch->advance(done, done + 1) && ++done > 0; });
-    if (!decoded) return std::unexpected(video_failure(decoded.error()));
-    parts.images = std::make_shared<const Tensor>(std::move(decoded->frames));
-    parts.per_second = decoded->rate.per_second();
-  }
+  const auto parts = decoded(call, *call.video("video"));
+  if (!parts) return std::unexpected(parts.error());
   NodeOutput output;
-  output.values = {parts.images, std::monostate(), parts.per_second};
+  output.values = {parts->images, std::monostate(), parts->per_second};
   return output;
 }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "fixtures.hpp"
+#include "image/video.hpp"
 #include "rehearsal/node.hpp"
 
 using atelier::rehearsal::find_node_class;
@@ -240,4 +241,29 @@ TEST_CASE("a mask cannot be cut outside of itself, and growing it can be stopped
   CHECK(
       bench.failure("GrowMask", {{"mask", mask}, {"expand", whole(-16384)}, {"tapered_corners", whole(1)}}) ==
       "interrupted");
+}
+
+TEST_CASE("a video file is packed anew only if another container or codec is asked for by name") {
+  Bench bench;
+  REQUIRE(bench.run("SaveWEBM", {{"images", shared(pattern(64, 64, 3))},
+                                 {"filename_prefix", text("v")},
+                                 {"codec", text("vp9")},
+                                 {"fps", 24.0},
+                                 {"crf", 40.0}}));
+  const auto loaded = bench.run("LoadVideo", {{"file", text("v_00001_.webm [output]")}});
+  REQUIRE(loaded.has_value());
+  const auto facts = [&](const char* format, const char* codec) {
+    const auto saved = bench.run("SaveVideo", {{"video", loaded->values[0]},
+                                               {"filename_prefix", text("again")},
+                                               {"format", text(format)},
+                                               {"codec", text(codec)}});
+    REQUIRE_MESSAGE(saved.has_value(), saved.error().message);
+    const auto read = image::read_video_facts(bench.home.read("output/" + saved->images[0].filename));
+    REQUIRE_MESSAGE(read.has_value(), read.error().what);
+    CHECK(read->mp4);
+    return *read;
+  };
+  CHECK_FALSE(facts("auto", "auto").h264);
+  CHECK(facts("auto", "h264").h264);
+  CHECK(facts("mp4", "auto").h264);
 }
