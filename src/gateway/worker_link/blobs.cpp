@@ -193,6 +193,12 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
     if (filled > 0) {
       auto append = [this, name, at, bytes, size] { return files.staging().append(name, at, bytes, size); };
       auto appended = co_await files.run(std::move(append));
+      // The lease may have gone while the bytes were on their way: what lies there now nobody will ask for.
+      const core::JobFacts* job = workshop.core().job(name.job);
+      if (job == nullptr || !job->lease || job->lease->epoch != name.epoch) {
+        co_await remove_staging(name.job, name.epoch);
+        co_return refuse(409, "stale_epoch: the lease ended during the upload.");
+      }
       if (!appended) co_return refuse(appended.error());
       at = appended->length;
       if (!appended->appended) {

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "runtime/task_group.hpp"
 #include "unit/gateway/link_rig.hpp"
 
 namespace atelier::gateway::test {
@@ -126,6 +128,47 @@ TEST_CASE("an older epoch of a job that the same worker holds again is refused, 
   CHECK(rig.facts(job).state == core::JobState::leased);
   CHECK_FALSE(rig.facts(job).lease->computed);
   CHECK(rig.facts(job).losses == 1);
+}
+
+TEST_CASE("an upload that outlives its lease is refused, and nothing of it stays") {
+  /// 2 MB, and between the two a silence that the lease does not survive.
+  struct Reader : net::BodyReader {
+    explicit Reader(Runtime& r) : runtime(r) {}
+    awaitable<Result<std::size_t>> read(std::span<char> into, Instant) override {
+      if (reads == 2) co_return std::size_t{0};
+      if (reads++ == 1) (void)co_await runtime.sleep_for(milliseconds{70'000});
+      const std::size_t bytes = std::min<std::size_t>(into.size(), 1 << 20);
+      std::ranges::fill(into.first(bytes), 'x');
+      co_return bytes;
+    }
+    Runtime& runtime;
+    int reads = 0;
+  };
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  const std::string content(2 << 20, 'x');
+  Reader reader(rig.runtime);
+  net::Request request;
+  request.method = net::Method::put;
+  request.target = fmt::format("/worker/output/{}/1/0?digest={}&size={}&offset=0", job, sha256(content).hex(),
+                               content.size());
+  request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
+  request.headers.set("Atelier-Link", fmt::format("{}", agent.number()));
+  request.content_length = content.size();
+  request.body = &reader;
+  std::optional<net::Response> response;
+  auto put = [&]() -> awaitable<void> { response = co_await rig.link->handle(request); };
+  TaskGroup tasks(rig.runtime);
+  tasks.spawn("put", put());
+  rig.runtime.advance(milliseconds{60'000});
+  REQUIRE_FALSE(rig.facts(job).lease);
+  REQUIRE_FALSE(response);
+  rig.runtime.advance(milliseconds{20'000});
+  REQUIRE(response);
+  CHECK(response->status == 409);
+  CHECK(std::filesystem::exists(rig.folder / "data/staging"));
+  CHECK_FALSE(std::filesystem::exists(rig.folder / fmt::format("data/staging/{}-1", job)));
 }
 
 TEST_CASE("a commit that cannot be stored is not called stale: its agent would forget a job that it holds") {
