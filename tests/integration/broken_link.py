@@ -11,7 +11,6 @@ from chaos_proxy import ChaosProxy
 from fake_comfyui import FakeComfyUI, bad_graph, honest
 
 MIB = 1 << 20
-BIG = 200 * MIB
 PUT = r'^PUT /worker/output/(\d+)/(\d+)/\d+\?.*offset=(\d+)'
 
 
@@ -27,6 +26,7 @@ class Site:
         self.engine.conducts.update(waits=self.waits, big=self.big, floods=self.floods)
         self.go = None
         self.digest = None
+        self.size = 200 * MIB  # of what the conduct `big` makes
 
     def __enter__(self):
         self.start_worker()
@@ -64,8 +64,8 @@ class Site:
     async def big(self, run_):
         run_.start()
         block = os.urandom(MIB)
-        self.digest = hashlib.sha256(block * (BIG // MIB)).hexdigest()
-        run_.executed('2', {'files': [run_.save('2', block * (BIG // MIB), '.bin')]})
+        self.digest = hashlib.sha256(block * (self.size // MIB)).hexdigest()
+        run_.executed('2', {'files': [run_.save('2', block * (self.size // MIB), '.bin')]})
         run_.success()
         run_.finish()
 
@@ -117,7 +117,7 @@ def resumes_after_resets(site):
     begun = site.offsets(site.last_job())[1]
     assert proxy.cuts == len(begun) - 1 >= 3, (proxy.cuts, begun)
     assert begun == acknowledged[: len(begun)] == sorted(set(begun)), (begun, acknowledged)
-    again = proxy.up.bytes - before - BIG
+    again = proxy.up.bytes - before - site.size
     assert again < proxy.cuts * 8 * MIB, f'{again} bytes went twice in {proxy.cuts} breaks'
 
 
@@ -126,14 +126,14 @@ def server_killed_in_mid_upload(site):
     before = proxy.up.bytes
     proxy.up.rate = 50 * MIB
     site.submit('server', 'big')
-    until(lambda: proxy.up.bytes - before > BIG // 3, 'a third of it to be sent')
+    until(lambda: proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
     workshop.server.kill()
     workshop.serve()
     proxy.up.rate = None
     site.check_big('server')
     begun = site.offsets(site.last_job())
-    assert list(begun) == [1] and begun[1][-1] > BIG // 4, begun
-    assert proxy.up.bytes - before - BIG < 8 * MIB, proxy.up.bytes - before
+    assert list(begun) == [1] and begun[1][-1] > site.size // 4, begun
+    assert proxy.up.bytes - before - site.size < 8 * MIB, proxy.up.bytes - before
 
 
 def worker_killed_in_mid_upload(site):
@@ -142,7 +142,7 @@ def worker_killed_in_mid_upload(site):
     before = proxy.up.bytes
     proxy.up.rate = 50 * MIB
     site.submit('worker', 'big')
-    until(lambda: proxy.up.bytes - before > BIG // 3, 'a third of it to be sent')
+    until(lambda: proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
     site.worker.kill()
     proxy.up.rate = None
     site.start_worker()
@@ -151,6 +151,21 @@ def worker_killed_in_mid_upload(site):
     assert list(site.offsets(job)) == [1, 2], site.offsets(job)
     staging = os.path.join(workshop.data, 'staging')
     until(lambda: not [name for name in os.listdir(staging) if name.startswith(f'{job}-')], 'no staging')
+
+
+def worker_stopped_in_mid_upload(site):
+    """It finishes what it has and leaves."""
+    proxy = site.proxy
+    before = proxy.up.bytes
+    proxy.up.rate = 50 * MIB
+    site.submit('stopped', 'big')
+    until(lambda: proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
+    stopped, proxy.up.rate = site.worker, None
+    stopped.child.terminate()
+    site.check_big('stopped')
+    assert stopped.stop() == 0, stopped.text()
+    assert list(site.offsets(site.last_job())) == [1]
+    site.start_worker()
 
 
 def answers_lost(site):
@@ -245,9 +260,11 @@ def test(workshops):
     with Site(workshops, 'patient', LEASE_TTL='60s') as site:
         site.engine.conducts['honest'] = honest
         resumes_after_resets(site)
+        site.size = 80 * MIB
         server_killed_in_mid_upload(site)
         worker_killed_in_mid_upload(site)
         killed = site.last_job()
+        worker_stopped_in_mid_upload(site)
         answers_lost(site)
         line_breaks_while_it_runs(site)
         epochs = ended_once(site.workshop)

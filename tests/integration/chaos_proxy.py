@@ -23,6 +23,7 @@ class Direction:
 class Connection:
     def __init__(self, number, near, far):
         self.number, self.near, self.far = number, near, far
+        self.half_closed = False
 
     def reset(self):
         for writer in (self.near, self.far):
@@ -90,6 +91,7 @@ class ChaosProxy:
 
     async def _half_close(self):
         for connection in list(self.connections.values()):
+            connection.half_closed = True
             connection.far.write_eof()
 
     async def _serve(self, reader, writer):
@@ -139,7 +141,7 @@ class ChaosProxy:
                     return connection.reset()
                 if direction.delay or direction.rate:
                     await asyncio.sleep(direction.delay + len(piece) / (direction.rate or 1 << 40))
-                if not direction.lost:
+                if not direction.lost and not (way == 'up' and connection.half_closed):
                     direction.bytes += len(piece)
                     writer.write(piece)
                     await writer.drain()

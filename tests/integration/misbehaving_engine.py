@@ -171,6 +171,12 @@ async def deaf(run_):
     await run_.pause(600)
 
 
+async def stone_deaf(run_):
+    """Nothing stops it but its engine's end."""
+    begun(run_)
+    await run_.engine.loop.create_future()
+
+
 async def dies_once(run_):
     if run_.engine.tried('dies_once') == 1:
         begun(run_)
@@ -233,6 +239,7 @@ def body(workshop, server, engine, sound):
         engine.conducts[how] = conduct
     engine.conducts.update(ENDS_WELL)
     engine.conducts.update({'twice': twice, 'never': never_ends, 'deaf': deaf, 'dies always': dies_always})
+    engine.conducts['stone deaf'] = stone_deaf
     bad = workshop.worker('bad', comfy=engine.url, comfy_dir=engine.folder)
     workshop.worker('sound', comfy=sound.url, comfy_dir=sound.folder)
     until(lambda: 'Misbehave' in workshop.get('/user/1/api/object_info'), 'the bad engine')
@@ -270,7 +277,18 @@ def body(workshop, server, engine, sound):
 
     refusals(workshop, engine, submit)
     stops(workshop, engine, submit)
+    submit(5, 'stone deaf')
+    until(lambda: workshop.get('/user/5/queue')['queue_running'], 'the deaf run')
+    workshop.post('/user/5/interrupt', {})
+    item = workshop.wait_history(5, 'stone deaf')  # the owner does not wait for it
+    assert 'execution_interrupted' in [kind for kind, _ in item['status']['messages']], item['status']
     submit(6, 'dies always')
+    workshop.submit(7, 'meanwhile')
+    accepted.append((7, 'meanwhile'))
+    assert workshop.wait_history(7, 'meanwhile')['status']['status_str'] == 'success'
+    assert workshop.get('/user/6/queue')['queue_pending'], 'nothing is sent to an engine that is stuck'
+    engine.die()
+    engine.revive()
     item = workshop.wait_history(6, 'dies always')
     assert '3 workers went down' in sentence(item), item['status']
     workshop.submit(6, 'afterwards')

@@ -170,6 +170,13 @@ def prefixes(workshop, engine):
     assert not os.path.exists('/abroad') and not os.path.exists(os.path.join(WORK, 'abroad'))
 
 
+def runs_too_long(workshop):
+    workshop.submit_graph(1, 'too long', bad_graph('waits'))
+    item = workshop.wait_history(1, 'too long')
+    assert item['status']['status_str'] == 'error', item['status']
+    assert 'ran longer than its limit of 10 s' in sentence(item), sentence(item)
+
+
 def other_nodes(workshop, engine):
     """An engine that comes back with other nodes: what it lost is refused, what is new is run."""
     workshop.submit_graph(7, 'before', bad_graph('honest', kind='Newcomer'), expect=400)
@@ -203,7 +210,7 @@ def test(workshops):
     for version in VERSIONS:
         for with_folder in (True, False) if version in ('0.21.0', '0.38.1') else (False,):
             name = f'{version}-{"folder" if with_folder else "address"}'
-            workshop = Workshop(f'other-engines-{name}')
+            workshop = Workshop(f'other-engines-{name}', JOB_TIMEOUT='10s')
             workshops.append(workshop)
             workshop.serve()
             engine = FakeComfyUI(os.path.join(WORK, f'comfy-{name}'), version, extra_nodes=['Misbehave'])
@@ -224,6 +231,8 @@ def test(workshops):
                     other_nodes(workshop, engine)
                     if with_folder:
                         garbage_at_the_door(workshop, engine, worker)
+                if version == VERSIONS[0]:
+                    runs_too_long(workshop)
                 workshop.close()
             finally:
                 engine.close()
