@@ -311,7 +311,8 @@ class Soak:
         commits = [entry['event'] for entry in events_of(entries, 'committed')]
         committed = [(commit['job'], commit['node']) for commit in commits]
         assert len(committed) == len(set(committed)), 'a node was committed twice'
-        done = subprocess.run([os.path.join(BIN, 'atelier'), 'journal', 'check', '--data', self.workshop.data],
+        done = subprocess.run(
+            [os.path.join(BIN, 'atelier'), 'journal', 'check', '--data', self.workshop.data],
                               capture_output=True, text=True, check=False)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert self.server_mb < SERVER_MB_MAX, f'the server took {self.server_mb} MB'
