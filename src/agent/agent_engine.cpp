@@ -55,10 +55,12 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   auto parse = [bytes] { return ReadInfo{sha256(*bytes), comfy::ObjectInfo::parse(*bytes)}; };
   auto read = co_await run_blocking(runtime.compute_pool(), std::move(parse));
   if (!read.info) co_return std::unexpected(std::move(read.info).error());
+  auto sizes = co_await engine.client.model_sizes();
   ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
   ATELIER_CO_TRY_VOID(co_await engine.client.clear_runs_of(fmt::format("atelier-{}-", options.name)));
   engine.digest = read.digest;
   engine.object_info_bytes = std::move(bytes);
+  engine.model_sizes = sizes ? std::move(*sizes) : std::string();
   engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(*read.info));
   engine.inputs.engine_restarted();
   // At its start ComfyUI removes its temp folder and makes another.

@@ -57,6 +57,7 @@ struct Agent::Impl {
     bool up = false;
     Digest digest;
     std::shared_ptr<const std::string> object_info_bytes;
+    std::string model_sizes;  // JSON; "" if it does not tell them
     std::shared_ptr<const comfy::ObjectInfo> object_info;
   };
 

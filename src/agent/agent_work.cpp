@@ -118,6 +118,11 @@ awaitable<void> Agent::Impl::publish(PublishObjectInfo action) {
   Engine& engine = *engines[action.slot];
   Result<void> result = fail(Errc::unavailable, "the engine has changed meanwhile");
   if (engine.object_info_bytes && engine.digest == action.digest) {
+    // Estimates are better with them, and do without.
+    const auto sized = engine.model_sizes.empty() || engine.model_sizes == "{}"
+                           ? Result<void>()
+                           : co_await gateway.publish_model_sizes(action.digest, engine.model_sizes);
+    if (!sized) log::debug("model_sizes_not_published", {{"why", sized.error().what}});
     result = co_await gateway.publish_object_info(action.digest, engine.object_info_bytes);
   }
   feed(ObjectInfoPublished{action.slot, action.digest, std::move(result)});

@@ -84,6 +84,30 @@ Result<std::uint64_t> read_queue_remaining(std::string_view body) {
   return whole(remaining);
 }
 
+Result<std::vector<std::string>> read_model_folders(std::string_view body) {
+  constexpr std::size_t kFoldersMax = 64;
+  ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));
+  if (!parsed.value().is_array()) return fail(Errc::bad_request, "ComfyUI's list of model folders is none");
+  std::vector<std::string> names;
+  for (const json::value& folder : parsed.value().get_array()) {
+    std::string name = text(member(folder, "name"));
+    if (!name.empty() && names.size() < kFoldersMax) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Result<void> read_model_sizes(std::string_view body, std::map<std::string, std::uint64_t>& sizes) {
+  ATELIER_TRY(const comfy::Json parsed, parse_big(body));
+  if (!parsed.value().is_array()) return fail(Errc::bad_request, "ComfyUI's list of models is none");
+  for (const json::value& file : parsed.value().get_array()) {
+    const std::string name = text(member(file, "name"));
+    if (name.empty() || name.size() > link::kNameBytesMax) continue;
+    std::uint64_t& bytes = sizes[name];
+    bytes = std::max(bytes, whole(member(file, "size")));
+  }
+  return {};
+}
+
 Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id) {
   ATELIER_TRY(const comfy::Json parsed, parse_big(body));
   for (const auto& [list, place] :

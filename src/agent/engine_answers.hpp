@@ -3,6 +3,7 @@
 // Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5) and what a node's `ui` names. Pure; nothing
 // in an answer is trusted.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,13 @@ struct EngineStats {
 
 /// GET /prompt: `exec_info.queue_remaining`. Errors: bad_request, too_large.
 [[nodiscard]] Result<std::uint64_t> read_queue_remaining(std::string_view body);
+
+/// GET /experiment/models: names of folders, at most 64. Errors: bad_request, too_large.
+[[nodiscard]] Result<std::vector<std::string>> read_model_folders(std::string_view body);
+/// GET /experiment/models/FOLDER: adds name and bytes of each file; of one name in several folders the
+/// largest counts. Errors: bad_request, too_large.
+[[nodiscard]] Result<void> read_model_sizes(std::string_view body,
+                                            std::map<std::string, std::uint64_t>& sizes);
 
 /// GET /queue: does the run run, wait, or neither (absent)? Errors: bad_request, too_large.
 [[nodiscard]] Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <map>
 
 #include "comfy/json.hpp"
 #include "files/safe_path.hpp"
@@ -80,6 +81,22 @@ awaitable<Result<unsigned>> EngineClient::post_json(std::string path, std::strin
 awaitable<Result<EngineStats>> EngineClient::stats() {
   ATELIER_CO_TRY(const std::string body, co_await get("/system_stats", kAnswerBytesMax, kShort));
   co_return read_stats(body);
+}
+
+awaitable<Result<std::string>> EngineClient::model_sizes() {
+  std::map<std::string, std::uint64_t> sizes;
+  ATELIER_CO_TRY(const std::string list, co_await get("/experiment/models", kAnswerBytesMax, kShort));
+  ATELIER_CO_TRY(const std::vector<std::string> folders, read_model_folders(list));
+  for (const std::string& folder : folders) {
+    const std::string path = "/experiment/models/" + net::percent_encode(folder);
+    ATELIER_CO_TRY(const std::string body, co_await get(path, kQueueBytesMax, kLong));
+    ATELIER_CO_TRY_VOID(read_model_sizes(body, sizes));
+  }
+  json::object out;
+  for (const auto& [name, bytes] : sizes) {
+    if (bytes > 0) out.emplace(name, bytes);
+  }
+  co_return comfy::print_json(out);
 }
 
 awaitable<Result<std::uint64_t>> EngineClient::queue_remaining() {

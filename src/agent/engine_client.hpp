@@ -21,6 +21,9 @@ class EngineClient {
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
   [[nodiscard]] std::uint16_t port() const { return base_.port; }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
+  /// How large the models are that it lists, by name: a JSON object, "{}" if it does not tell. Errors:
+  /// unavailable, bad_request.
+  [[nodiscard]] awaitable<Result<std::string>> model_sizes();
   /// GET /prompt: runs that wait or run. Errors: unavailable, bad_request.
   [[nodiscard]] awaitable<Result<std::uint64_t>> queue_remaining();
   /// The bytes of /object_info, at most 64 MB.

@@ -143,6 +143,17 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
   co_return fail(Errc::unavailable, "the gateway and the agent do not agree on an upload's offset");
 }
 
+awaitable<Result<void>> GatewayClient::publish_model_sizes(Digest digest, std::string sizes) {
+  const LinkId asked_on = link_;
+  auto request = make(net::Method::put, "/model_sizes/" + digest.hex());
+  request.headers.add("Content-Type", "application/json");
+  request.body = std::move(sizes);
+  auto answer = co_await exchange(std::move(request), runtime_.now() + kShort);
+  if (!answer) co_return std::unexpected(std::move(answer).error());
+  if (answer->status == 204) co_return Result<void>();
+  co_return std::unexpected(error_of(answer->status, std::move(answer->text), asked_on));
+}
+
 awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest,
                                                            std::shared_ptr<const std::string> bytes) {
   const std::string path = "/object_info/" + digest.hex();

@@ -400,7 +400,7 @@ struct Capability {
   std::vector<std::string> classes;  // sorted
   std::vector<std::string> models;   // sorted
   /// Since version 2: how large each of `models` is, in their order, 0 if nobody knows; or empty,
-  /// as workers do not tell it yet.
+  /// if the worker did not tell any.
   std::vector<std::uint64_t> model_bytes;
   ATELIER_FIELDS(Capability, hash, classes, models, model_bytes);
 };

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <charconv>
 
 #include "base/crash_point.hpp"
 #include "base/log.hpp"
+#include "comfy/json.hpp"
 #include "gateway/range_answer.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
 
@@ -16,6 +18,8 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 1 << 20;
 constexpr std::uint64_t kObjectInfoBytesMax = 64u << 20;
+constexpr std::uint64_t kModelSizesBytesMax = 8u << 20;
+constexpr std::size_t kSizesKeptMax = 16;
 
 std::vector<std::string_view> parts_of(std::string_view path) {
   std::vector<std::string_view> parts;
@@ -67,6 +71,7 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
   const SessionPtr session = link ? session_of(LinkId{*link}) : nullptr;
   if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
   if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
+  if (what == "model_sizes" && parts.size() == 3) co_return co_await take_model_sizes(request, parts[2]);
   const auto job = parts.size() >= 4 ? number_of(parts[2]) : std::nullopt;
   const auto epoch = parts.size() >= 4 ? number_of(parts[3]) : std::nullopt;
   if (!job || !epoch) co_return refuse(404, "There is nothing at this address.");
@@ -229,6 +234,28 @@ awaitable<net::Response> WorkerLink::Impl::object_info(net::Request& request, st
   }
   if (auto declared = co_await declare_capability(*hash); !declared) co_return refuse(declared.error());
   update_connected();
+  co_return net::Response(204);
+}
+
+awaitable<net::Response> WorkerLink::Impl::take_model_sizes(net::Request& request, std::string_view hex) {
+  const auto hash = Digest::parse(hex);
+  if (!hash) co_return refuse(400, hash.error().what);
+  if (request.method != net::Method::put) co_return refuse(405, "PUT.");
+  auto body = co_await request.read_all(kModelSizesBytesMax);
+  if (!body) co_return refuse(body.error());
+  const auto parsed = comfy::Json::parse(*body, {.bytes_max = kModelSizesBytesMax, .depth_max = 2});
+  if (!parsed) co_return refuse(parsed.error());
+  if (!parsed->is_object()) co_return refuse(400, "The sizes of models are an object: {\"name\":bytes}.");
+  ModelSizes sizes;
+  for (const auto& [name, bytes] : parsed->object()) {
+    boost::system::error_code wrong;
+    const auto count = bytes.to_number<std::uint64_t>(wrong);
+    if (wrong || count > link::kIdMax) co_return refuse(400, "A model's size is a whole number of bytes.");
+    sizes.emplace(name, count);
+  }
+  if (model_sizes.size() >= kSizesKeptMax && !model_sizes.contains(*hash))
+    model_sizes.erase(model_sizes.begin());
+  model_sizes[*hash] = std::move(sizes);
   co_return net::Response(204);
 }
 

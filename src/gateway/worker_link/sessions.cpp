@@ -208,6 +208,12 @@ awaitable<Result<void>> WorkerLink::Impl::declare_capability(Digest hash) {
   capability.hash = hash;
   capability.classes = ability->classes;
   capability.models = ability->models;
+  if (const auto sizes = model_sizes.find(hash); sizes != model_sizes.end()) {
+    for (const std::string& model : capability.models) {
+      const auto size = sizes->second.find(model);
+      capability.model_bytes.push_back(size == sizes->second.end() ? 0 : size->second);
+    }
+  }
   auto recorded = co_await workshop.record(core::Event{std::move(capability)});
   if (!recorded && recorded.error().code != Errc::conflict) co_return std::unexpected(recorded.error());
   co_return Result<void>{};

@@ -17,6 +17,7 @@
 namespace atelier::gateway {
 
 using SessionPtr = std::shared_ptr<LinkSession>;
+using ModelSizes = std::map<std::string, std::uint64_t, std::less<>>;  // bytes, by name
 
 struct WorkerLink::Impl {
   Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l, WorkerLinkOptions o,
@@ -90,6 +91,8 @@ struct WorkerLink::Impl {
   awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest,
                                       std::uint64_t size);
   awaitable<net::Response> object_info(net::Request& request, std::string_view hex);
+  /// Kept until the capability of this object_info is declared, and for the next one that says the same.
+  awaitable<net::Response> take_model_sizes(net::Request& request, std::string_view hex);
   awaitable<Result<std::shared_ptr<const AcceptedForm>>> accepted_form(JobId job);
 
   Runtime& runtime;
@@ -106,6 +109,7 @@ struct WorkerLink::Impl {
   std::map<JobId, std::shared_ptr<const AcceptedForm>> forms;  // of jobs with a lease
   std::set<std::pair<JobId, std::string>> linking;             // commits whose names are being given
   std::set<std::pair<JobId, Epoch>> finishing;                 // ends that wait for their outputs
+  std::map<Digest, ModelSizes> model_sizes;                    // by object_info
   bool hints_dirty = false;
   Signal linked;  // after each linked commit
   Signal wake_hints;

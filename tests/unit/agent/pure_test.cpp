@@ -86,6 +86,19 @@ TEST_CASE("a run is found in the queue, an earlier life's runs by their client")
   CHECK_FALSE(find_in_queue("nonsense", "run-a"));
 }
 
+TEST_CASE("names and sizes of an engine's models are read, whatever else its answers hold") {
+  const auto folders = read_model_folders(R"([{"name":"checkpoints","folders":["/x"]},{"name":7},3])");
+  REQUIRE(folders);
+  CHECK(*folders == std::vector<std::string>{"checkpoints"});
+  CHECK_FALSE(read_model_folders(R"({"error":"no such route"})"));
+  std::map<std::string, std::uint64_t> sizes;
+  CHECK(read_model_sizes(R"([{"name":"a.safetensors","pathIndex":0,"size":5},{"name":"sub/b.pt","size":7},
+                             {"name":"a.safetensors","size":3},{"size":9},null])",
+                         sizes));
+  CHECK(sizes == std::map<std::string, std::uint64_t>{{"a.safetensors", 5}, {"sub/b.pt", 7}});
+  CHECK_FALSE(read_model_sizes("{}", sizes));
+}
+
 TEST_CASE("the length of an engine's queue is read") {
   CHECK(read_queue_remaining(R"({"exec_info":{"queue_remaining":3}})") == 3u);
   CHECK_FALSE(read_queue_remaining(R"({"exec_info":{}})"));

@@ -66,6 +66,35 @@ TEST_CASE("an engine is started again only where its agent started it, memory is
   CHECK(act(R"({"action":"free_memory","slot":0})").status == 409);
 }
 
+TEST_CASE("the sizes of models stand in the capability that is declared after them") {
+  constexpr std::string_view kInfo =
+      R"({"Load":{"input":{"required":{"ckpt":[["a.safetensors","b.safetensors"]]}},"input_order":)"
+      R"({"required":["ckpt"]},"output":["MODEL"],"output_is_list":[false],"output_name":["MODEL"],)"
+      R"("name":"Load","display_name":"Load","description":"","python_module":"nodes","category":"x",)"
+      R"("output_node":false}})";
+  struct Watch final : workshop::EffectSink {
+    void on_effects(const core::Entry& entry, std::span<const core::Effect> /*effects*/) override {
+      if (const auto* one = std::get_if<core::Capability>(&entry.event)) seen.push_back(*one);
+    }
+    std::vector<core::Capability> seen;
+  };
+  Watch watch;
+  LinkRig rig;
+  Agent agent(rig);
+  rig.workshop->add_sink(watch);
+  const std::string hash = sha256(kInfo).hex();
+  const auto put = [&](const std::string& what, std::string body) {
+    return agent.send(net::Method::put, "/worker/" + what + "/" + hash, std::move(body)).status;
+  };
+  CHECK(put("model_sizes", R"({"b.safetensors":-1})") == 400);
+  CHECK(put("model_sizes", R"([1])") == 400);
+  CHECK(put("model_sizes", R"({"b.safetensors":6500000000,"other.pt":5})") == 204);
+  CHECK(put("object_info", std::string(kInfo)) == 204);
+  REQUIRE(watch.seen.size() == 1);
+  CHECK(watch.seen[0].models == std::vector<std::string>{"a.safetensors", "b.safetensors"});
+  CHECK(watch.seen[0].model_bytes == std::vector<std::uint64_t>{0, 6'500'000'000});
+}
+
 TEST_CASE("metrics are in Prometheus' text format, and what nobody measured has no line") {
   LinkRig rig;
   MetricsSource source;
