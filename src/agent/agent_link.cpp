@@ -86,7 +86,7 @@ awaitable<void> Agent::Impl::read_link(net::WebSocket& open, std::uint64_t gener
   }
   if (generation == link_generation) {
     outgoing = nullptr;  // nothing of what follows may be sent on the dead link
-    feed(LinkDown{why, false});
+    feed(LinkDown{why, false, open.close_code() == net::CloseCode{link::kNameTakenCode}});
   }
 }
 

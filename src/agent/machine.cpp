@@ -143,6 +143,10 @@ void AgentMachine::handle(const LinkDown& input) {
     leave(2, input.why);
     return;
   }
+  if (input.name_taken) {
+    lose_name();
+    return;
+  }
   log::warn("link_down", {{"why", input.why}});
   socket_open_ = false;
   linked_ = false;
@@ -152,6 +156,20 @@ void AgentMachine::handle(const LinkDown& input) {
     slot.publish_at.reset();
   }
   dial_later(input.refused);
+}
+
+void AgentMachine::lose_name() {
+  // Dialling again would close the other's link in turn, and each time all jobs of both would be lost.
+  socket_open_ = false;
+  linked_ = false;
+  std::vector<RunKey> held;
+  for (const auto& [key, job] : jobs_) held.push_back(key);
+  for (const RunKey& key : held) {
+    HeldJob* job = find(key);
+    if (job != nullptr && !job->ghost) drop(*job);  // the workshop has given it to the next one by now
+  }
+  leave(2, fmt::format("another worker called \"{}\" has joined the workshop: give each a --name of its own",
+                       options_.name));
 }
 
 void AgentMachine::dial_later(bool refused) {

@@ -75,6 +75,7 @@ class AgentMachine {
   void handle(const Tick& input);
   void answer(const link::Welcome& message);
   void send(link::AgentMessage message);
+  void lose_name();
   void dial_later(bool refused);
   void announce(std::uint32_t slot);
   void publish(std::uint32_t slot);

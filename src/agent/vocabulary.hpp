@@ -124,10 +124,11 @@ struct LinkUp {
   std::int64_t clock = 0;
 };
 /// The link ended or could not be opened. `refused`: the gateway answered and does not want this agent
-/// (token, version).
+/// (token, version). `name_taken`: another agent has joined under this one's name.
 struct LinkDown {
   std::string why;
   bool refused = false;
+  bool name_taken = false;
 };
 struct FromGateway {
   link::GatewayMessage message;

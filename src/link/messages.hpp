@@ -20,6 +20,9 @@ namespace atelier::link {
 /// raise it.
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
+/// Closes the link of an agent when another boot joins under its name. Agents that do not know it dial again.
+inline constexpr std::uint16_t kNameTakenCode = 4002;
+
 // Limits, the same in both directions unless said. Decoding refuses what is above them.
 inline constexpr std::size_t kTextBytesMax = 1 << 20;     // one text frame
 inline constexpr std::size_t kPreviewBytesMax = 2 << 20;  // one binary frame, header included

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A worker with a wrong token or protocol version is told so, and ends with exit code 2."""
+"""A worker with a wrong token or protocol version, or whose name another worker takes, is told so and ends
+with exit code 2."""
 
 import os, urllib.error, urllib.request
-from atelier_processes import WORK, Workshop, run
+from atelier_processes import WORK, Workshop, run, until
 
 
 def test(workshops):
@@ -31,6 +32,19 @@ def test(workshops):
     except urllib.error.HTTPError as error:
         text = error.read().decode()
         assert error.code == 426 and '99' in text and 'version 1' in text, (error.code, text)
+
+    workshop.engine(step_ms=700)
+    first = workshop.worker('twin')
+    workshop.ready_for_jobs()
+    workshop.submit(1, 'job')
+    until(lambda: workshop.get('/user/1/queue')['queue_running'], 'the job to run')
+    workshop.engine()
+    second = workshop.worker('twin')
+    assert first.child.wait(timeout=20) == 2, first.text()
+    assert 'another worker called "twin" has joined' in first.text().replace('\\', ''), first.text()
+    item = workshop.wait_history(1, 'job')
+    assert item['status']['status_str'] == 'success', item['status']
+    assert second.text().count('link_up') == 1, second.text()
 
 
 if __name__ == '__main__':

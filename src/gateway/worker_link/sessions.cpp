@@ -12,7 +12,8 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::uint16_t kReplaced = 4001;  // docs/protocol/worker-link.md, closing codes
+// docs/protocol/worker-link.md, closing codes
+constexpr std::uint16_t kReplaced = 4001;
 
 bool same_secret(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
@@ -418,6 +419,13 @@ void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effe
                 auto session = self.session_of(replaced.link);
                 if (!session) return;
                 self.by_link.erase(replaced.link);
+                const auto* joined = std::get_if<core::WorkerJoined>(&entry.event);
+                if (joined != nullptr && joined->boot != session->boot) {
+                  log::warn("worker_name_taken", {{"worker", session->name}, {"link", replaced.link}});
+                  session->outgoing.close(net::CloseCode{link::kNameTakenCode},
+                                          "another worker of this name has joined");
+                  return;
+                }
                 session->outgoing.close(net::CloseCode{kReplaced}, "replaced by a newer link of this worker");
               },
               [&](const core::LeaseDropped& dropped) {

@@ -126,6 +126,19 @@ TEST_CASE("a refusal ends the agent with code 2 at the first join only") {
   CHECK(known.count<Dial>() == 1);
 }
 
+TEST_CASE("an agent whose name another has taken ends instead of taking it back") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.feed(LinkDown{"another worker of this name has joined", false, true});
+  CHECK(rig.only<Exit>().code == 2);
+  CHECK(rig.only<Exit>().why.find("another worker called \"gpu-1\"") != std::string::npos);
+  CHECK(rig.count<InterruptRun>() == 1);
+  CHECK(rig.count<Dial>() == 0);
+  rig.advance(milliseconds(60'000));
+  CHECK(rig.last.empty());
+}
+
 TEST_CASE("a dropped job is interrupted, forgotten, and its slot reported idle when ComfyUI is through") {
   Rig rig;
   rig.ready();

@@ -130,6 +130,16 @@ TEST_CASE("an older epoch of a job that the same worker holds again is refused, 
   CHECK(rig.facts(job).losses == 1);
 }
 
+TEST_CASE("a worker is told whether its own newer link or another worker of its name has replaced it") {
+  LinkRig rig;
+  Agent first(rig, "gpu-1", 1);
+  Agent again(rig, "gpu-1", 1);
+  CHECK(first.closed() == net::CloseCode{4001});
+  Agent other(rig, "gpu-1", 2);
+  CHECK(again.closed() == net::CloseCode{link::kNameTakenCode});
+  CHECK(again.reason() == "another worker of this name has joined");
+}
+
 TEST_CASE("an upload that outlives its lease is refused, and nothing of it stays") {
   /// 2 MB, and between the two a silence that the lease does not survive.
   struct Reader : net::BodyReader {
