@@ -16,7 +16,7 @@ constexpr milliseconds kPause{300};
 constexpr milliseconds kPauseMost{5'000};
 constexpr milliseconds kPollInterval{5'000};
 constexpr milliseconds kReadTurn{3'600'000};
-constexpr milliseconds kHour{3'600'000}, kDay{24 * 3'600'000};
+constexpr milliseconds kSixHours{6 * 3'600'000}, kDay{24 * 3'600'000};
 constexpr std::uint64_t kDiskTight = 10'000'000'000;  // bytes
 
 struct ReadInfo {
@@ -67,7 +67,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   if (engine.folders) {
     ATELIER_CO_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
   }
-  co_await sweep_outputs(slot, kDay);  // its cache is empty now
+  co_await sweep_outputs(slot, kDay);
   engine.up = true;
   EngineInfo info;
   info.comfy_version = stats.comfy_version;
@@ -105,7 +105,7 @@ awaitable<void> Agent::Impl::measure() {
   if (!nvml) log::info("no_gpu_driver_to_ask", {{"library", kNvmlLibrary}});
   do {
     Measured measured;
-    if (disk_free() < kDiskTight) co_await sweep_outputs(0, kHour);
+    if (disk_free() < kDiskTight) co_await sweep_outputs(0, kSixHours);
     measured.disk_free = disk_free();
     if (nvml) {
       // The driver may take a while, and stands still when a GPU has fallen off the bus.

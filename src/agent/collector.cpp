@@ -93,7 +93,7 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
 }
 
 awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
-                                               LocalFile raw) {
+                                               bool own, LocalFile raw) {
   const std::string shown = raw.path;
   auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
@@ -104,12 +104,16 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Ru
   if (file->size() == 0) co_return fail(Errc::bad_request, fmt::format("the output file {} is empty", shown));
   raw.size = file->size();
   if (type != link::FileType::input && !run->prompt_texts.own.empty()) {
-    auto copied = co_await restored_copy(runtime_, file, run, spool_);
+    auto copied = co_await restored_copy(runtime_, file, run, spool_, own);
     if (copied && *copied) co_return std::move(**copied);
     // Half a picture is no result (reliability.md 30). Of other kinds we may know less than who plays them.
     if (!copied && copied.error().code == Errc::bad_request && co_await is_png(runtime_, file))
       co_return fail(Errc::bad_request,
                      fmt::format("the output file {} is broken: {}", shown, copied.error().what));
+    if (!copied && !own)  // it may hold the prompt and the workflow of somebody else
+      co_return fail(Errc::forbidden, fmt::format("the output file {} was made for another job and cannot be "
+                                                  "shown: {}",
+                                                  shown, copied.error().what));
     if (!copied) log::warn("metadata_not_restored", {{"job", key.job}, {"why", copied.error().what}});
   }
   auto digest = co_await hash_file(runtime_, file);
@@ -135,7 +139,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
       raw = std::move(*downloaded);
     }
-    auto local = co_await finish(run, key, placed.named.type, std::move(raw));
+    auto local = co_await finish(run, key, placed.named.type, placed.named.in_job_folder, std::move(raw));
     if (!local) co_return std::unexpected(std::move(local).error());
     link::CommitFile file = std::move(placed.named);
     file.size = local->size;
@@ -175,7 +179,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     LocalFile raw;
     raw.folder = folders->output;
     raw.path = path;
-    auto local = co_await finish(run, key, placed->named.type, std::move(raw));
+    auto local = co_await finish(run, key, placed->named.type, true, std::move(raw));
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
       continue;

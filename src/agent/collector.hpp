@@ -37,8 +37,9 @@ class Collector {
 
  private:
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
+  /// `own`: it lies in the run's own folder.
   awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
-                                      LocalFile raw);
+                                      bool own, LocalFile raw);
 
   Runtime& runtime_;
   Spool& spool_;

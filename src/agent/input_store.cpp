@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
 constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
+constexpr milliseconds kUploadedLimit{1800 * 1000};
+constexpr milliseconds kSilence{60'000};  // of a line on which bytes should come
 
 }  // namespace
 
@@ -51,7 +53,7 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
       co_return fail(Errc::too_large, "an input is too large for an agent without --comfy-dir");
     ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
     ATELIER_CO_TRY(std::string bytes,
-                   co_await response.read_all(input.size, runtime_.now() + kDownloadLimit));
+                   co_await response.read_all(input.size, runtime_.now() + kUploadedLimit));
     if (bytes.size() != input.size || sha256(bytes) != input.digest)
       co_return fail(Errc::closed, "an input came damaged");
     ATELIER_CO_TRY_VOID(co_await engine.upload_input(name, std::move(bytes)));
@@ -69,10 +71,9 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
   auto made = co_await run_blocking(runtime_.file_pool(), std::move(make));
   if (!made) co_return std::unexpected(std::move(made).error());
   auto temp = std::make_shared<files::TempFile>(std::move(*made));
-  const Instant deadline = runtime_.now() + kDownloadLimit;
   std::vector<char> buffer(256 << 10);
   for (;;) {
-    auto bytes = co_await response.read(buffer, deadline);
+    auto bytes = co_await response.read(buffer, runtime_.now() + kSilence);
     if (!bytes) co_return std::unexpected(std::move(bytes).error());
     if (*bytes == 0) break;
     if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "agent/job_folders.hpp"
 
+#include <algorithm>
+
+#include "base/log.hpp"
 #include "comfy/rewrite.hpp"
 #include "files/safe_path.hpp"
 
@@ -9,6 +12,15 @@ namespace {
 
 constexpr std::string_view kRoot = "atelier";
 constexpr std::int64_t kNsPerMs = 1'000'000;
+
+/// "12-3": all else in the folder is somebody's own.
+bool is_a_runs(std::string_view name) {
+  const std::size_t dash = name.find('-');
+  const auto digits = [](std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return dash != std::string_view::npos && digits(name.substr(0, dash)) && digits(name.substr(dash + 1));
+}
 
 }  // namespace
 
@@ -42,10 +54,11 @@ Result<std::size_t> sweep_job_folders(const files::Directory& output, WallTime n
   std::size_t removed = 0;
   for (const files::Entry& entry : listing->entries) {
     const std::string path = files::join_path(kRoot, entry.path);
-    if (entry.kind != files::EntryKind::folder || keep.contains(path)) continue;
+    if (entry.kind != files::EntryKind::folder || !is_a_runs(entry.path) || keep.contains(path)) continue;
     if (now.ms - entry.stat.changed_ns / kNsPerMs < age.count()) continue;
-    ATELIER_TRY_VOID(output.remove_tree(path));
-    ++removed;
+    const auto gone = output.remove_tree(path);
+    if (gone) ++removed;
+    if (!gone) log::warn("run_folder_not_removed", {{"folder", path}, {"why", gone.error().what}});
   }
   return removed;
 }

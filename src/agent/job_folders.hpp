@@ -19,7 +19,8 @@ namespace atelier::agent {
 [[nodiscard]] Result<std::map<std::string, files::FileKey>> files_of_job(const files::Directory& output,
                                                                          RunKey key);
 
-/// Removes the folders that have not changed for `age`, but those of `kept`; gives how many. Errors: io.
+/// Removes the runs' folders that have not changed for `age`, but those of `kept`; gives how many. What
+/// cannot be removed stays, with a line in the log. Errors: io (the list).
 [[nodiscard]] Result<std::size_t> sweep_job_folders(const files::Directory& output, WallTime now,
                                                     milliseconds age, const std::set<RunKey>& kept);
 

@@ -60,13 +60,22 @@ bool is_input(const RunFiles& run, const Digest& digest) {
 
 awaitable<Result<std::optional<LocalFile>>> restored_copy(Runtime& runtime,
                                                           std::shared_ptr<const files::File> file,
-                                                          std::shared_ptr<RunFiles> run, Spool& spool) {
+                                                          std::shared_ptr<RunFiles> run, Spool& spool,
+                                                          bool own) {
   auto find = [file, run] {
     return comfy::prompt_edits(FileSource(file), [&run](std::string_view name, std::string_view stored) {
       return comfy::own_text(run->prompt_texts, name, stored);
     });
   };
   auto edits = co_await run_blocking(runtime.file_pool(), std::move(find));
+  if (!edits && !own && edits.error().code == Errc::unsupported) {
+    // There is no room: nothing is better than the texts of whoever made it.
+    auto clear = [file] {
+      return comfy::prompt_edits(FileSource(file),
+                                 [](std::string_view, std::string_view) { return std::string("{}"); });
+    };
+    edits = co_await run_blocking(runtime.file_pool(), std::move(clear));
+  }
   if (!edits) co_return std::unexpected(std::move(edits).error());
   if (edits->empty()) co_return std::optional<LocalFile>();
   if (!run->input_names.empty()) {

@@ -43,6 +43,7 @@ void Application::on(const ParticipantLimits& event) {
   state_.weight_milli_max = std::max(state_.weight_milli_max, event.weight_milli);
   participant.allowance_ms = event.allowance_ms;
   participant.priority = event.priority;
+  participant.pinned_worker = event.pinned_worker;
   accept();
   effect(WorkshopChanged{});
 }

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <openssl/x509err.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -95,6 +97,14 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::client(const std::string& 
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (authorities_path.empty()) {
     SSL_CTX_set_default_verify_paths(context.get());
+    // Built on Debian, run elsewhere: there the system's authorities lie in another place.
+    if (::access(X509_get_default_cert_dir(), R_OK) != 0 &&
+        ::access(X509_get_default_cert_file(), R_OK) != 0) {
+      for (const char* bundle : {"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt",
+                                 "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+        if (SSL_CTX_load_verify_locations(context.get(), bundle, nullptr) == 1) break;
+      }
+    }
   } else if (SSL_CTX_load_verify_locations(context.get(), authorities_path.c_str(), nullptr) != 1) {
     return fail(Errc::config, fmt::format("\"{}\" holds no certificates in PEM form ({})", authorities_path,
                                           openssl_reason()));

@@ -272,14 +272,16 @@ struct ParticipantHeld {
 /// 0 = no cap, no allowance; weight in thousandths (1,000 = 1).
 struct ParticipantLimits {
   static constexpr std::uint16_t kKind = 31;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   ParticipantId participant;
   std::uint32_t waiting_max = 0, running_max = 0, weight_milli = 1000;
   std::uint64_t allowance_ms = 0;
   PriorityLevel priority = PriorityLevel::normal;
   std::string by;
+  /// Since version 2: the worker of the jobs that they submit from now on, or empty.
+  std::string pinned_worker;
   ATELIER_FIELDS(ParticipantLimits, participant, waiting_max, running_max, weight_milli, allowance_ms,
-                 priority, by);
+                 priority, by, pinned_worker);
 };
 struct ModeChanged {
   static constexpr std::uint16_t kKind = 40;

@@ -37,15 +37,16 @@ struct WorkshopFacts {
 
 struct ParticipantFacts {
   static constexpr std::uint16_t kKind = 201;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   ParticipantId participant;
   std::uint64_t used_ms = 0, tag = 0, floor = 0;
   bool held = false;
   std::uint32_t waiting_max = 0, running_max = 0, weight_milli = 1000;
   std::uint64_t allowance_ms = 0;
   PriorityLevel priority = PriorityLevel::normal;
+  std::string pinned_worker;  // since version 2: of the jobs that they submit, or empty
   ATELIER_FIELDS(ParticipantFacts, participant, used_ms, tag, floor, held, waiting_max, running_max,
-                 weight_milli, allowance_ms, priority);
+                 weight_milli, allowance_ms, priority, pinned_worker);
 };
 
 /// The right of a slot to one epoch of a job; lives until ended, returned or expired.

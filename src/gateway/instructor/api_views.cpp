@@ -121,9 +121,10 @@ std::string participant_view(const core::Core& core, ParticipantId participant) 
   const core::LaneCounts counts = core.counts(participant);
   return fmt::format(
       R"({{"participant":{},"held":{},"waiting_max":{},"running_max":{},"weight_milli":{},"allowance_ms":{},)"
-      R"("used_ms":{},"priority":"{}","waiting":{},"leased":{},"running":{}}})",
+      R"("used_ms":{},"priority":"{}","pinned_worker":{},"waiting":{},"leased":{},"running":{}}})",
       participant, facts.held, facts.waiting_max, facts.running_max, facts.weight_milli, facts.allowance_ms,
-      facts.used_ms, core::to_string(facts.priority), counts.waiting, counts.leased, counts.running);
+      facts.used_ms, core::to_string(facts.priority), quote_json(facts.pinned_worker), counts.waiting,
+      counts.leased, counts.running);
 }
 
 std::string worker_view(const core::Core& core, const core::WorkerFacts& worker) {

@@ -13,18 +13,21 @@ namespace {
 
 constexpr std::uint64_t kJobsMax = 200'000, kWeekMs = 7ULL * 24 * 3'600'000;
 
-/// Their waiting jobs get the participant's new level, unless the instructor gave them one of their own.
-void add_job_levels(const core::Core& core, const core::ParticipantFacts& before, core::PriorityLevel level,
-                    const std::string& by, std::vector<core::Event>& wanted) {
+/// Their waiting jobs get the participant's new level and worker, unless the instructor gave them one of
+/// their own.
+void add_job_changes(const core::Core& core, const core::ParticipantFacts& before,
+                     const core::ParticipantLimits& now, std::vector<core::Event>& wanted) {
   core.each_job_of(before.participant, [&](const core::JobFacts& job) {
-    if (job.lease || job.submitted.priority != before.priority) return;
+    if (job.lease) return;
     core::JobChanged event;
     event.job = job.job;
-    event.priority = level;
-    event.pinned_worker = job.submitted.pinned_worker;
+    event.priority = job.submitted.priority == before.priority ? now.priority : job.submitted.priority;
+    event.pinned_worker =
+        job.submitted.pinned_worker == before.pinned_worker ? now.pinned_worker : job.submitted.pinned_worker;
     event.tags = job.submitted.tags;
-    event.by = by;
-    wanted.emplace_back(std::move(event));
+    event.by = now.by;
+    if (event.priority != job.submitted.priority || event.pinned_worker != job.submitted.pinned_worker)
+      wanted.emplace_back(std::move(event));
   });
 }
 
@@ -66,6 +69,9 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
   const auto allowance = fields.number("allowance_ms", 0, kWeekMs);
   const auto level = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
                                                 PriorityLevel::normal, PriorityLevel::low});
+  const auto pinned = fields.text("pinned_worker", 64);
+  if (pinned && !pinned->empty() && workshop.core().worker(*pinned) == nullptr)
+    fields.complain("pinned_worker", "is no worker that has ever joined; \"\" lets any worker take the jobs");
   if (const auto wrong = fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number) co_return co_await get_participant(call);  // which says that there is nobody
@@ -94,9 +100,11 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
   set(limits.weight_milli, now.weight_milli, weight, "weight_milli");
   set(limits.allowance_ms, now.allowance_ms, allowance, "allowance_ms");
   set(limits.priority, now.priority, level, "priority");
+  limits.pinned_worker = pinned.value_or(now.pinned_worker);
+  if (limits.pinned_worker != now.pinned_worker)
+    before.push_back(fmt::format(R"("pinned_worker":{})", comfy::quote_json(now.pinned_worker)));
   std::vector<core::Event> wanted;
-  if (limits.priority != now.priority)
-    add_job_levels(workshop.core(), now, limits.priority, limits.by, wanted);
+  add_job_changes(workshop.core(), now, limits, wanted);
   const std::string by = limits.by;
   if (!before.empty()) wanted.emplace_back(std::move(limits));
   if (held && *held != now.held) {

@@ -257,8 +257,10 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
         fmt::format("With the errors of its nodes this prompt has more than {} MB.", kFormBytesMax >> 20));
   }
   const std::string prompt_id = work->request().prompt_id.value_or(fresh);
-  if (const auto* facts = workshop.core().participant(work->participant))
+  if (const auto* facts = workshop.core().participant(work->participant)) {
     work->event.priority = facts->priority;
+    work->event.pinned_worker = facts->pinned_worker;
+  }
   ATELIER_CO_TRY(const auto submission, co_await workshop.submit(std::move(work->event), work->form));
   crash_point("prompt_before_answer");
   const comfy::QueueNumber number{submission.number, work->request().number.has_value()};

@@ -9,12 +9,15 @@
 # ComfyUI at 127.0.0.1:8188, or starts the one that it finds. Without ATELIER_ENROL the token is asked for.
 # It may be run again at any time: what it installed is replaced, the running worker finishes its job.
 #
-# Environment: ATELIER_ENROL (the token), ATELIER_DIR (where it installs), ATELIER_START (systemd, nohup, or
-# foreground: the worker takes this shell's place).
+# Environment: ATELIER_ENROL (the token), ATELIER_SERVER (if the server's address is another one here),
+# ATELIER_DIR (where it installs), ATELIER_START (systemd, nohup, or foreground: the worker takes this shell's
+# place).
 set -eu
 umask 077
+: "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
+export HOME
 
-server='@SERVER@'
+server=${ATELIER_SERVER:-@SERVER@}
 digest='@DIGEST@'
 machine='@MACHINE@'
 
@@ -36,6 +39,19 @@ fetch() { # URL FILE
 
 # In single quotes, for sh to read again.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+
+# The token goes there.
+check_address() {
+  case $server in
+    https://* | http://localhost* | http://127.* | http://\[*) ;;
+    http://10.* | http://192.168.* | http://172.*) ;;
+    *)
+      [ -n "${ATELIER_SERVER:-}" ] ||
+        die "$server is not encrypted: set ATELIER_SERVER to the server's address (https://HOST if it has a" \
+          "certificate)"
+      ;;
+  esac
+}
 
 check_machine() {
   [ "$(uname -s)" = Linux ] || die "a worker needs Linux, this is $(uname -s)"
@@ -108,7 +124,7 @@ install_program() {
 
 answers() { # URL
   if command -v curl >/dev/null; then
-    curl -fs --max-time 5 -o /dev/null "$1"
+    curl -fs --noproxy '*' --max-time 5 -o /dev/null "$1"
   else
     wget -q -T 5 -O /dev/null "$1"
   fi
@@ -122,7 +138,7 @@ find_comfyui() {
   answers http://127.0.0.1:8188/system_stats && return 0
   for place in "${COMFYUI_PATH:-}" /workspace/ComfyUI "$HOME/ComfyUI" /opt/ComfyUI /root/ComfyUI /ComfyUI; do
     if [ -n "$place" ] && [ -f "$place/main.py" ]; then
-      python=python3
+      python=$(command -v python3 || echo python3)
       for candidate in "$place/venv/bin/python" "$place/.venv/bin/python"; do
         if [ -x "$candidate" ]; then python=$candidate; fi
       done
@@ -137,7 +153,9 @@ find_comfyui() {
 
 write_start_script() {
   {
-    printf '#!/bin/sh\nexec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
+    # What a ComfyUI that the worker starts needs of this shell: its python, its home, readable files.
+    printf '#!/bin/sh\numask 022\nexport HOME=%s PATH=%s\n' "$(quoted "$HOME")" "$(quoted "$PATH")"
+    printf 'exec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
       "$(quoted "$server")" "$(quoted "$folder/worker.token")"
     for option; do printf ' %s' "$(quoted "$option")"; done
     find_comfyui "$@"
@@ -161,28 +179,52 @@ StandardError=append:$log
 Restart=on-failure
 RestartSec=5
 RestartPreventExitStatus=2
-TimeoutStopSec=630
+# The worker alone is asked to stop: it ends its ComfyUIs itself, after their jobs.
+KillMode=mixed
+TimeoutStopSec=86400
 
 [Install]
 WantedBy=multi-user.target
 UNIT
   systemctl daemon-reload
   systemctl enable --quiet atelier-worker
-  systemctl restart --no-block atelier-worker
+  stop_by_nohup
+  if systemctl is-active --quiet atelier-worker; then say "the worker that runs finishes its job first"; fi
+  systemctl stop atelier-worker
+  before=$(wc -c <"$log")
+  systemctl start atelier-worker
 }
 
 running() { # PID
   [ -n "$1" ] && grep -q atelier-worker "/proc/$1/cmdline" 2>/dev/null
 }
 
-start_by_nohup() {
+# A worker gives its job 10 minutes (--drain-limit).
+stop_by_nohup() {
   pid=$(cat "$folder/worker.pid" 2>/dev/null || true)
-  if running "$pid"; then
-    say "the worker that runs finishes its job first"
-    kill -TERM "$pid" 2>/dev/null || true
-    while running "$pid"; do sleep 1; done
+  running "$pid" || return 0
+  say "the worker that runs finishes its job first"
+  kill -TERM "$pid" 2>/dev/null || true
+  waited=0
+  while running "$pid"; do
+    sleep 1
+    waited=$((waited + 1))
+    if [ $waited -ge 660 ]; then
+      say "it does not end: it is killed"
+      kill -KILL "$pid" 2>/dev/null || true
+    fi
+  done
+}
+
+start_by_nohup() {
+  stop_by_nohup
+  before=$(wc -c <"$log")
+  # Ctrl-C here shall not reach it.
+  if command -v setsid >/dev/null; then
+    setsid nohup "$folder/start.sh" >>"$log" 2>&1 </dev/null &
+  else
+    nohup "$folder/start.sh" >>"$log" 2>&1 </dev/null &
   fi
-  nohup "$folder/start.sh" >>"$log" 2>&1 </dev/null &
   pid=$!
   printf '%s\n' "$pid" >"$folder/worker.pid"
 }
@@ -208,6 +250,7 @@ wait_for_link() {
 }
 
 main() {
+  check_address
   check_machine
   choose_folder
   ask_for_token
@@ -215,8 +258,8 @@ main() {
   install_program
   write_start_script "$@"
   log=$folder/worker.log
+  if [ "$(wc -c <"$log" 2>/dev/null || echo 0)" -gt 50000000 ]; then mv -f "$log" "$log.1"; fi
   : >>"$log"
-  before=$(wc -c <"$log")
   start=${ATELIER_START:-}
   if [ -z "$start" ]; then
     start='nohup'

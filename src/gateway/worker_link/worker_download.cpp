@@ -18,6 +18,7 @@ extern const std::string_view kJoinScript;  // join.sh, by cmake
 
 namespace {
 
+constexpr milliseconds kHashLimit{30'000};
 constexpr std::string_view kNothing = "This server has no atelier-worker to offer.\n";
 
 Result<files::File> open_program(const std::string& path) {
@@ -74,16 +75,25 @@ awaitable<std::optional<net::Response>> WorkerDownload::handle(net::Request& req
   if (!opened) co_return net::Response::text(404, std::string(kNothing));
   auto file = std::make_shared<files::File>(std::move(*opened));
   if (script) {
+    while (hashing_) {
+      if (!co_await hashed_now_.wait(runtime_.now() + kHashLimit)) break;
+    }
     if (digest_.empty() || hashed_ != file->stat().key) {
+      hashing_ = true;
       const files::FileKey key = file->stat().key;
       auto hash = [file] { return digest_of(*file); };
       auto digest = co_await run_blocking(runtime_.file_pool(), std::move(hash));
+      hashing_ = false;
+      hashed_now_.notify_all();
       if (!digest) co_return net::Response::text(404, std::string(kNothing));
       digest_ = std::move(*digest);
       hashed_ = key;
     }
     // Behind a proxy the scheme is the proxy's.
-    const bool secure = request.secure || request.headers.get("X-Forwarded-Proto") == "https";
+    std::string forwarded(request.headers.get("X-Forwarded-Proto").substr(0, 5));
+    std::ranges::transform(forwarded, forwarded.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+    const bool secure = request.secure || forwarded == "https";
     const auto text = join_script(fmt::format("{}://{}", secure ? "https" : "http", request.host), digest_);
     if (!text) co_return net::Response::text(400, "The Host header is no plain address.\n");
     net::Response response(200, "text/x-shellscript; charset=utf-8", *text);

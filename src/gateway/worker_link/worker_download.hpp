@@ -9,6 +9,7 @@
 #include "files/file_descriptor.hpp"
 #include "net/http.hpp"
 #include "runtime/runtime.hpp"
+#include "runtime/signal.hpp"
 
 namespace atelier::gateway {
 
@@ -16,7 +17,7 @@ class WorkerDownload {
  public:
   /// `program_path`: of the atelier-worker to offer; "" or a missing file: 404 with a sentence.
   WorkerDownload(Runtime& runtime, std::string program_path)
-      : runtime_(runtime), program_path_(std::move(program_path)) {}
+      : runtime_(runtime), program_path_(std::move(program_path)), hashed_now_(runtime) {}
 
   /// Nothing if the path is none of its own.
   [[nodiscard]] awaitable<std::optional<net::Response>> handle(net::Request& request);
@@ -26,6 +27,8 @@ class WorkerDownload {
   std::string program_path_;
   files::FileKey hashed_;  // of the program with this
   std::string digest_;     // in hex
+  bool hashing_ = false;   // one reader of the program at a time
+  Signal hashed_now_;
 };
 
 /// The script for the workshop at `server` ("https://workshop.example"), which offers a program with this

@@ -55,12 +55,14 @@ TEST_CASE("folders of old runs go, but not what is held, and nothing that is not
   output.write("atelier/1-1/a.png");
   output.write("atelier/2-1/b.png");
   output.write("own/c.png");
+  output.write("atelier/my-project/d.png");
   const milliseconds hour(3'600'000);
   CHECK(sweep_job_folders(output.folder, in(hour / 2), hour, {}) == std::size_t{0});
   CHECK(sweep_job_folders(output.folder, in(hour * 2), hour, {{JobId{2}, Epoch{1}}}) == std::size_t{1});
   CHECK_FALSE(output.has("atelier/1-1"));
   CHECK(output.has("atelier/2-1/b.png"));
   CHECK(output.has("own/c.png"));
+  CHECK(output.has("atelier/my-project/d.png"));
 }
 
 }  // namespace atelier::agent

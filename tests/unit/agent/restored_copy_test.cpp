@@ -30,7 +30,9 @@ struct Rig {
     files::write_text(temp / "out", bytes);
     auto file = std::make_shared<const files::File>(folder.open_file("out").value());
     std::optional<Result<std::optional<LocalFile>>> result;
-    auto work = [&]() -> awaitable<void> { result = co_await restored_copy(runtime, file, run, spool); };
+    auto work = [&]() -> awaitable<void> {
+      result = co_await restored_copy(runtime, file, run, spool, true);
+    };
     asio::co_spawn(runtime.executor(), work, [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);
     });

@@ -145,6 +145,29 @@ TEST_CASE("a participant's level is that of their waiting jobs and of those they
   CHECK(level(other) == core::PriorityLevel::normal);
 }
 
+TEST_CASE("a participant's worker takes their waiting jobs and those they submit, and nobody else's") {
+  Rig rig;
+  rig.api(patch, "/queue", R"({"paused":true})");
+  rig.join("gpu-1");
+  rig.join("gpu-2");
+  const JobId before = rig.submit(3, uuid(1));
+  const JobId pinned = rig.submit(3, uuid(2));
+  const JobId other = rig.submit(4, uuid(3));
+  rig.api(patch, fmt::format("/jobs/{}", pinned), R"({"pinned_worker":"gpu-1"})");
+  const Reply reply = rig.api(patch, "/participants/3", R"({"pinned_worker":"gpu-2"})");
+  CHECK(reply.status == 200);
+  CHECK(reply.json().at("participant").at("pinned_worker") == "gpu-2");
+  CHECK(text(reply.json().at("undo").at("body")) == R"({"pinned_worker":""})");
+  const JobId after = rig.submit(3, uuid(4));
+  CHECK(rig.facts(before).submitted.pinned_worker == "gpu-2");
+  CHECK(rig.facts(pinned).submitted.pinned_worker == "gpu-1");  // the instructor's own choice stays
+  CHECK(rig.facts(after).submitted.pinned_worker == "gpu-2");
+  CHECK(rig.facts(other).submitted.pinned_worker.empty());
+  CHECK(rig.api(patch, "/participants/3", R"({"pinned_worker":"gpu-9"})").status == 422);
+  CHECK(rig.api(patch, "/participants/3", text(reply.json().at("undo").at("body"))).status == 200);
+  CHECK(rig.facts(after).submitted.pinned_worker.empty());
+}
+
 TEST_CASE("there are as many participants as seats, and a participant sees only themselves") {
   Rig rig;
   CHECK(rig.api(get, "/participants").json().at("participants").as_array().size() == 20);

@@ -10,7 +10,7 @@ namespace atelier::gateway::test {
 TEST_CASE("the join script names its server and the digest of the program, and nothing is left open") {
   const auto script = join_script("https://workshop.example:8443", std::string(64, 'a'));
   REQUIRE(script);
-  CHECK(script->find("server='https://workshop.example:8443'\n") != std::string::npos);
+  CHECK(script->find("server=${ATELIER_SERVER:-https://workshop.example:8443}\n") != std::string::npos);
   CHECK(script->find("digest='" + std::string(64, 'a') + "'\n") != std::string::npos);
   CHECK(script->find('@' + std::string("MACHINE@")) == std::string::npos);
   CHECK(join_script("http://[::1]:80", ""));
