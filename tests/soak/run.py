@@ -308,7 +308,7 @@ class Soak:
         entries = self.workshop.journal()
         ended = [entry['event']['job'] for entry in events_of(entries, 'ended')]
         assert len(ended) == len(set(ended)), 'a job ended twice'
-        # (A commit that came too late stands in the journal, too: it was refused, and nothing got a name by it.)
+        # (A commit that came too late stands in the journal, too: it was refused, and named nothing.)
         named = [(entry['event']['job'], entry['event']['node']) for entry in events_of(entries, 'linked')]
         assert len(named) == len(set(named)), 'the outputs of a node got names twice'
         done = subprocess.run(
