@@ -125,6 +125,16 @@ class Workshop:
         except ValueError:
             return data
 
+    def upload(self, participant, name, data, **fields):
+        """ComfyUI's /upload/image; gives its answer."""
+        form = b''
+        for key, value in fields.items():
+            form += f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        form += f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+        kind = 'multipart/form-data; boundary=x'
+        path = f'/user/{participant}/upload/image'
+        return self.request('POST', path, form + data + b'\r\n--x--\r\n', kind=kind)
+
     def ready_for_jobs(self):
         return until(
             lambda: 'SaveImage' in (self.get('/user/1/api/object_info/SaveImage') or {}),

@@ -121,12 +121,18 @@ def resumes_after_resets(site):
     assert again < proxy.cuts * 8 * MIB, f'{again} bytes went twice in {proxy.cuts} breaks'
 
 
+def send_a_third(site, name):
+    """Of the big output of a new job; gives the bytes that had gone up before."""
+    before = site.proxy.up.bytes
+    site.proxy.up.rate = 50 * MIB
+    site.submit(name, 'big')
+    until(lambda: site.proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
+    return before
+
+
 def server_killed_in_mid_upload(site):
     proxy, workshop = site.proxy, site.workshop
-    before = proxy.up.bytes
-    proxy.up.rate = 50 * MIB
-    site.submit('server', 'big')
-    until(lambda: proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
+    before = send_a_third(site, 'server')
     workshop.server.kill()
     workshop.serve()
     proxy.up.rate = None
@@ -139,10 +145,7 @@ def server_killed_in_mid_upload(site):
 def worker_killed_in_mid_upload(site):
     """What it had made is gone with it: the job is done again, and nothing of the first try is left."""
     proxy, workshop = site.proxy, site.workshop
-    before = proxy.up.bytes
-    proxy.up.rate = 50 * MIB
-    site.submit('worker', 'big')
-    until(lambda: proxy.up.bytes - before > site.size // 3, 'a third of it to be sent')
+    before = send_a_third(site, 'worker')
     site.worker.kill()
     proxy.up.rate = None
     site.start_worker()

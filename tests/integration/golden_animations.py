@@ -3,8 +3,8 @@
 """Animated PNG and WebP of the rehearsal engine beside those of a real ComfyUI: frames, durations, the texts
 inside and what the history says of them. tests/golden/README.md tells how they were recorded."""
 
-import glob, json, os, struct, zlib
-from golden_pictures import GOLDEN, Engine, difference, pixels_of
+import json, os, struct, zlib
+from golden_pictures import GOLDEN, difference, pixels_of, run_cases
 
 FOLDER = os.path.join(GOLDEN, 'animations')
 EXTRA = {'extra_pnginfo': {'workflow': {'nodes': [], 'title': 'ü'}, 'more': 3}}
@@ -166,23 +166,5 @@ def check(engine, name, case):
     assert own == real, (name, own, real)
 
 
-def main():
-    engine = Engine()
-    try:
-        for path in glob.glob(os.path.join(GOLDEN, 'input', '*.png')):
-            engine.upload(path)
-        with open(os.path.join(FOLDER, 'cases.json')) as file:
-            cases = json.load(file)
-        assert cases, 'there are no cases'
-        for name, case in cases.items():
-            check(engine, name, case)
-    except BaseException:
-        print(engine.process.text()[-3000:])
-        raise
-    finally:
-        engine.process.stop()
-    print('passed')
-
-
 if __name__ == '__main__':
-    main()
+    run_cases(FOLDER, check)

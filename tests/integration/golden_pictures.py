@@ -158,11 +158,11 @@ def info_mistakes(engine):
     return mistakes
 
 
-def main():
+def run_with_engine(test):
+    """Runs `test` with an engine of its own; a failure shows what that printed."""
     engine = Engine()
     try:
-        mistakes = info_mistakes(engine) + picture_mistakes(engine)
-        assert not mistakes, '\n'.join(['differences:', *mistakes])
+        test(engine)
     except BaseException:
         print(engine.process.text()[-3000:])
         raise
@@ -171,5 +171,25 @@ def main():
     print('passed')
 
 
+def run_cases(folder, check):
+    """`check`(engine, name, case) for each of the folder's cases.json, with the golden inputs uploaded."""
+
+    def test(engine):
+        for path in glob.glob(os.path.join(GOLDEN, 'input', '*.png')):
+            engine.upload(path)
+        with open(os.path.join(folder, 'cases.json')) as file:
+            cases = json.load(file)
+        assert cases, 'there are no cases'
+        for name, case in cases.items():
+            check(engine, name, case)
+
+    run_with_engine(test)
+
+
+def test(engine):
+    mistakes = info_mistakes(engine) + picture_mistakes(engine)
+    assert not mistakes, '\n'.join(['differences:', *mistakes])
+
+
 if __name__ == '__main__':
-    main()
+    run_with_engine(test)

@@ -6,7 +6,7 @@ recorded."""
 
 import glob, json, os, struct
 from golden_animations import EXTRA
-from golden_pictures import GOLDEN, Engine, difference, pixels_of
+from golden_pictures import GOLDEN, difference, pixels_of, run_cases
 
 FOLDER = os.path.join(GOLDEN, 'videos')
 # Of 255, for frames that another version of an encoder packed: the largest of one sample, and of the mean.
@@ -155,23 +155,5 @@ def check(engine, name, case):
     compare(f'{name}, copied', copied, golden, READ_TOLERANCE, 1)
 
 
-def main():
-    engine = Engine()
-    try:
-        for path in glob.glob(os.path.join(GOLDEN, 'input', '*.png')):
-            engine.upload(path)
-        with open(os.path.join(FOLDER, 'cases.json')) as file:
-            cases = json.load(file)
-        assert cases, 'there are no cases'
-        for name, case in cases.items():
-            check(engine, name, case)
-    except BaseException:
-        print(engine.process.text()[-3000:])
-        raise
-    finally:
-        engine.process.stop()
-    print('passed')
-
-
 if __name__ == '__main__':
-    main()
+    run_cases(FOLDER, check)

@@ -10,17 +10,6 @@ from atelier_processes import Workshop, png, run, until
 COLOR = (200, 100, 50)
 
 
-def upload(workshop, participant, name, content):
-    boundary = 'boundary-of-a-form'
-    body = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
-        f'Content-Type: image/png\r\n\r\n'
-    ).encode()
-    body += content + f'\r\n--{boundary}--\r\n'.encode()
-    kind = f'multipart/form-data; boundary={boundary}'
-    return workshop.request('POST', f'/user/{participant}/api/upload/image', body, kind=kind)
-
-
 def invert_graph(name):
     return {
         '1': {'class_type': 'LoadImage', 'inputs': {'image': name}},
@@ -43,7 +32,7 @@ def next_inputs_come_early(workshops, name, with_folder):
     workshop.worker(comfy_dir=directory if with_folder else None)
     workshop.ready_for_jobs()
     picture = png(64, 64, COLOR)
-    named = upload(workshop, 2, 'cup.png', picture)['name']
+    named = workshop.upload(2, 'cup.png', picture)['name']
     workshop.submit(1, 'first')
     until(lambda: workshop.get('/user/1/queue')['queue_running'], 'the first job to run')
     workshop.post('/user/2/api/prompt', {'prompt': invert_graph(named), 'prompt_id': 'second'})

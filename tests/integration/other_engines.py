@@ -38,18 +38,6 @@ def output(kind, **inputs):
     return {'1': image(7), '2': {'class_type': kind, 'inputs': {'images': ['1', 0], **inputs}}}
 
 
-def upload(workshop, participant, name, data, **fields):
-    form = b''
-    for key, value in fields.items():
-        form += f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
-    form += f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
-    request = urllib.request.Request(
-        f'{workshop.url}/user/{participant}/upload/image', data=form + data + b'\r\n--x--\r\n',
-        headers={'Content-Type': 'multipart/form-data; boundary=x'})  # fmt: skip
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
-
-
 def content(workshop, participant, file):
     """The bytes that a participant gets for a member of a ui."""
     query = '&'.join(f'{key}={file[key]}' for key in ('filename', 'subfolder', 'type'))
@@ -121,9 +109,9 @@ def pictures_of_the_socket(workshop):
 
 def inputs(workshop, engine):
     """What a participant uploads arrives under a name that the engine's own lists hold."""
-    assert upload(workshop, 5, 'cat.png', png())['name'] == 'cat.png'
-    upload(workshop, 5, 'cup.glb', b'glTF cup', subfolder='3d')
-    upload(workshop, 5, 'elsewhere.glb', b'glTF elsewhere', subfolder='shelf')
+    assert workshop.upload(5, 'cat.png', png())['name'] == 'cat.png'
+    workshop.upload(5, 'cup.glb', b'glTF cup', subfolder='3d')
+    workshop.upload(5, 'elsewhere.glb', b'glTF elsewhere', subfolder='shelf')
     info = workshop.get('/user/5/object_info')
     assert info['LoadImage']['input']['required']['image'][0] == ['cat.png']
     assert info['Load3D']['input']['required']['model_file'][0] == ['3d/cup.glb']
@@ -138,7 +126,7 @@ def inputs(workshop, engine):
         sent = engine.prompts[-1]['prompt']['3']['inputs'][name]
         assert sent in engine.object_info()[kind]['input']['required'][name][0], sent
     # A folder of pictures lies with the engine now; whose it is, is nobody else's business.
-    upload(workshop, 5, 'one.png', png(), subfolder='faces')
+    workshop.upload(5, 'one.png', png(), subfolder='faces')
     graph['3'] = {'class_type': 'LoadImage', 'inputs': {'image': 'faces/one.png'}}
     succeeds(workshop, 5, 'face', graph)
     assert 'faces' in engine.object_info()['LoadImageDataSetFromFolder']['input']['required']['folder'][0]

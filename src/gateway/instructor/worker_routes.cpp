@@ -10,13 +10,6 @@
 #include "gateway/worker_link/worker_link.hpp"
 
 namespace atelier::gateway {
-namespace {
-
-Problem never_joined(std::string_view worker) {
-  return Problem(404, fmt::format("No worker with the name {} has ever joined.", worker));
-}
-
-}  // namespace
 
 awaitable<net::Response> InstructorFace::Impl::get_workers(ApiCall& /*call*/) {
   std::vector<std::string> list;
@@ -28,7 +21,8 @@ awaitable<net::Response> InstructorFace::Impl::get_workers(ApiCall& /*call*/) {
 awaitable<net::Response> InstructorFace::Impl::get_worker(ApiCall& call) {
   const core::WorkerFacts* worker = workshop.core().worker(call.captures.front());
   if (worker == nullptr) {
-    const Problem nothing = never_joined(call.captures.front());
+    const Problem nothing(404,
+                          fmt::format("No worker with the name {} has ever joined.", call.captures.front()));
     co_return problem_response(nothing);
   }
   co_return api_json(200,
@@ -73,10 +67,7 @@ awaitable<net::Response> InstructorFace::Impl::patch_worker(ApiCall& call) {
 
 awaitable<net::Response> InstructorFace::Impl::get_telemetry(ApiCall& call) {
   const std::string& name = call.captures.front();
-  if (workshop.core().worker(name) == nullptr) {
-    const Problem nothing = never_joined(name);
-    co_return problem_response(nothing);
-  }
+  if (workshop.core().worker(name) == nullptr) co_return co_await get_worker(call);  // which says so
   const auto readings = worker_link == nullptr ? std::nullopt : worker_link->readings(name);
   co_return api_json(
       200, fmt::format(R"({{"telemetry":{},{}}})", readings ? readings_view(*readings) : "null", tail()));
@@ -84,10 +75,7 @@ awaitable<net::Response> InstructorFace::Impl::get_telemetry(ApiCall& call) {
 
 awaitable<net::Response> InstructorFace::Impl::get_engine_log(ApiCall& call) {
   const std::string& name = call.captures.front();
-  if (workshop.core().worker(name) == nullptr) {
-    const Problem nothing = never_joined(name);
-    co_return problem_response(nothing);
-  }
+  if (workshop.core().worker(name) == nullptr) co_return co_await get_worker(call);  // which says so
   std::vector<std::string> slots;
   if (worker_link != nullptr) {
     for (const EngineLines& engine : worker_link->engine_lines(name)) {
@@ -105,10 +93,7 @@ awaitable<net::Response> InstructorFace::Impl::post_worker_action(ApiCall& call)
   const auto slot = call.fields.number("slot", 0, link::kSlotsMax - 1);
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const std::string& name = call.captures.front();
-  if (workshop.core().worker(name) == nullptr) {
-    const Problem nothing = never_joined(name);
-    co_return problem_response(nothing);
-  }
+  if (workshop.core().worker(name) == nullptr) co_return co_await get_worker(call);  // which says so
   const auto index = static_cast<std::uint32_t>(*slot);
   const Result<void> asked = worker_link == nullptr ? fail(Errc::conflict, name + " is not connected.")
                              : *action == WorkerAction::restart_engine

@@ -67,15 +67,6 @@ class Class:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read()
 
-    def upload(self, participant, name, data, **fields):
-        lines = b''
-        for key, value in fields.items():
-            lines += f'--b\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
-        lines += f'--b\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
-        return self.workshop.request(
-            'POST', f'/user/{participant}/api/upload/image', lines + data + b'\r\n--b--\r\n',
-            kind='multipart/form-data; boundary=b')  # fmt: skip
-
 
 def saved(prefix, color=255, batch=1, size=64):
     return {
@@ -103,7 +94,7 @@ def batches_and_counters(people):
 
 def uploads_masks_and_folders(people):
     picture = png(20, 10, (1, 2, 3))
-    people.upload(5, 'cup.png', picture, subfolder='shelf')
+    people.workshop.upload(5, 'cup.png', picture, subfolder='shelf')
     graph = {
         '1': node('LoadImage', image='shelf/cup.png'),
         '2': node('ImageInvert', image=['1', 0]),
@@ -183,7 +174,7 @@ def text_is_shown(people):
 
 
 def an_error_has_its_traceback(people):
-    people.upload(11, 'no-picture.png', b'this is not a picture')
+    people.workshop.upload(11, 'no-picture.png', b'this is not a picture')
     graph = {
         '1': node('LoadImage', image='no-picture.png'),
         '2': node('PreviewImage', images=['1', 0]),

@@ -2,8 +2,13 @@
 #pragma once
 // What the tests of the rehearsal engine share.
 
+#include <doctest/doctest.h>
+
 #include <filesystem>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "rehearsal/node.hpp"
 
@@ -65,5 +70,36 @@ inline atelier::rehearsal::Tensor pattern(std::uint32_t width, std::uint32_t hei
   }
   return tensor;
 }
+
+/// Calls one node as the engine does.
+struct Bench {
+  using Inputs = std::map<std::string, atelier::rehearsal::Value, std::less<>>;
+  atelier::rehearsal::NodeResult<atelier::rehearsal::NodeOutput> run(std::string_view name, Inputs inputs) {
+    const atelier::rehearsal::NodeClass* node = atelier::rehearsal::find_node_class(name);
+    REQUIRE(node != nullptr);
+    atelier::rehearsal::NodeCall call;
+    call.inputs = std::move(inputs);
+    call.folders = &home.folders;
+    call.metadata = &metadata;
+    call.temp_letters = "abcde";
+    call.watch = &watch;
+    return node->run(call);
+  }
+  atelier::rehearsal::Tensor tensor(std::string_view name, Inputs inputs, std::size_t slot = 0) {
+    auto output = run(name, std::move(inputs));
+    REQUIRE_MESSAGE(output.has_value(), output.error().message);
+    REQUIRE(output->values.size() > slot);
+    return *std::get<atelier::rehearsal::TensorPtr>(output->values[slot]);
+  }
+  /// The type of its error, "interrupted", or "none".
+  std::string failure(std::string_view name, Inputs inputs) {
+    const auto output = run(name, std::move(inputs));
+    if (output) return "none";
+    return output.error().interrupted ? "interrupted" : output.error().type;
+  }
+  TempFolders home;
+  FakeWatch watch;
+  std::vector<atelier::image::PngText> metadata;
+};
 
 }  // namespace fixtures

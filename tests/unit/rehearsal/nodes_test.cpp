@@ -11,46 +11,18 @@
 #include "rehearsal/node.hpp"
 
 using atelier::comfy::FileType;
-using atelier::rehearsal::find_node_class;
 using atelier::rehearsal::node_classes;
-using atelier::rehearsal::NodeCall;
 using atelier::rehearsal::NodeClass;
-using atelier::rehearsal::NodeOutput;
-using atelier::rehearsal::NodeResult;
 using atelier::rehearsal::object_info_text;
 using atelier::rehearsal::Tensor;
 using atelier::rehearsal::TensorPtr;
 using atelier::rehearsal::Value;
+using fixtures::Bench;
 using fixtures::FakeWatch;
 using fixtures::pattern;
-using fixtures::TempFolders;
 namespace image = atelier::image;
 
 namespace {
-
-struct Bench {
-  NodeResult<NodeOutput> run(std::string_view name, std::map<std::string, Value, std::less<>> inputs) {
-    const NodeClass* node = find_node_class(name);
-    REQUIRE(node != nullptr);
-    NodeCall call;
-    call.inputs = std::move(inputs);
-    call.folders = &home.folders;
-    call.metadata = &metadata;
-    call.temp_letters = "abcde";
-    call.watch = &watch;
-    return node->run(call);
-  }
-  Tensor tensor(std::string_view name, std::map<std::string, Value, std::less<>> inputs,
-                std::size_t slot = 0) {
-    auto output = run(name, std::move(inputs));
-    REQUIRE_MESSAGE(output.has_value(), output.error().message);
-    REQUIRE(output->values.size() > slot);
-    return *std::get<TensorPtr>(output->values[slot]);
-  }
-  TempFolders home;
-  FakeWatch watch;
-  std::vector<image::PngText> metadata;
-};
 
 Value shared(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
 

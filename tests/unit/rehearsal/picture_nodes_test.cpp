@@ -7,41 +7,18 @@
 #include "image/video.hpp"
 #include "rehearsal/node.hpp"
 
-using atelier::rehearsal::find_node_class;
-using atelier::rehearsal::NodeCall;
-using atelier::rehearsal::NodeClass;
-using atelier::rehearsal::NodeOutput;
-using atelier::rehearsal::NodeResult;
 using atelier::rehearsal::Tensor;
 using atelier::rehearsal::TensorPtr;
 using atelier::rehearsal::Value;
 using atelier::rehearsal::Video;
 using fixtures::FakeWatch;
 using fixtures::pattern;
-using fixtures::TempFolders;
 namespace image = atelier::image;
 
 namespace {
 
-struct Bench {
-  NodeResult<NodeOutput> run(std::string_view name, std::map<std::string, Value, std::less<>> inputs) {
-    const NodeClass* node = find_node_class(name);
-    REQUIRE(node != nullptr);
-    NodeCall call;
-    call.inputs = std::move(inputs);
-    call.folders = &home.folders;
-    call.metadata = &metadata;
-    call.watch = &watch;
-    return node->run(call);
-  }
-  std::string failure(std::string_view name, std::map<std::string, Value, std::less<>> inputs) {
-    const auto output = run(name, std::move(inputs));
-    if (output) return "none";
-    return output.error().interrupted ? "interrupted" : output.error().type;
-  }
-  TempFolders home;
-  FakeWatch watch;
-  std::vector<image::PngText> metadata{{"prompt", "{}"}};
+struct Bench : fixtures::Bench {
+  Bench() { metadata = {{"prompt", "{}"}}; }
 };
 
 Value shared(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
