@@ -89,8 +89,11 @@ AnnotatedName split_annotation(std::string_view text) {
     const std::size_t length = word.size() + 2;
     if (text.size() < length || text.back() != ']' || text[text.size() - length] != '[') continue;
     if (text.substr(text.size() - length + 1, word.size()) != word) continue;
-    // Cut blindly: "[output]" alone is an empty name.
-    return {std::string(text.substr(0, text.size() - std::min(text.size(), length + 1))), type};
+    // Cut blindly: "[output]" alone is an empty name. Of UTF-8, a character is its last bytes.
+    std::string_view name = text.substr(0, text.size() - length);
+    while (!name.empty() && (static_cast<unsigned char>(name.back()) & 0xC0) == 0x80) name.remove_suffix(1);
+    if (!name.empty()) name.remove_suffix(1);
+    return {std::string(name), type};
   }
   return {std::string(text), std::nullopt};
 }

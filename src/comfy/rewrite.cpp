@@ -112,7 +112,10 @@ std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup
 std::string worker_input_name(std::string_view name, const Digest& digest) {
   const std::size_t slash = name.rfind('/');
   const std::size_t base = slash == std::string_view::npos ? 0 : slash + 1;
-  return fmt::format("{}{}-{}", name.substr(0, base), digest.hex().substr(0, kHashDigits), name.substr(base));
+  std::string out =
+      fmt::format("{}{}-{}", name.substr(0, base), digest.hex().substr(0, kHashDigits), name.substr(base));
+  if (split_annotation(out).type) out.back() = '_';
+  return out;
 }
 
 std::string job_folder(JobId job, Epoch epoch) {

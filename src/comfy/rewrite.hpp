@@ -34,7 +34,9 @@ struct InputFile {
 /// values with a media extension for which it says yes in the input folder. Order: the prompt's.
 [[nodiscard]] std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup& exists = {});
 
-/// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb".
+/// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb". A file
+/// that is itself called "a.png[output]" becomes "...-a.png[output_": ComfyUI would look for "a.png"
+/// elsewhere.
 [[nodiscard]] std::string worker_input_name(std::string_view name, const Digest& digest);
 
 /// (type, name without annotation) -> name in the worker's input folder.

@@ -93,7 +93,10 @@ AnnotatedName parse_annotated_name(std::string_view text) {
   for (const FolderType type : {FolderType::output, FolderType::input, FolderType::temp}) {
     const std::string suffix = fmt::format("[{}]", to_string(type));
     if (!text.ends_with(suffix)) continue;
-    text.remove_suffix(std::min(text.size(), suffix.size() + 1));
+    text.remove_suffix(suffix.size());
+    // And one character more, which is its last bytes in UTF-8.
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.remove_suffix(1);
+    if (!text.empty()) text.remove_suffix(1);
     return {std::string(text), type};
   }
   return {std::string(text), std::nullopt};

@@ -63,6 +63,7 @@ TEST_CASE("annotations are cut as ComfyUI cuts them") {
   CHECK(split_annotation("sub/x.png [output]").name == "sub/x.png");
   CHECK(split_annotation("sub/x.png [output]").type == FileType::output);
   CHECK(split_annotation("x.pngX[temp]").name == "x.png");
+  CHECK(split_annotation("b.png \xf0\x9f\x98\x80[temp]").name == "b.png ");
   CHECK(split_annotation("[input]").name.empty());
   CHECK(!split_annotation("x [outputs]").type.has_value());
   CHECK(content_kind_of("a.PNG") == ContentKind::image);
@@ -255,6 +256,14 @@ TEST_CASE("the agent's rewriting moves files and prefixes and nothing else") {
     "6":{{"class_type":"Any","inputs":{{"text":"{0}-b.png","many":{{"__value__":["a","b","c"]}}}}}},
     "7":{{"class_type":"Unknown","inputs":{{"image":"sub/a.png [output]","filename_prefix":"z"}}}}}})",
                                              hash)));
+}
+
+TEST_CASE("a file whose own name ends like an annotation has a name on the worker that does not") {
+  const atelier::Digest digest = atelier::sha256("x");
+  const std::string hash = digest.hex().substr(0, 16);
+  CHECK(worker_input_name("a/b.png[output]", digest) == "a/" + hash + "-b.png[output_");
+  CHECK(worker_input_name("b.png [temp]", digest) == hash + "-b.png [temp_");
+  CHECK(worker_input_name("b[1]", digest) == hash + "-b[1]");
 }
 
 TEST_CASE("prefixes that ComfyUI would refuse or misplace are passed on") {

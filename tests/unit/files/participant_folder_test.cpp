@@ -136,6 +136,7 @@ TEST_CASE("annotated names choose the folder and cut one character before the br
   CHECK(parse_annotated_name("x.png [output]").path == "x.png");
   CHECK(parse_annotated_name("x.png [output]").type == FolderType::output);
   CHECK(parse_annotated_name("x.png[temp]").path == "x.pn");
+  CHECK(parse_annotated_name("x.png \xc3\xa9[temp]").path == "x.png ");
   CHECK(parse_annotated_name("[input]").path.empty());
   CHECK_FALSE(parse_annotated_name("x.png [else]").type.has_value());
   const TempFolder temp;
