@@ -71,8 +71,8 @@ class Socket:
         head += bytes([0x80 | len(data)]) if len(data) < 126 else struct.pack('>BH', 0x80 | 126, len(data))
         self.raw.sendall(head + b'\0\0\0\0' + data)  # a mask of zeros leaves the bytes as they are
 
-    def receive(self):
-        """The next message; pings are answered."""
+    def frame(self):
+        """The next message: bytes of a binary one, a value of a text. Pings are answered."""
         while True:
             first, length = self.take(2)
             if length == 126:
@@ -82,10 +82,19 @@ class Socket:
             data = self.take(length)
             if first & 15 == 1:
                 return json.loads(data)
+            if first & 15 == 2:
+                return data
             if first & 15 == 9:
                 self.send(data, 10)
             if first & 15 == 8:
                 raise ConnectionError('closed by the server')
+
+    def receive(self):
+        """The next text message."""
+        message = self.frame()
+        while isinstance(message, bytes):
+            message = self.frame()
+        return message
 
 
 class LinkWorker(threading.Thread):
