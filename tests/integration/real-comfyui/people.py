@@ -38,11 +38,14 @@ class Class:
             print('left out, not in this ComfyUI:', ', '.join(kinds))
         return known
 
-    def submit(self, participant, graph, expect=200):
+    def submit(self, participant, graph, expect=200, client_id=None, **more):
+        """`more` is for extra_data."""
         self.serial += 1
         prompt_id = f'real-{self.serial}'
-        extra = {'extra_pnginfo': {'workflow': {'id': 'w'}}}
+        extra = {'extra_pnginfo': {'workflow': {'id': 'w'}}, **more}
         body = {'prompt': graph, 'prompt_id': prompt_id, 'extra_data': extra}
+        if client_id is not None:
+            body['client_id'] = client_id
         answer = self.workshop.post(f'/user/{participant}/api/prompt', body, expect)
         return prompt_id if expect == 200 else answer
 

@@ -7,6 +7,7 @@ import argparse, json, os, struct, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from atelier_processes import BIN, Workshop, png, run, until  # noqa: E402
 from link_worker import Socket  # noqa: E402
+import sampler  # noqa: E402
 from people import RUN, Class, node, png_texts, saved  # noqa: E402
 
 given = None
@@ -185,6 +186,15 @@ CHECKS = (
 )  # fmt: skip
 
 
+def checks_of_a_sampler(people):
+    if sampler.is_listed(people):
+        return sampler.CHECKS
+    assert not given.comfy_dir, f'ComfyUI does not list {sampler.CHECKPOINT} of {given.comfy_dir}'
+    print(f'left out, not in this ComfyUI: {sampler.CHECKPOINT}, and so the sampler. Give --comfy-dir, or')
+    print('  make it in its models/checkpoints with tests/integration/real-comfyui/tiny_checkpoint.py')
+    return ()
+
+
 def test(workshops):
     workshop = Workshop('real-comfyui', NUM_USERS='20')
     workshops.append(workshop)
@@ -209,7 +219,7 @@ def test(workshops):
     versions = sorted({slot['engine_version'] for slot in slots})
     print(f'ComfyUI {", ".join(versions)}, {len(nodes)} nodes, {len(slots)} slots')
     people = Class(workshop)
-    for check in CHECKS:
+    for check in (*CHECKS, *checks_of_a_sampler(people)):
         check(people)
         print('fine:', check.__name__.replace('_', ' '))
 
@@ -223,4 +233,5 @@ if __name__ == '__main__':
     given = parser.parse_args()
     if not given.comfy and not given.launch:
         parser.error('give --comfy URL, or --launch COMMAND')
-    run(test)
+    with sampler.checkpoint_in(given.comfy_dir):
+        run(test)
