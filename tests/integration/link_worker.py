@@ -35,12 +35,12 @@ def catalog():
 class Socket:
     """The client's side of one WebSocket."""
 
-    def __init__(self, port, path, headers):
-        self.raw = socket.create_connection(('127.0.0.1', port), timeout=20)
+    def __init__(self, port, path, headers, host='127.0.0.1'):
+        self.raw = socket.create_connection((host, port), timeout=20)
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b''
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f'GET {path} HTTP/1.1', f'Host: 127.0.0.1:{port}', 'Upgrade: websocket']
+        lines = [f'GET {path} HTTP/1.1', f'Host: {host}:{port}', 'Upgrade: websocket']
         lines += ['Connection: Upgrade']
         lines += ['Sec-WebSocket-Version: 13', f'Sec-WebSocket-Key: {key}']
         lines += [f'{name}: {value}' for name, value in headers.items()]

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the checks of a real ComfyUI share: graphs, pictures, and what a participant does."""
 
-import json, os, struct
+import contextlib, json, os, socket, struct, threading
 import urllib.parse, urllib.request
+
+from atelier_processes import until
+from link_worker import Socket
 
 RUN = os.urandom(3).hex()  # in names: what earlier runs left in ComfyUI's folders takes no number away
 
@@ -26,10 +29,10 @@ def png_texts(data):
 
 
 class Class:
-    """The workshop with its one worker, and what a participant does."""
+    """The workshop with its one worker, whose first ComfyUI is at `engine`, and what a participant does."""
 
-    def __init__(self, workshop):
-        self.workshop = workshop
+    def __init__(self, workshop, engine):
+        self.workshop, self.engine = workshop, engine
         self.serial = 0
 
     def has(self, *kinds):
@@ -63,6 +66,75 @@ class Class:
         url = f'{self.workshop.url}/user/{participant}/api/view?{query}'
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read()
+
+
+class Window(threading.Thread):
+    """A socket as a browser has it; `seen` has all that came, values of texts and bytes of frames."""
+
+    def __init__(self, port, path, previews, host='127.0.0.1'):
+        super().__init__(daemon=True)
+        self.socket = Socket(port, path, {}, host)
+        self.seen, self.ended_by = [], None
+        if previews:
+            flags = {'type': 'feature_flags', 'data': {'supports_preview_metadata': True}}
+            self.socket.send(flags)
+        self.start()
+        if previews:
+            until(lambda: self.events('feature_flags'), 'the answer to the feature flags')
+
+    def run(self):
+        try:
+            while True:
+                self.seen.append(self.socket.frame())
+        except OSError as error:
+            self.ended_by = error
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.raw.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.socket.raw.close()
+
+    def texts(self):
+        seen = [message for message in list(self.seen) if not isinstance(message, bytes)]
+        return [(message['type'], message['data']) for message in seen]
+
+    def events(self, kind):
+        """The data of the texts of this kind so far."""
+        return [data for each, data in self.texts() if each == kind]
+
+    def frames(self):
+        return [message for message in list(self.seen) if isinstance(message, bytes)]
+
+    def until(self, condition, what, seconds=60):
+        """Waits for a condition on what has come."""
+
+        def look():
+            met = condition()
+            if not met and self.ended_by is not None:
+                raise AssertionError(f'no {what}: {self.ended_by!r}, after {self.seen[-20:]}')
+            return met
+
+        return until(look, what, seconds)
+
+    def ends(self, prompt_id, seconds=60):
+        """Waits for the last event of a job."""
+        wanted = {'node': None, 'prompt_id': prompt_id}
+        self.until(lambda: wanted in self.events('executing'), f'end of {prompt_id}', seconds)
+
+
+@contextlib.contextmanager
+def windows(people, *arguments):
+    """A window for each (participant, client id, previews)."""
+    opened = []
+    try:
+        for participant, client_id, previews in arguments:
+            path = f'/user/{participant}/ws?clientId={client_id}'
+            opened.append(Window(people.workshop.port, path, previews))
+        yield opened
+    finally:
+        for window in opened:
+            window.close()
 
 
 def saved(prefix, color=255, batch=1, size=64):

@@ -218,7 +218,7 @@ def test(workshops):
     assert not [name for name, facts in nodes.items() if facts.get('api_node')], 'partner nodes are shown'
     versions = sorted({slot['engine_version'] for slot in slots})
     print(f'ComfyUI {", ".join(versions)}, {len(nodes)} nodes, {len(slots)} slots')
-    people = Class(workshop)
+    people = Class(workshop, given.comfy or 'http://127.0.0.1:8188')
     for check in (*CHECKS, *checks_of_a_sampler(people)):
         check(people)
         print('fine:', check.__name__.replace('_', ' '))

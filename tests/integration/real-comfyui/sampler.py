@@ -2,11 +2,9 @@
 """The sampler of a real ComfyUI as participants see it through the workshop: progress, previews in both
 forms, the picture, the model that stays loaded, an interrupt. Needs what tiny_checkpoint.py makes."""
 
-import contextlib, json, os, socket, struct, threading, time, zlib
+import contextlib, json, os, struct, time, urllib.parse, urllib.request, zlib
 
-from atelier_processes import until
-from link_worker import Socket
-from people import RUN, node, png_texts, saved
+from people import RUN, Window, node, png_texts, saved, windows
 from tiny_checkpoint import write
 
 CHECKPOINT = 'atelier-tiny.safetensors'
@@ -54,68 +52,6 @@ def is_listed(people):
     facts = people.workshop.get('/user/1/api/object_info/CheckpointLoaderSimple')
     choices, *more = facts['CheckpointLoaderSimple']['input']['required']['ckpt_name']
     return CHECKPOINT in (choices if isinstance(choices, list) else more[0]['options'])
-
-
-class Window(threading.Thread):
-    """A participant's socket; `seen` has everything that came, values of texts and bytes of frames."""
-
-    def __init__(self, people, participant, client_id, previews):
-        super().__init__(daemon=True)
-        self.socket = Socket(people.workshop.port, f'/user/{participant}/ws?clientId={client_id}', {})
-        self.seen, self.ended_by = [], None
-        if previews:
-            flags = {'type': 'feature_flags', 'data': {'supports_preview_metadata': True}}
-            self.socket.send(flags)
-        self.start()
-        if previews:
-            until(lambda: self.events('feature_flags'), 'the answer to the feature flags')
-
-    def run(self):
-        try:
-            while True:
-                self.seen.append(self.socket.frame())
-        except OSError as error:
-            self.ended_by = error
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.socket.raw.shutdown(socket.SHUT_RDWR)
-        self.join()
-        self.socket.raw.close()
-
-    def events(self, *kinds):
-        """The data of the texts of these kinds so far."""
-        return [data for kind, data in self.texts() if kind in kinds]
-
-    def texts(self):
-        seen = [message for message in list(self.seen) if not isinstance(message, bytes)]
-        return [(message['type'], message['data']) for message in seen]
-
-    def frames(self):
-        return [message for message in list(self.seen) if isinstance(message, bytes)]
-
-    def wait(self, kind, prompt_id, seconds=60):
-        """The data of the first such text of this job."""
-
-        def look():
-            if self.ended_by is not None:
-                raise AssertionError(f'the socket ended: {self.ended_by!r}, after {self.seen[-20:]}')
-            return next((data for data in self.events(kind) if data.get('prompt_id') == prompt_id), None)
-
-        return until(look, f'{kind} of {prompt_id}', seconds)
-
-
-@contextlib.contextmanager
-def windows(people, *arguments):
-    """A window for each (participant, client id, previews)."""
-    opened = []
-    try:
-        for each in arguments:
-            opened.append(Window(people, *each))
-        yield opened
-    finally:
-        for window in opened:
-            window.close()
 
 
 def with_metadata(frame):
@@ -175,7 +111,7 @@ def order_holds(window, prompt_id):
         for source in (value[0] for value in facts['inputs'].values() if isinstance(value, list)):
             assert nodes.index(source) < nodes.index(name), nodes
     assert kinds.index('executed') < kinds.index('execution_success'), kinds
-    assert not [kind for kind in kinds[kinds.index('execution_success') + 1 :] if kind != 'executing'], kinds
+    assert kinds[-2:] == ['execution_success', 'executing'], kinds
 
 
 def previews_lie_between(window):
@@ -211,7 +147,7 @@ def a_sampler_shows_its_steps(people):
         run = graph(f'steps-{RUN}', SEED)
         prompt_id = people.submit(16, run, client_id='steps', preview_method='latent2rgb')
         for window in (new, old):
-            window.wait('execution_success', prompt_id)
+            window.ends(prompt_id)
             progress_is_as_comfyui_sends_it(window, prompt_id)
             order_holds(window, prompt_id)
             previews_lie_between(window)
@@ -222,7 +158,7 @@ def a_sampler_shows_its_steps(people):
         legacy = [without_metadata(frame) for frame in old.frames()]
         assert len(set(pictures)) > 1 and legacy[-1] == pictures[-1], (len(pictures), len(legacy))
         # The same client id of another participant is somebody else's.
-        assert not stranger.frames() and not stranger.events('progress', 'executing'), stranger.seen
+        assert not stranger.frames() and not stranger.events('progress'), stranger.seen
 
         item = people.ended(16, prompt_id)
         (picture,) = item['outputs']['9']['images']
@@ -234,6 +170,54 @@ def a_sampler_shows_its_steps(people):
         print(f'  {len(pictures)} previews with metadata, {len(legacy)} without, of {STEPS} steps')
     for jpeg in (pictures[-1], legacy[0]):
         a_preview_is_a_picture(people, 16, jpeg)
+
+
+def as_told(window, prompt_id):
+    """What a window was told of a job, without times: its progress, and all else. Through the workshop an
+    `executed` waits for the node's files, and progress does not wait for that."""
+    told = [[], []]
+    for kind, data in window.texts():
+        if data.get('prompt_id') == prompt_id:
+            told[kind not in ('progress', 'progress_state')].append((kind, {**data, 'timestamp': None}))
+    return told
+
+
+def at_comfyui_itself(people, window, prompt_id, run, **more):
+    """The same without a workshop."""
+    body = {'prompt': run, 'prompt_id': prompt_id, 'client_id': 'told', 'extra_data': more}
+    kind = {'Content-Type': 'application/json'}
+    request = urllib.request.Request(f'{people.engine}/prompt', json.dumps(body).encode(), kind)
+    urllib.request.urlopen(request, timeout=60).close()
+    window.ends(prompt_id)
+
+
+def it_is_told_as_comfyui_tells_it(people):
+    """Each runs twice, so that the model is there, and the second is looked at."""
+    prefix, more = f'told-{RUN}', {'preview_method': 'latent2rgb'}
+    with windows(people, (15, 'told', True)) as (window,):
+        for seed in (SEED + 10, SEED + 11):
+            prompt_id = people.submit(15, graph(prefix, seed), client_id='told', **more)
+            window.ends(prompt_id)
+    address = urllib.parse.urlsplit(people.engine)
+    itself = Window(address.port, '/ws?clientId=told', True, address.hostname)
+    try:
+        for seed, name in ((SEED + 12, 'before'), (SEED + 13, prompt_id)):
+            at_comfyui_itself(people, itself, name, graph(prefix, seed), **more)
+    finally:
+        itself.close()
+    for through, direct in zip(as_told(window, prompt_id), as_told(itself, prompt_id), strict=True):
+        assert through == direct, '\n'.join(map(str, [*through, 'and ComfyUI itself', *direct]))
+    facts = [with_metadata(each.frames()[-1])[0] for each in (window, itself)]
+    assert facts[0] == facts[1], facts
+
+
+def previews_are_as_asked_for(people):
+    with windows(people, (16, 'asked', True)) as (window,):
+        for n, (method, wanted) in enumerate((('none', False), ('auto', True), ('none', False))):
+            before = len(window.frames())
+            run = graph('asked', SEED + 20 + n)
+            window.ends(people.submit(16, run, client_id='asked', preview_method=method))
+            assert (len(window.frames()) > before) == wanted, (method, before, len(window.frames()))
 
 
 def cached_nodes(item):
@@ -248,6 +232,23 @@ def a_model_stays_loaded(people):
         item = people.ended(participant, people.submit(participant, graph('twice', seed)))
         assert item['status']['status_str'] == 'success', item['status']
         assert cached_nodes(item) == {'1', '2', '3', '4'}, item['status']
+    slots = people.workshop.get('/api/v1/workers/real')['worker']['slots']
+    assert CHECKPOINT in [model for slot in slots for model in slot['holds']], slots
+
+
+def a_late_window_catches_up(people, prompt_id):
+    """A page that was opened while its sampler runs learns where it is, and sees it go on."""
+    with windows(people, (18, 'long', False)) as (late,):
+        late.until(lambda: len(late.events('progress')) > 3 and len(late.frames()) > 2, 'progress')
+        own = [(kind, data) for kind, data in late.texts() if kind != 'status']
+        kinds = [kind for kind, _ in own[:4]]
+        assert kinds == ['execution_start', 'execution_cached', 'progress_state', 'executing'], kinds
+        assert {data['prompt_id'] for _, data in own} == {prompt_id}, own
+        assert own[2][1]['nodes'][SAMPLER]['state'] == 'running' and own[3][1]['node'] == SAMPLER, own[:4]
+        values = [data['value'] for data in late.events('progress')]
+        assert values == sorted(set(values)) and values[0] > 1, values
+        for frame in late.frames():
+            without_metadata(frame)
 
 
 def a_long_run_is_interrupted(people):
@@ -255,17 +256,19 @@ def a_long_run_is_interrupted(people):
     with windows(people, (18, 'long', True), (19, 'next', True)) as (long, neighbour):
         more = {'client_id': 'long', 'preview_method': 'latent2rgb'}
         prompt_id = people.submit(18, graph('long', SEED, LONG), **more)
-        until(lambda: [data for data in long.events('progress') if data['value'] >= 20], 'twenty steps', 60)
+        long.until(lambda: len(long.events('progress')) > 20, 'twenty steps')
+        a_late_window_catches_up(people, prompt_id)
         next_id = people.submit(19, saved('next', color=SEED), client_id='next')
         workshop.post('/user/19/api/interrupt', {'prompt_id': prompt_id})  # it is not theirs
-        value = long.events('progress')[-1]['value']
-        until(lambda: long.events('progress')[-1]['value'] > value + 5, 'the long run to go on')
+        done = len(long.events('progress'))
+        long.until(lambda: len(long.events('progress')) > done + 5, 'progress of the long run')
         begun = time.monotonic()
         workshop.post('/user/18/api/interrupt', {'prompt_id': prompt_id})
-        data = long.wait('execution_interrupted', prompt_id, 20)
-        assert (data['node_id'], data['node_type']) == (SAMPLER, 'KSampler'), data
+        long.ends(prompt_id, 20)
         seconds = time.monotonic() - begun
-        neighbour.wait('execution_success', next_id, 20)
+        (data,) = long.events('execution_interrupted')
+        assert (data['node_id'], data['node_type']) == (SAMPLER, 'KSampler'), data
+        neighbour.ends(next_id, 20)
         item = people.ended(18, prompt_id)
         kinds = [kind for kind, _ in item['status']['messages']]
         assert kinds[-1] == 'execution_interrupted', item['status']
@@ -278,4 +281,7 @@ def a_long_run_is_interrupted(people):
         print(f'  interrupted at step {steps} of {LONG} after {seconds:.1f} s, {len(long.frames())} previews')
 
 
-CHECKS = (a_sampler_shows_its_steps, a_model_stays_loaded, a_long_run_is_interrupted)
+CHECKS = (
+    a_sampler_shows_its_steps, it_is_told_as_comfyui_tells_it, previews_are_as_asked_for,
+    a_model_stays_loaded, a_long_run_is_interrupted,
+)  # fmt: skip
