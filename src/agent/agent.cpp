@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
-#include <filesystem>
-
 #include "agent/agent_impl.hpp"
 #include "base/log.hpp"
 
@@ -20,12 +18,6 @@ net::ClientLimits gateway_limits() {
   net::ClientLimits limits;
   limits.idle_connections_per_origin_max = 8;
   return limits;
-}
-
-std::string shell_quoted(std::string_view text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
 }
 
 net::ClientLimits engine_limits() {
@@ -79,7 +71,9 @@ Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions option
   machine.slots = static_cast<std::uint32_t>(options.comfy.size());
   machine.launched = !options.launch.empty();
   auto impl = std::make_unique<Impl>(runtime, std::move(options), std::move(spool), std::move(machine));
-  ATELIER_TRY_VOID(impl->prepare_engines());
+  for (std::uint32_t slot = 0; slot < impl->engines.size(); ++slot) {
+    ATELIER_TRY_VOID(impl->prepare_engine(slot));
+  }
   return std::unique_ptr<Agent>(new Agent(std::move(impl)));
 }
 
@@ -101,45 +95,11 @@ Agent::Impl::Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in,
       timer(runtime.make_timer()),
       changed(runtime),
       tasks(runtime) {
-  // An id of its own per life, with a prefix by which the next life finds what this one left in ComfyUI's
-  // queue.
-  for (const net::Url& comfy : options.comfy) {
-    std::string client_id = fmt::format("atelier-{}-{}", options.name, runtime.random_key().hex());
-    engines.push_back(std::make_unique<Engine>(runtime, engine_http, comfy, std::move(client_id)));
-  }
-}
-
-Result<void> Agent::Impl::prepare_engines() {
-  for (std::size_t slot = 0; slot < engines.size(); ++slot) {
-    Engine& engine = *engines[slot];
-    engine.temp_parent = options.comfy_dir;
-    if (!options.launch.empty()) {
-      ATELIER_TRY(EngineLog log, EngineLog::open(fmt::format("{}/engine-{}.log", options.log_dir, slot)));
-      engine.log.emplace(std::move(log));
-      engine.command = fmt::format("{} --port {}", options.launch, engine.client.port());
-      if (engines.size() > 1) {
-        engine.temp_parent = fmt::format("{}/slot-{}", options.log_dir, slot);
-        std::error_code failed;
-        std::filesystem::create_directory(engine.temp_parent, failed);
-        if (failed)
-          return fail(Errc::config, fmt::format("--log-dir: {}: {}", engine.temp_parent, failed.message()));
-        engine.command +=
-            fmt::format(" --temp-directory {} --database-url {}", shell_quoted(engine.temp_parent),
-                        shell_quoted("sqlite:///" + engine.temp_parent + "/comfyui.db"));
-      }
-    }
-    if (options.comfy_dir.empty()) continue;
-    ATELIER_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
-  }
-  return {};
+  for (const net::Url& comfy : options.comfy) engines.push_back(make_engine(comfy));
 }
 
 awaitable<int> Agent::Impl::run() {
-  for (std::uint32_t slot = 0; slot < engines.size(); ++slot) {
-    if (!engines[slot]->command.empty()) tasks.spawn("keep process", keep_process(slot));
-    tasks.spawn("keep engine", keep_engine(slot));
-    tasks.spawn("poll engine", poll_engine(slot));
-  }
+  for (std::uint32_t slot = 0; slot < engines.size(); ++slot) watch(slot);
   tasks.spawn("measure", measure());
   tasks.spawn("keep time", keep_time());
   for (Action& action : machine.start(runtime.now())) perform(std::move(action));
@@ -148,6 +108,7 @@ awaitable<int> Agent::Impl::run() {
   const Instant deadline = runtime.now() + milliseconds(3'000);
   while (!link_over && runtime.now() < deadline) (void)co_await changed.wait(deadline);
   co_await stop_processes();
+  for (const auto& engine : engines) (void)co_await engine->life.stop(runtime.now() + milliseconds(5'000));
   (void)co_await tasks.stop(runtime.now() + milliseconds(5'000));
   co_return *exit_code;
 }

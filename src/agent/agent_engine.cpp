@@ -19,9 +19,13 @@ constexpr milliseconds kReadTurn{3'600'000};
 constexpr milliseconds kSixHours{6 * 3'600'000}, kDay{24 * 3'600'000};
 constexpr std::uint64_t kDiskTight = 10'000'000'000;  // bytes
 
+/// While a slot works, its ComfyUI is asked for its lists only each so many times.
+constexpr int kLooksWhileBusy = 5;
+
 struct ReadInfo {
   Digest digest;
-  Result<comfy::ObjectInfo> info;
+  std::optional<Result<comfy::ObjectInfo>> info;  // nothing: these bytes were seen
+  comfy::EngineAbility ability;
 };
 
 }  // namespace
@@ -39,8 +43,7 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
       feed(EngineDown{slot, lived.error().what});
     } else if (lived.error().what != said) {
       said = lived.error().what;
-      log::warn("engine_not_reached",
-                {{"slot", slot}, {"url", options.comfy[slot].authority()}, {"why", said}});
+      log::warn("engine_not_reached", {{"slot", slot}, {"url", engine.client.authority()}, {"why", said}});
     }
     if (!co_await runtime.sleep_for(pause)) co_return;
     pause = std::min(pause * 2, kPauseMost);
@@ -50,18 +53,9 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
 awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   Engine& engine = *engines[slot];
   ATELIER_CO_TRY(const EngineStats stats, co_await engine.client.stats());
-  ATELIER_CO_TRY(std::string text, co_await engine.client.object_info());
-  auto bytes = std::make_shared<const std::string>(std::move(text));
-  auto parse = [bytes] { return ReadInfo{sha256(*bytes), comfy::ObjectInfo::parse(*bytes)}; };
-  auto read = co_await run_blocking(runtime.compute_pool(), std::move(parse));
-  if (!read.info) co_return std::unexpected(std::move(read.info).error());
-  auto sizes = co_await engine.client.model_sizes();
+  ATELIER_CO_TRY_VOID(co_await read_lists(slot, true));
   ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
   ATELIER_CO_TRY_VOID(co_await engine.client.clear_runs_of(fmt::format("atelier-{}-", options.name)));
-  engine.digest = read.digest;
-  engine.object_info_bytes = std::move(bytes);
-  engine.model_sizes = sizes ? std::move(*sizes) : std::string();
-  engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(*read.info));
   engine.inputs.engine_restarted();
   // At its start ComfyUI removes its temp folder and makes another.
   if (engine.folders) {
@@ -69,13 +63,13 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   }
   co_await sweep_outputs(slot, kDay);
   engine.up = true;
-  EngineInfo info;
+  EngineInfo& info = engine.info;
   info.comfy_version = stats.comfy_version;
   info.object_info = engine.digest;
   info.engine_start = static_cast<std::uint64_t>(std::max<std::int64_t>(runtime.wall().ms, 0));
   info.device = stats.device;
   info.vram_total = stats.vram_total;
-  feed(EngineUp{slot, std::move(info), stats.vram_free});
+  feed(EngineUp{slot, info, stats.vram_free});
   for (;;) {
     auto message = co_await open->read(runtime.now() + kReadTurn);
     if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
@@ -85,6 +79,48 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
     } else {
       feed(EngineFrame{slot, std::string(message->view())});
     }
+  }
+}
+
+awaitable<Result<bool>> Agent::Impl::read_lists(std::uint32_t slot, bool anew) {
+  Engine& engine = *engines[slot];
+  ATELIER_CO_TRY(std::string text, co_await engine.client.object_info());
+  auto bytes = std::make_shared<const std::string>(std::move(text));
+  auto parse = [bytes, seen = anew ? std::nullopt : engine.seen] {
+    ReadInfo read;
+    read.digest = sha256(*bytes);
+    if (read.digest == seen) return read;
+    read.info = comfy::ObjectInfo::parse(*bytes);
+    if (*read.info) read.ability = comfy::ability_of(**read.info);
+    return read;
+  };
+  auto read = co_await run_blocking(runtime.compute_pool(), std::move(parse));
+  engine.seen = read.digest;
+  if (!read.info) co_return false;
+  if (!*read.info) co_return std::unexpected(std::move(*read.info).error());
+  if (!anew && read.ability == engine.ability) co_return false;
+  auto sizes = co_await engine.client.model_sizes();
+  engine.digest = read.digest;
+  engine.object_info_bytes = std::move(bytes);
+  engine.model_sizes = sizes ? std::move(*sizes) : std::string();
+  engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(**read.info));
+  engine.ability = std::move(read.ability);
+  co_return true;
+}
+
+awaitable<void> Agent::Impl::look_for_changes(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  int passed_over = 0;
+  while (co_await runtime.sleep_for(options.look_again)) {
+    const bool busy = std::ranges::any_of(machine.jobs(), [slot](const auto& entry) {
+      return entry.second.lease.slot == slot && !entry.second.computed();
+    });
+    if (!engine.up || (busy && ++passed_over < kLooksWhileBusy)) continue;
+    passed_over = 0;
+    const auto changed_lists = co_await read_lists(slot, false);
+    if (!changed_lists || !*changed_lists || !engine.up) continue;
+    engine.info.object_info = engine.digest;
+    feed(EngineChanged{slot, engine.info});
   }
 }
 

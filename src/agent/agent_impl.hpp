@@ -15,7 +15,7 @@
 #include "agent/input_store.hpp"
 #include "agent/machine.hpp"
 #include "agent/run_files.hpp"
-#include "comfy/object_info.hpp"
+#include "comfy/ability.hpp"
 #include "link/codec.hpp"
 #include "runtime/child_process.hpp"
 #include "runtime/signal.hpp"
@@ -44,7 +44,7 @@ struct Agent::Impl {
   /// One ComfyUI process.
   struct Engine {
     Engine(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id)
-        : client(runtime, http, std::move(base), std::move(client_id)), inputs(runtime) {}
+        : client(runtime, http, std::move(base), std::move(client_id)), inputs(runtime), life(runtime) {}
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
@@ -59,12 +59,23 @@ struct Agent::Impl {
     std::shared_ptr<const std::string> object_info_bytes;
     std::string model_sizes;  // JSON; "" if it does not tell them
     std::shared_ptr<const comfy::ObjectInfo> object_info;
+    comfy::EngineAbility ability;
+    std::optional<Digest> seen;  // of the bytes that came last: file lists in them change with every job
+    EngineInfo info;             // as the machine was told
+    bool leaving = false;        // it is not started again
+    TaskGroup life;              // what watches over it
   };
 
   Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, MachineOptions machine_options);
 
-  /// Folders and logs. Errors: config, io.
-  [[nodiscard]] Result<void> prepare_engines();
+  // agent_slots.cpp
+  std::unique_ptr<Engine> make_engine(net::Url address);
+  /// Folder and log. Errors: config, io.
+  [[nodiscard]] Result<void> prepare_engine(std::uint32_t slot);
+  void watch(std::uint32_t slot);
+  /// Errors: config (its port is in use), and those of prepare_engine.
+  [[nodiscard]] Result<void> add_engine(const AddEngine& action);
+  awaitable<void> end_engine(std::uint32_t slot);
   awaitable<int> run();
   /// Gives an input to the machine and carries its actions out; calls from inside wait their turn.
   void feed(Input input);
@@ -84,6 +95,8 @@ struct Agent::Impl {
   void do_action(Forget&& action);
   void do_action(FreeEngine&& action);
   void do_action(RestartEngine&& action);
+  void do_action(AddEngine&& action);
+  void do_action(RemoveEngine&& action);
   void do_action(Exit&& action);
 
   // agent_link.cpp
@@ -95,6 +108,11 @@ struct Agent::Impl {
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);
+  /// `anew`: a ComfyUI that has just come up. Otherwise only what it can run counts; gives whether that
+  /// changed.
+  awaitable<Result<bool>> read_lists(std::uint32_t slot, bool anew);
+  /// Nodes and models are put there while a ComfyUI runs.
+  awaitable<void> look_for_changes(std::uint32_t slot);
   awaitable<void> measure();
 
   // agent_process.cpp
@@ -131,6 +149,7 @@ struct Agent::Impl {
   Turns uploads;
   AgentMachine machine;
   std::vector<std::unique_ptr<Engine>> engines;
+  std::vector<std::unique_ptr<Engine>> former_engines;  // what they had begun may still look at them
   std::map<RunKey, std::shared_ptr<RunFiles>> runs;
 
   std::deque<Input> inputs;

@@ -24,7 +24,7 @@ constexpr milliseconds kOthersLimit{500};
 awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
   Engine& engine = *engines[slot];
   milliseconds pause = kPauseLeast;
-  while (!stopping) {
+  while (!stopping && !engine.leaving) {
     const Instant begun = runtime.now();
     std::string why;
     // A shell, because the command is a line as people write it; "exec", so that ComfyUI itself gets the
@@ -37,7 +37,7 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
     } else {
       why = started.error().what;
     }
-    if (stopping) co_return;
+    if (stopping || engine.leaving) co_return;
     if (runtime.now() - begun > kLivedWell) pause = kPauseLeast;
     log::warn("engine_ended", {{"slot", slot},
                                {"how", why},

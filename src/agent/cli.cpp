@@ -31,6 +31,7 @@ struct Given {
   std::vector<std::string> comfy;
   int slots = 0;
   int drain_s = 600;
+  int look_again_s = 60;
 };
 
 constexpr const char* kAbout =
@@ -160,6 +161,9 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   options.launch = given.launch;
   options.log_dir = given.log_dir.empty() ? default_log_dir(options.name) : given.log_dir;
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
+  if (given.look_again_s < 1 || given.look_again_s > 86'400)
+    mistakes.emplace_back("--look-again: 1 to 86400 seconds");
+  options.look_again = milliseconds(std::int64_t{given.look_again_s} * 1000);
   options.comfy_dir = given.comfy_dir;
   options.drain_limit = milliseconds(std::int64_t{given.drain_s} * 1000);
   return mistakes;
@@ -211,6 +215,10 @@ int worker_main(int argc, char** argv) {
   app.add_option("--slots", given.slots,
                  "ComfyUI processes to drive, at ports in a row [as many as --comfy is given]");
   app.add_option("--drain-limit", given.drain_s, "Seconds that a running job gets to finish after SIGTERM")
+      ->capture_default_str();
+  app.add_option("--look-again", given.look_again_s,
+                 "Seconds until a running ComfyUI is asked again for its nodes and models, which may have "
+                 "become more")
       ->capture_default_str();
   try {
     app.parse(argc, argv);

@@ -20,6 +20,7 @@ class EngineClient {
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
   [[nodiscard]] std::uint16_t port() const { return base_.port; }
+  [[nodiscard]] std::string authority() const { return base_.authority(); }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
   /// How large the models are that it lists, by name: a JSON object, "{}" if it does not tell. Errors:
   /// unavailable, bad_request.

@@ -3,6 +3,7 @@
 // What the agent knows of one epoch of a job, from its lease to ended_ok. Plain data of AgentMachine.
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,7 +49,7 @@ struct HeldJob {
   std::optional<Instant> ask_at;
   std::optional<Instant> fetch_at;
 
-  std::uint64_t events = 0;                                // n of the last one
+  std::map<std::string, link::Event> whereabouts;  // what a gateway that knows nothing has to hear of it
   std::deque<std::pair<std::string, link::Event>> unsent;  // (type, event) made while there was no link
   std::optional<link::Preview> waiting_preview;
   Instant preview_at;  // not before

@@ -56,6 +56,7 @@ std::vector<Action> AgentMachine::on(Instant now, const Input& input) {
   now_ = now;
   if (!gone_) {
     std::visit([this](const auto& one) { handle(one); }, input);
+    look_at_empty_slots();
     leave_when_empty();
   }
   return std::exchange(out_, {});
@@ -100,18 +101,7 @@ link::Hello AgentMachine::hello(const LinkUp& input) const {
   hello.clock = input.clock;
   hello.launched = options_.launched;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    link::HelloSlot line;
-    line.slot = i;
-    line.comfy_version = slot.info.comfy_version;
-    line.object_info = slot.info.object_info;
-    line.engine = slot.up        ? link::EngineState::ready
-                  : slot.ever_up ? link::EngineState::lost
-                                 : link::EngineState::starting;
-    line.engine_start = slot.info.engine_start;
-    line.device = slot.info.device;
-    line.vram_total = slot.info.vram_total;
-    hello.slots.push_back(std::move(line));
+    if (listed(i)) hello.slots.push_back(line_of(i));
   }
   for (const auto& [key, job] : jobs_) {
     link::HelloJob line;
@@ -200,7 +190,7 @@ void AgentMachine::handle(const FromGateway& input) {
             },
             [this](const link::Undrain&) { draining_ = leaving_; }, [](const link::Pause&) {},
             [this](const link::RestartEngine& m) {
-              if (options_.launched && m.slot < slots_.size()) {
+              if (options_.launched && listed(m.slot)) {
                 out_.emplace_back(RestartEngine{m.slot});
               } else {
                 log::warn("restart_engine_not_possible",
@@ -208,8 +198,10 @@ void AgentMachine::handle(const FromGateway& input) {
               }
             },
             [this](const link::Free& m) {
-              if (m.slot < slots_.size() && slots_[m.slot].up) out_.emplace_back(FreeEngine{m.slot});
+              if (listed(m.slot) && slots_[m.slot].up) free_memory(m.slot);
             },
+            [this](const link::AddSlot& m) { add_slot(m); },
+            [this](const link::RemoveSlot& m) { remove_slot(m); }, [](const link::OpenTunnel&) {},
             [](const link::Models&) { log::info("models_ignored"); },
             [this](const link::SettingsChanged& m) { settings_ = m.settings; }},
       input.message);
@@ -252,7 +244,7 @@ void AgentMachine::answer(const link::Welcome& message) {
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    if (slot.hello_up && !slot.up)
+    if (listed(i) && slot.hello_up && !slot.up)
       send(link::EngineLost{i, JobId{}, Epoch{}, "it died while the link was opened"});
     const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
     if (wanted) slot.announced = false;
@@ -300,7 +292,7 @@ void AgentMachine::announce(std::uint32_t index) {
 }
 
 void AgentMachine::handle(const EngineUp& input) {
-  if (input.slot >= slots_.size()) return;
+  if (!listed(input.slot)) return;
   Slot& slot = slots_[input.slot];
   log::info("engine_up", {{"slot", input.slot}, {"version", input.info.comfy_version}});
   slot.announced = false;
@@ -341,6 +333,17 @@ void AgentMachine::handle(const EngineDown& input) {
   if (!told) send(link::EngineLost{input.slot, JobId{}, Epoch{}, input.why});
 }
 
+void AgentMachine::handle(const EngineChanged& input) {
+  if (!listed(input.slot) || !slots_[input.slot].up) return;
+  Slot& slot = slots_[input.slot];
+  log::info("engine_lists_changed", {{"slot", input.slot}});
+  slot.announced = false;
+  const std::uint64_t start = slot.info.engine_start;  // which is another one after it was unloaded
+  slot.info = input.info;
+  slot.info.engine_start = start;
+  if (linked_) publish(input.slot);
+}
+
 void AgentMachine::handle(const EnginePrinted& input) {
   // A flood is cut to what one message may hold: all of it is in the file.
   const std::size_t first = input.lines.size() - std::min(input.lines.size(), link::kLogLinesMax);
@@ -351,7 +354,7 @@ void AgentMachine::handle(const EnginePrinted& input) {
 }
 
 void AgentMachine::handle(const EngineAnswered& input) {
-  if (input.slot >= slots_.size()) return;
+  if (!listed(input.slot)) return;
   slots_[input.slot].answered_at = now_;
   slots_[input.slot].reading = {input.slot, input.device, input.vram_total, input.vram_free,
                                 input.queue_remaining};
@@ -374,7 +377,7 @@ bool AgentMachine::busy(std::uint32_t slot) const {
 }
 
 void AgentMachine::pay_idle(std::uint32_t index) {
-  if (index >= slots_.size() || !slots_[index].owes_idle || busy(index)) return;
+  if (!listed(index) || !slots_[index].owes_idle || busy(index)) return;
   slots_[index].owes_idle = false;
   send(link::SlotIdle{index});
 }
@@ -390,6 +393,7 @@ void AgentMachine::handle(const Tick&) {
     heartbeat_at_ = now_ + heartbeat_;
     link::Heartbeat heartbeat;
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+      if (!listed(i)) continue;
       const Slot& slot = slots_[i];
       const auto age =
           slot.ever_up ? static_cast<std::uint64_t>((now_ - slot.answered_at).count()) : link::kIdMax;

@@ -46,13 +46,23 @@ class AgentMachine {
   [[nodiscard]] const std::map<RunKey, HeldJob>& jobs() const { return jobs_; }
 
  private:
+  enum class Place {
+    here,     // the gateway knows it
+    adding,   // AddEngine was given
+    leaving,  // takes no more; the gateway still knows it, for what runs there
+    left,     // the gateway was told; outputs of it are still on their way
+    ending,   // RemoveEngine was given
+    free,     // there is no such slot: its number may be given again
+  };
   /// One ComfyUI process.
   struct Slot {
+    Place place = Place::here;
     bool up = false;
     bool ever_up = false;
     EngineInfo info;
     Instant answered_at;
     link::TelemetrySlot reading;  // of its last answer
+    bool unloads = false;         // /free was asked for while it ran something
     bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
     std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
     bool publishing = false;
@@ -66,6 +76,7 @@ class AgentMachine {
   void handle(const FromGateway& input);
   void handle(const EngineUp& input);
   void handle(const EngineDown& input);
+  void handle(const EngineChanged& input);
   void handle(const EnginePrinted& input);
   void handle(const EngineAnswered& input);
   void handle(const Measured& input);
@@ -84,6 +95,21 @@ class AgentMachine {
   void leave(int code, std::string why);
   bool busy(std::uint32_t slot) const;
   link::Hello hello(const LinkUp& input) const;
+
+  // machine_slots.cpp: slots that come and go while the worker runs.
+  void handle(const EngineAdded& input);
+  void handle(const EngineRemoved& input);
+  void add_slot(const link::AddSlot& message);
+  void remove_slot(const link::RemoveSlot& message);
+  void look_at_empty_slots();
+  void free_memory(std::uint32_t slot);
+  void unloaded(std::uint32_t slot);
+  [[nodiscard]] link::HelloSlot line_of(std::uint32_t slot) const;
+  /// The gateway knows this slot.
+  [[nodiscard]] bool listed(std::uint32_t slot) const {
+    return slot < slots_.size() &&
+           (slots_[slot].place == Place::here || slots_[slot].place == Place::leaving);
+  }
 
   // machine_jobs.cpp: a lease on its way through the engine.
   void handle(const JobFetched& input);
@@ -133,6 +159,7 @@ class AgentMachine {
   std::vector<Action> out_;
   std::vector<Slot> slots_;
   std::map<RunKey, HeldJob> jobs_;
+  std::uint64_t events_ = 0;        // relayed so far: a run that is taken up again does not count anew
   std::deque<Key128> posted_runs_;  // of this boot, newest last, bounded
 
   bool socket_open_ = false;  // 101 came

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
 #include "agent/json_text.hpp"
@@ -28,6 +29,12 @@ bool is_passing(Errc code) {
 std::string string_in(const comfy::Event& event, std::string_view key) {
   const json::value* found = std::as_const(event.data).object().if_contains(key);
   return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
+}
+
+/// In the order in which ComfyUI says them.
+constexpr std::array kWhereabouts{"execution_start", "execution_cached", "executing"};
+bool tells_where(std::string_view type) {
+  return std::ranges::find(kWhereabouts, type) != kWhereabouts.end();
 }
 
 bool is_progress(std::string_view type) { return type == "progress" || type == "progress_state"; }
@@ -69,7 +76,7 @@ void AgentMachine::take(const link::Lease& lease) {
   HeldJob& job = jobs_[key];
   job.key = key;
   job.lease = lease;
-  if (lease.slot >= slots_.size()) {
+  if (!listed(lease.slot) || slots_[lease.slot].place == Place::leaving) {
     give_back(job, link::ReturnReason::slot_removed, fmt::format("there is no slot {}", lease.slot));
   } else if (draining_) {
     give_back(job, link::ReturnReason::draining, "the agent is draining");
@@ -85,7 +92,7 @@ void AgentMachine::fetch(HeldJob& job) {
 }
 
 void AgentMachine::prefetch(const link::Hint& hint) {
-  if (hint.slot >= slots_.size()) return;
+  if (!listed(hint.slot)) return;
   const RunKey key{hint.job, hint.epoch};
   if (find(key) != nullptr) return;  // its lease came first
   Prefetch action;
@@ -374,7 +381,8 @@ void AgentMachine::relay(HeldJob& job, const std::string& type, std::string text
     log::warn("event_too_large", {{"job", job.key.job}, {"type", type}, {"bytes", text.size()}});
     return;
   }
-  link::Event event{job.key.job, job.key.epoch, ++job.events, std::move(*fitting)};
+  link::Event event{job.key.job, job.key.epoch, ++events_, std::move(*fitting)};
+  if (tells_where(type)) job.whereabouts[type] = event;
   if (linked_) {
     send(std::move(event));
     return;
@@ -424,6 +432,12 @@ void AgentMachine::handle(const EngineFrame& input) {
 
 void AgentMachine::repeat(HeldJob& job) {
   if (job.started) send(link::Started{job.key.job, job.key.epoch});
+  // A gateway that was started again has forgotten what its pages show; another has seen these numbers.
+  const std::uint64_t unsent = job.unsent.empty() ? UINT64_MAX : job.unsent.front().second.n;
+  for (const char* type : kWhereabouts) {
+    const auto known = job.whereabouts.find(type);
+    if (known != job.whereabouts.end() && known->second.n < unsent && !job.computed()) send(known->second);
+  }
   for (auto& [type, event] : job.unsent) send(std::move(event));
   job.unsent.clear();
   if (job.phase == Phase::fetching && job.fetch_at) {

@@ -107,6 +107,15 @@ struct FreeEngine {
 struct RestartEngine {
   std::uint32_t slot = 0;
 };
+/// Make this ComfyUI a slot of the worker, and start it if the agent launches them -> EngineAdded.
+struct AddEngine {
+  std::uint32_t slot = 0;
+  std::uint32_t port = 0;  // 0: the one after the highest
+};
+/// Let go of it: end it if the agent started it, watch it no more -> EngineRemoved. No job of it is left.
+struct RemoveEngine {
+  std::uint32_t slot = 0;
+};
 /// The process ends.
 struct Exit {
   int code = 0;
@@ -114,7 +123,8 @@ struct Exit {
 };
 
 using Action = std::variant<Dial, CloseLink, Send, FetchJob, Prefetch, PostRun, AskRun, InterruptRun, Collect,
-                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine, Exit>;
+                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine,
+                            AddEngine, RemoveEngine, Exit>;
 
 // ---- Inputs ----
 
@@ -137,7 +147,8 @@ struct FromGateway {
 struct EngineInfo {
   std::string comfy_version;
   Digest object_info;
-  std::uint64_t engine_start = 0;  // another number after each restart, as far as can be told
+  /// Another number after each restart, as far as can be told, and after its models were unloaded.
+  std::uint64_t engine_start = 0;
   std::string device;
   std::uint64_t vram_total = 0;
 };
@@ -151,6 +162,19 @@ struct EngineUp {
 struct EngineDown {
   std::uint32_t slot = 0;
   std::string why;
+};
+/// It goes on, and lists other nodes or models than it did. `info.engine_start` is as before.
+struct EngineChanged {
+  std::uint32_t slot = 0;
+  EngineInfo info;
+};
+/// Errors: config, io, with a sentence for people.
+struct EngineAdded {
+  std::uint32_t slot = 0;
+  Result<void> result;
+};
+struct EngineRemoved {
+  std::uint32_t slot = 0;
 };
 /// A text frame, a binary frame of the engine's socket.
 struct EngineEvent {
@@ -235,8 +259,9 @@ struct StopRequested {};
 /// The instant of next_at() has come.
 struct Tick {};
 
-using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineEvent, EngineFrame,
-                           EnginePrinted, EngineAnswered, Measured, JobFetched, RunPosted, RunAsked,
-                           Collected, Uploaded, ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
+using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineChanged, EngineAdded,
+                           EngineRemoved, EngineEvent, EngineFrame, EnginePrinted, EngineAnswered, Measured,
+                           JobFetched, RunPosted, RunAsked, Collected, Uploaded, ObjectInfoPublished,
+                           DrainRequested, StopRequested, Tick>;
 
 }  // namespace atelier::agent

@@ -222,6 +222,7 @@ void Server::Impl::make_faces(std::string seat_key) {
       });
   gateway::InstructorFaceOptions api_options;
   api_options.num_users = num_users;
+  api_options.participants_choose_worker = config.text("WORKER_CHOICE") == "participants";
   instructor = std::make_unique<gateway::InstructorFace>(
       runtime, *workshop, gateway::ApiAccess(tokens, api_access(config)), api_options);
   gateway::PublicFaceOptions public_options;

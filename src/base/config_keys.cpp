@@ -44,6 +44,9 @@ constexpr std::array kKeys{
             "Most jobs that wait per participant; 0 is no limit."},
     KeySpec{"MAX_RUNNING_PER_USER", number, "0", 0, 1'000, "", "", "",
             "Most jobs that run at once per participant; 0 is no limit."},
+    KeySpec{
+        "WORKER_CHOICE", choice, "instructor", 0, 0, "", "instructor|participants", "",
+        "Who may give a participant's jobs a worker of their own: only the instructor, or participants too."},
     KeySpec{"LEASE_TTL", duration, "30s", 5 * kSecond, 10 * kMinute, "", "", "",
             "How long a silent worker keeps its jobs."},
     KeySpec{"USER_QUOTA", bytes, "10GB", kMega, 100'000 * kGiga, "B", "", "",

@@ -48,6 +48,9 @@ ATELIER_LINK_TYPE(Drain, "drain");
 ATELIER_LINK_TYPE(Undrain, "undrain");
 ATELIER_LINK_TYPE(Pause, "pause");
 ATELIER_LINK_TYPE(RestartEngine, "restart_engine");
+ATELIER_LINK_TYPE(AddSlot, "add_slot");
+ATELIER_LINK_TYPE(RemoveSlot, "remove_slot");
+ATELIER_LINK_TYPE(OpenTunnel, "open_tunnel");
 ATELIER_LINK_TYPE(Free, "free");
 ATELIER_LINK_TYPE(Models, "models");
 ATELIER_LINK_TYPE(SettingsChanged, "settings");
@@ -330,6 +333,19 @@ void fields(F& f, Arg<F, RestartEngine> m) {
 }
 template <class F>
 void fields(F& f, Arg<F, Free> m) {
+  f("slot", m.slot, kSlotRange);
+}
+template <class F>
+void fields(F& f, Arg<F, AddSlot> m) {
+  f("port", m.port, Range{0, 65'535});
+}
+template <class F>
+void fields(F& f, Arg<F, RemoveSlot> m) {
+  f("slot", m.slot, kSlotRange);
+}
+template <class F>
+void fields(F& f, Arg<F, OpenTunnel> m) {
+  f("tunnel", m.tunnel);
   f("slot", m.slot, kSlotRange);
 }
 template <class F>

@@ -180,7 +180,7 @@ struct Started {
 struct Event {
   JobId job;
   Epoch epoch;
-  std::uint64_t n = 0;  // 1, 2, .. within (job, epoch)
+  std::uint64_t n = 0;  // rising within (job, epoch); the same if it comes again after a break of the link
   std::string json;     // the whole frame {"type":..,"data":..}
   bool operator==(const Event&) const = default;
 };
@@ -359,6 +359,23 @@ struct Free {
   std::uint32_t slot = 0;
   bool operator==(const Free&) const = default;
 };
+/// Another ComfyUI on the worker's machine becomes a slot: the one that listens on `port`, or, if the agent
+/// launches them, one more that it starts. 0: the port after the highest. Answered by `slots`.
+struct AddSlot {
+  std::uint32_t port = 0;
+  bool operator==(const AddSlot&) const = default;
+};
+/// Finish what runs there, take no more, then let go of this ComfyUI (end it, if the agent started it).
+struct RemoveSlot {
+  std::uint32_t slot = 0;
+  bool operator==(const RemoveSlot&) const = default;
+};
+/// Connect to the slot's ComfyUI, open a WebSocket to /worker/tunnel/<tunnel>, and copy bytes both ways.
+struct OpenTunnel {
+  Key128 tunnel;  // for one use
+  std::uint32_t slot = 0;
+  bool operator==(const OpenTunnel&) const = default;
+};
 struct Models {
   std::vector<Digest> want, pin, drop;
   bool operator==(const Models&) const = default;
@@ -368,8 +385,9 @@ struct SettingsChanged {
   bool operator==(const SettingsChanged&) const = default;
 };
 
-using GatewayMessage = std::variant<Welcome, Lease, Hint, Stop, Committed, Refused, EndedOk, Drain, Undrain,
-                                    Pause, RestartEngine, Free, Models, SettingsChanged>;
+using GatewayMessage =
+    std::variant<Welcome, Lease, Hint, Stop, Committed, Refused, EndedOk, Drain, Undrain, Pause,
+                 RestartEngine, Free, AddSlot, RemoveSlot, OpenTunnel, Models, SettingsChanged>;
 
 /// Enumerators as they stand on the wire.
 [[nodiscard]] std::string_view to_string(EngineState value);

@@ -69,6 +69,8 @@ def exercise(workshop, api):
     api.at('GET', '/participants')
     api.at('GET', '/participants/{participant}', participant=7)
     api.at('PATCH', '/participants/{participant}', {'held': False, 'weight_milli': 2000}, participant=7)
+    api.at('GET', '/participants/{participant}/worker', participant=7)
+    api.at('PATCH', '/participants/{participant}/worker', {'pinned_worker': ''}, participant=7)
     api.at('GET', '/workers')
     api.at('GET', '/workers/{worker}', worker='w1')
     api.at('PATCH', '/workers/{worker}', {'tags': ['a'], 'draining': False}, worker='w1')
@@ -78,6 +80,8 @@ def exercise(workshop, api):
     api.at('POST', '/workers/{worker}/actions', {'action': 'free_memory', 'slot': 0}, worker='w1')
     api.at('POST', '/workers/{worker}/actions', {'action': 'restart_engine', 'slot': 0}, 409, worker='w1')
     api.at('POST', '/workers/{worker}/actions', {'action': 'free_memory', 'slot': 9}, 404, worker='w1')
+    api.at('POST', '/workers/{worker}/actions', {'action': 'add_slot'}, 409, worker='w1')
+    api.at('POST', '/workers/{worker}/actions', {'action': 'remove_slot', 'slot': 0}, 409, worker='w1')
     telemetry = until(
         lambda: api.at('GET', '/workers/{worker}/telemetry', worker='w1')['telemetry'], 'telemetry'
     )

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/array.hpp>
-#include <boost/json/string.hpp>
 #include <map>
 #include <vector>
 
@@ -19,28 +17,15 @@ constexpr std::uint64_t kBytesMax = 64u << 20;
 
 struct Parsed {
   std::shared_ptr<const comfy::ObjectInfo> info;
-  std::shared_ptr<const EngineAbility> ability;
+  std::shared_ptr<const comfy::EngineAbility> ability;
 };
 
 Result<Parsed> parse(const Digest& hash, std::string_view bytes) {
   if (sha256(bytes) != hash) return fail(Errc::bad_hash, "object_info differs from its hash");
   ATELIER_TRY(auto info, comfy::ObjectInfo::parse(bytes));
-  EngineAbility ability;
-  ability.classes = info.class_names();
-  for (const std::string& name : ability.classes) {
-    for (const comfy::InputSpec& input : info.find(name)->inputs) {
-      if (input.choices == nullptr || !comfy::is_model_combo(input)) continue;
-      for (const boost::json::value& choice : *input.choices) {
-        if (const auto* text = choice.if_string()) ability.models.emplace_back(text->data(), text->size());
-      }
-    }
-  }
-  std::ranges::sort(ability.models);
-  const auto twice = std::ranges::unique(ability.models);
-  ability.models.erase(twice.begin(), twice.end());
   Parsed parsed;
+  parsed.ability = std::make_shared<const comfy::EngineAbility>(comfy::ability_of(info));
   parsed.info = std::make_shared<const comfy::ObjectInfo>(std::move(info));
-  parsed.ability = std::make_shared<const EngineAbility>(std::move(ability));
   return parsed;
 }
 
@@ -143,7 +128,7 @@ awaitable<Result<void>> Catalog::add(Digest hash, std::shared_ptr<const std::str
 
 bool Catalog::knows(const Digest& hash) const { return impl_->known.contains(hash); }
 
-std::shared_ptr<const EngineAbility> Catalog::ability(const Digest& hash) const {
+std::shared_ptr<const comfy::EngineAbility> Catalog::ability(const Digest& hash) const {
   const auto found = impl_->known.find(hash);
   return found == impl_->known.end() ? nullptr : found->second.ability;
 }

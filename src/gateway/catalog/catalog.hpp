@@ -10,16 +10,12 @@
 
 #include "base/hash.hpp"
 #include "base/result.hpp"
+#include "comfy/ability.hpp"
 #include "comfy/object_info.hpp"
 #include "files/files.hpp"
 #include "runtime/runtime.hpp"
 
 namespace atelier::gateway {
-
-/// Sorted lists for core's capability event.
-struct EngineAbility {
-  std::vector<std::string> classes, models;
-};
 
 class Catalog {
  public:
@@ -33,7 +29,7 @@ class Catalog {
   [[nodiscard]] awaitable<Result<void>> add(Digest hash, std::shared_ptr<const std::string> bytes);
   [[nodiscard]] bool knows(const Digest& hash) const;
   /// Null if unknown.
-  [[nodiscard]] std::shared_ptr<const EngineAbility> ability(const Digest& hash) const;
+  [[nodiscard]] std::shared_ptr<const comfy::EngineAbility> ability(const Digest& hash) const;
 
   /// The engines that are connected now; the union is over these, or over all known ones while there are
   /// none.

@@ -19,6 +19,7 @@ class WorkerLink;
 struct InstructorFaceOptions {
   std::uint64_t num_users = 20;
   std::size_t body_bytes_max = 64u << 10;
+  bool participants_choose_worker = false;
   std::size_t ahead_max = 1'024;  // jobs that one move may take along
 };
 

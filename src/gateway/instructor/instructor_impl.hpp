@@ -50,6 +50,13 @@ struct JobChange {
   std::optional<std::vector<std::string>> tags;
   [[nodiscard]] bool any() const { return held || priority || pinned_worker || tags; }
 };
+/// What a command asks of one participant; what is absent stays.
+struct ParticipantChange {
+  std::optional<bool> held;
+  std::optional<std::uint64_t> waiting_max, running_max, weight_milli, allowance_ms;
+  std::optional<core::PriorityLevel> priority;
+  std::optional<std::string> pinned_worker;  // "": any
+};
 struct JobMove {
   core::MovePlace place = core::MovePlace::first;
   JobId anchor;  // of before and after
@@ -74,10 +81,20 @@ struct ApiRoute {
 /// Members of components/schemas, and of components/parameters, as JSON text without braces.
 extern const std::string_view kOpenApiSchemas, kOpenApiParameters;
 
-/// What an agent can be asked to do with the ComfyUI of a slot.
-enum class WorkerAction { restart_engine, free_memory };
+/// What an agent can be asked to do with the ComfyUI of a slot, and with its slots.
+enum class WorkerAction { restart_engine, free_memory, add_slot, remove_slot };
 [[nodiscard]] constexpr std::string_view to_string(WorkerAction action) {
-  return action == WorkerAction::restart_engine ? "restart_engine" : "free_memory";
+  switch (action) {
+    case WorkerAction::restart_engine:
+      return "restart_engine";
+    case WorkerAction::free_memory:
+      return "free_memory";
+    case WorkerAction::add_slot:
+      return "add_slot";
+    case WorkerAction::remove_slot:
+      return "remove_slot";
+  }
+  return "";
 }
 /// `{"gpu":1}` of the members given.
 [[nodiscard]] std::string object_of(const std::vector<std::string>& members);
@@ -116,12 +133,19 @@ struct InstructorFace::Impl {
   awaitable<net::Response> get_participants(ApiCall& call);
   awaitable<net::Response> get_participant(ApiCall& call);
   awaitable<net::Response> patch_participant(ApiCall& call);
+  awaitable<net::Response> get_worker_choice(ApiCall& call);
+  awaitable<net::Response> patch_worker_choice(ApiCall& call);
+  std::optional<std::string> worker_of(BodyFields& fields) const;
+  awaitable<net::Response> change_participant(Caller caller, ParticipantId id, ParticipantChange change);
   awaitable<net::Response> get_workers(ApiCall& call);
   awaitable<net::Response> get_worker(ApiCall& call);
   awaitable<net::Response> patch_worker(ApiCall& call);
   awaitable<net::Response> get_telemetry(ApiCall& call);
   awaitable<net::Response> get_engine_log(ApiCall& call);
   awaitable<net::Response> post_worker_action(ApiCall& call);
+  /// Errors: not_found, conflict, with a sentence for people.
+  Result<void> ask_worker(const std::string& name, WorkerAction action, std::uint32_t slot,
+                          std::uint16_t port);
   awaitable<net::Response> post_ticket(ApiCall& call);
   awaitable<net::Response> get_events(ApiCall& call);
 

@@ -62,20 +62,62 @@ awaitable<net::Response> InstructorFace::Impl::get_participant(ApiCall& call) {
 awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) {
   using core::PriorityLevel;
   BodyFields& fields = call.fields;
-  const auto held = fields.boolean("held");
-  const auto waiting_max = fields.number("waiting_max", 0, kJobsMax);
-  const auto running_max = fields.number("running_max", 0, kJobsMax);
-  const auto weight = fields.number("weight_milli", 1, core::kMilliMax);
-  const auto allowance = fields.number("allowance_ms", 0, kWeekMs);
-  const auto level = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
-                                                PriorityLevel::normal, PriorityLevel::low});
-  const auto pinned = fields.text("pinned_worker", 64);
-  if (pinned && !pinned->empty() && workshop.core().worker(*pinned) == nullptr)
-    fields.complain("pinned_worker", "is no worker that has ever joined; \"\" lets any worker take the jobs");
+  ParticipantChange change;
+  change.held = fields.boolean("held");
+  change.waiting_max = fields.number("waiting_max", 0, kJobsMax);
+  change.running_max = fields.number("running_max", 0, kJobsMax);
+  change.weight_milli = fields.number("weight_milli", 1, core::kMilliMax);
+  change.allowance_ms = fields.number("allowance_ms", 0, kWeekMs);
+  change.priority = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
+                                               PriorityLevel::normal, PriorityLevel::low});
+  change.pinned_worker = worker_of(fields);
   if (const auto wrong = fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number) co_return co_await get_participant(call);  // which says that there is nobody
-  const ParticipantId id{*number};
+  co_return co_await change_participant(call.caller, ParticipantId{*number}, std::move(change));
+}
+
+awaitable<net::Response> InstructorFace::Impl::get_worker_choice(ApiCall& call) {
+  const auto number = parse_canonical(call.captures.front(), options.num_users);
+  if (!number || !call.caller.owns(ParticipantId{*number})) co_return co_await get_participant(call);
+  const core::Core& core = workshop.core();
+  const core::ParticipantFacts* facts = core.participant(ParticipantId{*number});
+  std::vector<std::string> workers;
+  core.each_worker([&](const core::WorkerFacts& worker) {
+    workers.push_back(fmt::format(R"({{"worker":{},"connected":{},"draining":{},"paused":{}}})",
+                                  comfy::quote_json(worker.name), static_cast<bool>(worker.link),
+                                  worker.draining, worker.paused));
+  });
+  const bool may = call.caller.is_instructor() || options.participants_choose_worker;
+  co_return api_json(
+      200, fmt::format(R"({{"pinned_worker":{},"may_choose":{},"workers":[{}],{}}})",
+                       comfy::quote_json(facts == nullptr ? std::string() : facts->pinned_worker), may,
+                       fmt::join(workers, ","), tail()));
+}
+
+awaitable<net::Response> InstructorFace::Impl::patch_worker_choice(ApiCall& call) {
+  call.fields.require("pinned_worker");
+  ParticipantChange change;
+  change.pinned_worker = worker_of(call.fields);
+  if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
+  const auto number = parse_canonical(call.captures.front(), options.num_users);
+  if (!number || !call.caller.owns(ParticipantId{*number})) co_return co_await get_participant(call);
+  if (!call.caller.is_instructor() && !options.participants_choose_worker) {
+    const Problem refused(409, "In this workshop the instructor chooses the workers (WORKER_CHOICE).");
+    co_return problem_response(refused);
+  }
+  co_return co_await change_participant(call.caller, ParticipantId{*number}, std::move(change));
+}
+
+std::optional<std::string> InstructorFace::Impl::worker_of(BodyFields& fields) const {
+  auto name = fields.text("pinned_worker", 64);
+  if (name && !name->empty() && workshop.core().worker(*name) == nullptr)
+    fields.complain("pinned_worker", "is no worker that has ever joined; \"\" lets any worker take the jobs");
+  return name;
+}
+
+awaitable<net::Response> InstructorFace::Impl::change_participant(Caller caller, ParticipantId id,
+                                                                  ParticipantChange change) {
   const Turn turn = co_await turn_to_edit(fmt::format("participant {}", id));
   core::ParticipantFacts now;
   now.participant = id;
@@ -83,7 +125,7 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
 
   core::ParticipantLimits limits;
   limits.participant = id;
-  limits.by = call.caller.name();
+  limits.by = caller.name();
   std::vector<std::string> before;
   const auto set = [&](auto& member, const auto& old, const auto& wanted, std::string_view name) {
     member = old;
@@ -95,25 +137,28 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
       before.push_back(fmt::format(R"("{}":{})", name, old));
     }
   };
-  set(limits.waiting_max, now.waiting_max, waiting_max, "waiting_max");
-  set(limits.running_max, now.running_max, running_max, "running_max");
-  set(limits.weight_milli, now.weight_milli, weight, "weight_milli");
-  set(limits.allowance_ms, now.allowance_ms, allowance, "allowance_ms");
-  set(limits.priority, now.priority, level, "priority");
-  limits.pinned_worker = pinned.value_or(now.pinned_worker);
+  set(limits.waiting_max, now.waiting_max, change.waiting_max, "waiting_max");
+  set(limits.running_max, now.running_max, change.running_max, "running_max");
+  set(limits.weight_milli, now.weight_milli, change.weight_milli, "weight_milli");
+  set(limits.allowance_ms, now.allowance_ms, change.allowance_ms, "allowance_ms");
+  set(limits.priority, now.priority, change.priority, "priority");
+  limits.pinned_worker = change.pinned_worker.value_or(now.pinned_worker);
   if (limits.pinned_worker != now.pinned_worker)
     before.push_back(fmt::format(R"("pinned_worker":{})", comfy::quote_json(now.pinned_worker)));
   std::vector<core::Event> wanted;
   add_job_changes(workshop.core(), now, limits, wanted);
   const std::string by = limits.by;
   if (!before.empty()) wanted.emplace_back(std::move(limits));
-  if (held && *held != now.held) {
-    wanted.emplace_back(core::ParticipantHeld{id, *held, by});
+  if (change.held && *change.held != now.held) {
+    wanted.emplace_back(core::ParticipantHeld{id, *change.held, by});
     before.push_back(fmt::format(R"("held":{})", now.held));
   }
   Done done;
   done.changed = !wanted.empty();
-  if (done.changed) done.undo = Undo{"PATCH", fmt::format("/participants/{}", id), object_of(before)};
+  if (done.changed) {
+    done.undo = Undo{"PATCH", fmt::format("/participants/{}{}", id, caller.is_instructor() ? "" : "/worker"),
+                     object_of(before)};
+  }
   const auto recorded = co_await record(std::move(wanted));
   // Conflicts: somebody did the same just now, or one of the jobs has started meanwhile.
   if (!recorded && recorded.error().code != Errc::conflict && recorded.error().code != Errc::not_found) {

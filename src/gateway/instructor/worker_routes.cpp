@@ -86,19 +86,37 @@ awaitable<net::Response> InstructorFace::Impl::get_engine_log(ApiCall& call) {
   co_return api_json(200, fmt::format(R"({{"slots":[{}],{}}})", fmt::join(slots, ","), tail()));
 }
 
+Result<void> InstructorFace::Impl::ask_worker(const std::string& name, WorkerAction action,
+                                              std::uint32_t slot, std::uint16_t port) {
+  if (worker_link == nullptr) return fail(Errc::conflict, name + " is not connected.");
+  switch (action) {
+    case WorkerAction::restart_engine:
+      return worker_link->restart_engine(name, slot);
+    case WorkerAction::free_memory:
+      return worker_link->free_memory(name, slot);
+    case WorkerAction::add_slot:
+      return worker_link->add_slot(name, port);
+    case WorkerAction::remove_slot:
+      return worker_link->remove_slot(name, slot);
+  }
+  return fail(Errc::internal, "an action without a meaning");
+}
+
 awaitable<net::Response> InstructorFace::Impl::post_worker_action(ApiCall& call) {
   call.fields.require("action");
-  call.fields.require("slot");
-  const auto action = call.fields.choice("action", {WorkerAction::restart_engine, WorkerAction::free_memory});
+  const auto action = call.fields.choice("action", {WorkerAction::restart_engine, WorkerAction::free_memory,
+                                                    WorkerAction::add_slot, WorkerAction::remove_slot});
   const auto slot = call.fields.number("slot", 0, link::kSlotsMax - 1);
+  const auto port = call.fields.number("port", 1, 65'535);
+  const bool adds = action == WorkerAction::add_slot;
+  if (adds && slot) call.fields.complain("slot", "is given by the worker when it adds one");
+  if (action && !adds) call.fields.require("slot");
+  if (action && !adds && port) call.fields.complain("port", "belongs to add_slot");
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const std::string& name = call.captures.front();
   if (workshop.core().worker(name) == nullptr) co_return co_await get_worker(call);  // which says so
-  const auto index = static_cast<std::uint32_t>(*slot);
-  const Result<void> asked = worker_link == nullptr ? fail(Errc::conflict, name + " is not connected.")
-                             : *action == WorkerAction::restart_engine
-                                 ? worker_link->restart_engine(name, index)
-                                 : worker_link->free_memory(name, index);
+  const auto index = static_cast<std::uint32_t>(slot.value_or(0));
+  const Result<void> asked = ask_worker(name, *action, index, static_cast<std::uint16_t>(port.value_or(0)));
   if (!asked) {
     const Problem refused(asked.error().code == Errc::not_found ? 404 : 409, asked.error().what);
     co_return problem_response(refused);

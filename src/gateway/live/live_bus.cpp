@@ -37,6 +37,10 @@ void LiveBus::publish(LiveFrame frame) {
     snapshot.executed = std::move(executed);
     snapshot.epoch = frame.epoch;
   }
+  if (frame.number != 0) {
+    if (frame.number <= snapshot.number) return;
+    snapshot.number = frame.number;
+  }
   remember(snapshot, frame);
   std::erase_if(listeners_, [](const std::weak_ptr<Listener>& listener) { return listener.expired(); });
   for (std::size_t i = 0; i < listeners_.size(); ++i) {

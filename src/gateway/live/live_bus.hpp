@@ -31,6 +31,7 @@ struct LiveFrame {
   ParticipantId participant;
   JobId job;
   Epoch epoch;
+  std::uint64_t number = 0;  // of an event: one with the number of an earlier one is a repeat; 0: none has
   std::string type;          // of an event: "progress_state", "executing", ...
   std::string node;          // event: data.node if it is a string; executed: the node
   std::string display_node;  // executed only
@@ -41,6 +42,7 @@ struct LiveFrame {
 /// What a socket gets that connects while the job runs: null pointers for what has not come.
 struct LiveSnapshot {
   Epoch epoch;
+  std::uint64_t number = 0;  // the highest so far
   std::shared_ptr<const std::string> execution_start, execution_cached, progress_state,
       executing;                    // whole JSON frames
   std::vector<LiveFrame> executed;  // kind executed, in order, at most 1,000
@@ -52,7 +54,7 @@ class LiveBus {
   using Listener = std::function<void(const LiveFrame&)>;
 
   /// Hands the frame to every listener, at once, and keeps the snapshot. Frames of an older epoch than the
-  /// job's last are dropped; a newer epoch starts a new snapshot.
+  /// job's last and repeated events are dropped; a newer epoch starts a new snapshot.
   void publish(LiveFrame frame);
   /// The job has ended or waits again: its snapshot goes.
   void forget(JobId job);

@@ -79,6 +79,7 @@ void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
   frame.participant = job->submitted.participant;
   frame.job = event.job;
   frame.epoch = event.epoch;
+  frame.number = event.n;
   frame.type = parsed->type;
   frame.node = parsed->node.value_or("");
   frame.bytes = std::make_shared<const std::string>(std::move(event.json));
@@ -206,19 +207,14 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               changed.worker = self.worker;
               changed.link = self.link;
               changed.removed = m.removed;
-              for (const link::HelloSlot& slot : m.added) {
-                core::JoinedSlot added;
-                added.index = slot.slot;
-                added.capability = slot.object_info;
-                added.engine_version = slot.comfy_version;
-                added.kind = slot.device;
-                added.vram_mib = slot.vram_total >> 20;
-                added.engine_start = slot.engine_start;
-                added.engine_alive = slot.engine == link::EngineState::ready;
-                changed.added.push_back(std::move(added));
-                self.slots.push_back(slot);
-              }
+              for (const link::HelloSlot& slot : m.added) changed.added.push_back(joined_slot(slot, true));
+              std::erase_if(self.slots, [&](const link::HelloSlot& slot) {
+                return std::ranges::find(m.removed, slot.slot) != m.removed.end();
+              });
+              for (const std::uint32_t slot : m.removed) self.printed.erase(slot);
+              std::ranges::copy(m.added, std::back_inserter(self.slots));
               workshop.post(core::Event{std::move(changed)});
+              update_connected();
             },
             [&](link::Draining& m) {
               core::WorkerDraining draining;

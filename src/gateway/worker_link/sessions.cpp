@@ -26,6 +26,8 @@ bool valid_name(std::string_view name) {
   });
 }
 
+}  // namespace
+
 core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty) {
   core::JoinedSlot joined;
   joined.index = slot.slot;
@@ -38,8 +40,6 @@ core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty) {
   joined.empty = empty;
   return joined;
 }
-
-}  // namespace
 
 WorkerLink::WorkerLink(Runtime& runtime, workshop::Workshop& workshop, files::Files& files, Catalog& catalog,
                        LiveBus& live, WorkerLinkOptions options, ExpectEnding expect_ending)
@@ -514,6 +514,28 @@ Result<void> WorkerLink::restart_engine(std::string_view worker, std::uint32_t s
                             worker));
   }
   session->send(link::GatewayMessage{link::RestartEngine{slot}});
+  return {};
+}
+
+Result<void> WorkerLink::add_slot(std::string_view worker, std::uint16_t port) {
+  const SessionPtr session = impl_->session_named(worker);
+  if (!session) return fail(Errc::conflict, fmt::format("{} is not connected.", worker));
+  if (session->slots.size() >= link::kSlotsMax)
+    return fail(Errc::conflict, fmt::format("A worker has {} slots at most.", link::kSlotsMax));
+  if (port == 0 && !session->launched) {
+    return fail(
+        Errc::conflict,
+        fmt::format("{} does not start its ComfyUIs itself: give the port of one that runs there.", worker));
+  }
+  session->send(link::GatewayMessage{link::AddSlot{port}});
+  return {};
+}
+
+Result<void> WorkerLink::remove_slot(std::string_view worker, std::uint32_t slot) {
+  ATELIER_TRY(const SessionPtr session, impl_->session_with(worker, slot));
+  if (session->slots.size() == 1)
+    return fail(Errc::conflict, fmt::format("It is the only slot of {}: drain the worker.", worker));
+  session->send(link::GatewayMessage{link::RemoveSlot{slot}});
   return {};
 }
 

@@ -77,6 +77,10 @@ class WorkerLink final : public workshop::EffectSink {
   /// connected, or the agent did not start this ComfyUI), not_found (no such slot).
   [[nodiscard]] Result<void> restart_engine(std::string_view worker, std::uint32_t slot);
   [[nodiscard]] Result<void> free_memory(std::string_view worker, std::uint32_t slot);
+  /// `port` 0: the agent starts one more. Errors also: conflict (it starts none, or has 64).
+  [[nodiscard]] Result<void> add_slot(std::string_view worker, std::uint16_t port);
+  /// After what runs there. Errors also: conflict (it is the last one).
+  [[nodiscard]] Result<void> remove_slot(std::string_view worker, std::uint32_t slot);
   /// ComfyUI's prompt_id for one epoch of a job, the same after every restart.
   [[nodiscard]] static Key128 run_id(Key128 workshop, JobId job, Epoch epoch);
 

@@ -19,6 +19,9 @@ namespace atelier::gateway {
 using SessionPtr = std::shared_ptr<LinkSession>;
 using ModelSizes = std::map<std::string, std::uint64_t, std::less<>>;  // bytes, by name
 
+/// A slot as the agent tells of it. `empty`: nothing of this workshop runs in it.
+[[nodiscard]] core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty);
+
 struct WorkerLink::Impl {
   Impl(Runtime& r, workshop::Workshop& w, files::Files& f, Catalog& c, LiveBus& l, WorkerLinkOptions o,
        ExpectEnding e)

@@ -37,6 +37,51 @@ TEST_CASE("mode, pause and hold of everybody are set together, survive a restart
   CHECK(rig.api(patch, "/queue", R"({"mode":"fifo"})").json().at("changed") == false);
 }
 
+TEST_CASE("a participant chooses their own worker where the workshop lets them, and nobody else's") {
+  RigOptions options;
+  SUBCASE("the instructor chooses") {
+    Rig rig(options);
+    rig.join();
+    const std::string token = Rig::kTokens.token_of(ParticipantId{7});
+    const Reply choice = rig.api(get, "/participants/7/worker", "", token);
+    CHECK(choice.json().at("may_choose") == false);
+    CHECK(rig.api(patch, "/participants/7/worker", R"({"pinned_worker":"gpu-1"})", token).status == 409);
+    CHECK(rig.api(patch, "/participants/7/worker", R"({"pinned_worker":"gpu-1"})").status == 200);
+    CHECK(rig.api(get, "/participants/7/worker", "", token).json().at("pinned_worker") == "gpu-1");
+  }
+  SUBCASE("participants choose") {
+    options.instructor.participants_choose_worker = true;
+    Rig rig(options);
+    rig.join();
+    const std::string token = Rig::kTokens.token_of(ParticipantId{7});
+    const JobId waiting = [&] {
+      rig.api(patch, "/queue", R"({"paused":true})");
+      return rig.submit(7, uuid(1));
+    }();
+    const json::value choice = rig.api(get, "/participants/7/worker", "", token).json();
+    CHECK(choice.at("may_choose") == true);
+    CHECK(choice.at("workers").at(0).at("worker") == "gpu-1");
+    CHECK(choice.at("workers").at(0).at("connected") == true);
+    CHECK(rig.api(patch, "/participants/7/worker", R"({"pinned_worker":"gpu-9"})", token).status == 422);
+    CHECK(rig.api(patch, "/participants/7/worker", R"({})", token).status == 422);
+    CHECK(rig.api(patch, "/participants/7/worker", R"({"held":true,"pinned_worker":""})", token).status ==
+          422);
+    CHECK(rig.api(patch, "/participants/8/worker", R"({"pinned_worker":"gpu-1"})", token).status == 404);
+    CHECK(rig.api(get, "/participants/8/worker", "", token).status == 404);
+    CHECK(rig.api(patch, "/participants/7", R"({"pinned_worker":"gpu-1"})", token).status == 403);
+    const json::value done =
+        rig.api(patch, "/participants/7/worker", R"({"pinned_worker":"gpu-1"})", token).json();
+    CHECK(done.at("participant").at("pinned_worker") == "gpu-1");
+    CHECK(rig.facts(waiting).submitted.pinned_worker == "gpu-1");
+    CHECK(rig.facts(rig.submit(7, uuid(2))).submitted.pinned_worker == "gpu-1");
+    const std::string undo = text(done.at("undo").at("path"));
+    CHECK(rig.api(patch, undo.substr(undo.find("/participants")), text(done.at("undo").at("body")), token)
+              .json()
+              .at("changed") == true);
+    CHECK(rig.facts(waiting).submitted.pinned_worker.empty());
+  }
+}
+
 TEST_CASE("the configured mode is that of a new workshop") {
   RigOptions options;
   options.workshop.first_mode = core::QueueMode::round_robin;

@@ -25,6 +25,25 @@ LiveFrame executed(std::uint64_t epoch, std::string node) {
   return made;
 }
 
+TEST_CASE("an event that is repeated after a break of the link is shown once, and to a new process") {
+  LiveBus bus;
+  std::vector<std::string> heard;
+  const auto listening = bus.subscribe([&](const LiveFrame& frame) { heard.push_back(*frame.bytes); });
+  const auto say = [&](std::uint64_t number, std::uint64_t epoch, std::string bytes) {
+    LiveFrame made = frame(1, epoch, "executing", std::move(bytes));
+    made.number = number;
+    bus.publish(std::move(made));
+  };
+  say(4, 1, "four");
+  say(7, 1, "seven");
+  say(4, 1, "four");
+  say(7, 1, "seven");
+  say(9, 1, "nine");
+  bus.publish(frame(1, 1, "progress", "without"));
+  say(1, 2, "the next epoch counts anew");
+  CHECK(heard == std::vector<std::string>{"four", "seven", "nine", "without", "the next epoch counts anew"});
+}
+
 TEST_CASE("the snapshot of a job holds the last event of each kind that a late socket needs") {
   LiveBus bus;
   CHECK(bus.snapshot(JobId{1}) == nullptr);

@@ -71,7 +71,7 @@ Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   gateway =
       std::make_unique<Gateway>(*face, *everybody, GatewayOptions{options.domain, options.face.num_users});
   instructor = std::make_unique<InstructorFace>(runtime, *workshop, ApiAccess(kTokens, options.api),
-                                                InstructorFaceOptions{});
+                                                options.instructor);
   gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   workshop->add_sink(*face);
   workshop->add_sink(*instructor);

@@ -45,6 +45,7 @@ struct RigOptions {
   workshop::WorkshopOptions workshop;
   ParticipantFaceOptions face;
   ApiAccessOptions api;
+  InstructorFaceOptions instructor;
   files::QuotaLimits quota;
   std::string domain;
   bool with_catalog = true;

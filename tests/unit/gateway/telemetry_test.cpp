@@ -66,6 +66,41 @@ TEST_CASE("an engine is started again only where its agent started it, memory is
   CHECK(act(R"({"action":"free_memory","slot":0})").status == 409);
 }
 
+TEST_CASE("slots are added and removed by the worker, and only where that can be") {
+  LinkRig rig;
+  Agent agent(rig);
+  const auto act = [&](std::string body) {
+    return rig.api(net::Method::post, "/workers/gpu-1/actions", std::move(body)).status;
+  };
+  const auto slots = [&] {
+    return rig.api(net::Method::get, "/workers/gpu-1").json().at("worker").at("slots").as_array().size();
+  };
+  CHECK(act(R"({"action":"add_slot"})") == 409);  // this agent starts none
+  CHECK(agent.take<link::AddSlot>().empty());
+  CHECK(act(R"({"action":"add_slot","slot":1})") == 422);
+  CHECK(act(R"({"action":"add_slot","port":0})") == 422);
+  CHECK(act(R"({"action":"free_memory","slot":0,"port":8189})") == 422);
+  CHECK(act(R"({"action":"remove_slot"})") == 422);
+  CHECK(act(R"({"action":"remove_slot","slot":0})") == 409);  // its only one
+  CHECK(agent.take<link::RemoveSlot>().empty());
+
+  CHECK(act(R"({"action":"add_slot","port":8189})") == 200);
+  const auto added = agent.take<link::AddSlot>();
+  REQUIRE(added.size() == 1);
+  CHECK(added.front().port == 8189);
+  link::HelloSlot slot;
+  slot.slot = 1;
+  slot.engine = link::EngineState::starting;
+  agent.say(link::SlotsChanged{{slot}, {}});
+  CHECK(slots() == 2);
+  CHECK(act(R"({"action":"remove_slot","slot":0})") == 200);
+  CHECK(agent.take<link::RemoveSlot>().size() == 1);
+  agent.say(link::SlotsChanged{{}, {0}});
+  CHECK(slots() == 1);
+  CHECK(act(R"({"action":"free_memory","slot":0})") == 404);
+  CHECK(act(R"({"action":"remove_slot","slot":1})") == 409);
+}
+
 TEST_CASE("the sizes of models stand in the capability that is declared after them") {
   constexpr std::string_view kInfo =
       R"({"Load":{"input":{"required":{"ckpt":[["a.safetensors","b.safetensors"]]}},"input_order":)"
