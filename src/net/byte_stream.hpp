@@ -93,7 +93,8 @@ struct Peer {
                                                                          std::uint16_t port,
                                                                          Instant deadline);
 
-/// For tests: two ends in memory with a bounded pipe each way.
+/// Two ends in memory with a bounded pipe each way: for what speaks through something that is no socket, and
+/// for tests.
 struct MemoryPairOptions {
   std::size_t pipe_bytes_max = 64 << 10;
   std::size_t read_bytes_max = SIZE_MAX;   // try_read gives at most this many

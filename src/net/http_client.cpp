@@ -23,7 +23,7 @@ struct Connection {
   }
   TimedStream stream;
   MessageInput input;
-  std::string origin;
+  std::string origin;  // "": of one request, never kept
   Instant idle_since{};
   bool reused = false;
 };
@@ -199,7 +199,7 @@ awaitable<Attempt> HttpClient::Impl::attempt(std::unique_ptr<Connection> connect
     if (!sent) answer.error().error = std::move(sent).error();
     co_return std::unexpected(std::move(answer).error());
   }
-  const bool keep_alive = answer->keep_alive && sent.has_value();
+  const bool keep_alive = answer->keep_alive && sent.has_value() && !connection->origin.empty();
   const Framing framing = request.method == Method::head ? Framing{} : answer->framing;
   std::optional<std::uint64_t> length;
   if (answer->framing.kind == Framing::Kind::none || answer->framing.kind == Framing::Kind::length) {
@@ -228,6 +228,16 @@ awaitable<Result<ClientResponse>> HttpClient::request(ClientRequest request, Ins
   Attempt second = co_await impl->attempt(std::move(fresh), request, deadline);
   if (!second) co_return std::unexpected(std::move(second).error().error);
   co_return std::move(*second);
+}
+
+awaitable<Result<ClientResponse>> HttpClient::request_over(std::unique_ptr<ByteStream> stream,
+                                                           ClientRequest request, Instant deadline) {
+  auto impl = impl_;
+  request.headers.set("Connection", "close");
+  auto connection = std::make_unique<Connection>(std::move(stream), impl->sweep);
+  Attempt only = co_await impl->attempt(std::move(connection), request, deadline);
+  if (!only) co_return std::unexpected(std::move(only).error().error);
+  co_return std::move(*only);
 }
 
 }  // namespace atelier::net

@@ -70,6 +70,9 @@ class HttpClient {
   /// stream and at most 64 KB. Errors: not_found (name), unavailable (refused), unauthorized (its
   /// certificate), timeout, closed, protocol, cancelled.
   [[nodiscard]] awaitable<Result<ClientResponse>> request(ClientRequest request, Instant deadline);
+  /// The same over a stream that is there already and that serves this one request.
+  [[nodiscard]] awaitable<Result<ClientResponse>> request_over(std::unique_ptr<ByteStream> stream,
+                                                               ClientRequest request, Instant deadline);
 
  private:
   struct Impl;

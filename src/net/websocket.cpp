@@ -439,4 +439,14 @@ awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket(Runtime& runtime
                                     address.target, std::move(headers), limits, deadline);
 }
 
+awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket_over(Runtime& runtime,
+                                                                     std::unique_ptr<ByteStream> stream,
+                                                                     std::string url, HeaderList headers,
+                                                                     WebSocketLimits limits,
+                                                                     Instant deadline) {
+  ATELIER_CO_TRY(const Url address, parse_url(url));
+  co_return co_await dial_websocket(std::move(stream), DeadlineSweep::make(runtime), address.authority(),
+                                    address.target, std::move(headers), limits, deadline);
+}
+
 }  // namespace atelier::net

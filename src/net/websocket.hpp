@@ -111,6 +111,11 @@ class WebSocket {
     Runtime& runtime, std::string url, HeaderList headers, WebSocketLimits limits, Instant deadline,
     std::shared_ptr<const TlsContext> tls = nullptr);
 
+/// The same over a stream that is there already; `url` says host and target.
+[[nodiscard]] awaitable<Result<std::unique_ptr<WebSocket>>> connect_websocket_over(
+    Runtime& runtime, std::unique_ptr<ByteStream> stream, std::string url, HeaderList headers,
+    WebSocketLimits limits, Instant deadline);
+
 struct OutgoingLimits {
   std::size_t bytes_max = 8 << 20;           // above: everything is dropped and the socket closed with 1013
   std::size_t messages_max = 100'000;        // the same
