@@ -97,6 +97,7 @@ struct Agent::Impl {
   void do_action(RestartEngine&& action);
   void do_action(AddEngine&& action);
   void do_action(RemoveEngine&& action);
+  void do_action(OpenTunnel&& action);
   void do_action(Exit&& action);
 
   // agent_link.cpp
@@ -135,6 +136,9 @@ struct Agent::Impl {
   awaitable<void> upload(Upload action, std::shared_ptr<RunFiles> run);
   awaitable<void> publish(PublishObjectInfo action);
 
+  // tunnel.cpp
+  awaitable<void> tunnel(OpenTunnel action);
+
   awaitable<void> keep_time();
   std::shared_ptr<RunFiles> files_of(RunKey key);
   std::uint64_t disk_free() const;
@@ -158,6 +162,7 @@ struct Agent::Impl {
   net::OutgoingQueue* outgoing = nullptr;  // of the open link
   net::WebSocket* socket = nullptr;
   std::uint64_t link_generation = 0;
+  std::size_t tunnels = 0;  // open, or being opened
   std::optional<int> exit_code;
   bool link_over = true;
   bool stopping = false;  // no ComfyUI is started any more

@@ -19,6 +19,8 @@ class EngineClient {
   EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id);
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
+  /// Without a trailing slash in its target.
+  [[nodiscard]] const net::Url& base() const { return base_; }
   [[nodiscard]] std::uint16_t port() const { return base_.port; }
   [[nodiscard]] std::string authority() const { return base_.authority(); }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();

@@ -35,6 +35,10 @@ net::ClientRequest GatewayClient::make(net::Method method, std::string path) con
   return request;
 }
 
+net::ClientRequest GatewayClient::tunnel(Key128 id) const {
+  return make(net::Method::get, "/tunnel/" + id.hex());
+}
+
 Error GatewayClient::error_of(unsigned status, std::string text, LinkId asked_on) const {
   if (text.size() > 300) text.resize(300);
   while (!text.empty() && text.back() == '\n') text.pop_back();

@@ -28,6 +28,8 @@ class GatewayClient {
   [[nodiscard]] awaitable<Result<net::ClientResponse>> input(RunKey key, Digest digest);
   /// Brings a file into staging, from where the gateway already has it.
   [[nodiscard]] awaitable<Result<void>> upload(RunKey key, std::uint32_t number, LocalFile file, bool anew);
+  /// Where a tunnel's WebSocket is opened, with the headers of this link.
+  [[nodiscard]] net::ClientRequest tunnel(Key128 id) const;
   /// How large the models of this object_info are: before it is published itself.
   [[nodiscard]] awaitable<Result<void>> publish_model_sizes(Digest digest, std::string sizes);
   /// Gives object_info to the gateway unless it has it.

@@ -201,7 +201,10 @@ void AgentMachine::handle(const FromGateway& input) {
               if (listed(m.slot) && slots_[m.slot].up) free_memory(m.slot);
             },
             [this](const link::AddSlot& m) { add_slot(m); },
-            [this](const link::RemoveSlot& m) { remove_slot(m); }, [](const link::OpenTunnel&) {},
+            [this](const link::RemoveSlot& m) { remove_slot(m); },
+            [this](const link::OpenTunnel& m) {
+              if (listed(m.slot)) out_.emplace_back(OpenTunnel{m.slot, m.tunnel});
+            },
             [](const link::Models&) { log::info("models_ignored"); },
             [this](const link::SettingsChanged& m) { settings_ = m.settings; }},
       input.message);

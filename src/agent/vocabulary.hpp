@@ -116,6 +116,11 @@ struct AddEngine {
 struct RemoveEngine {
   std::uint32_t slot = 0;
 };
+/// Connect the gateway with the slot's ComfyUI. No answer.
+struct OpenTunnel {
+  std::uint32_t slot = 0;
+  Key128 tunnel;
+};
 /// The process ends.
 struct Exit {
   int code = 0;
@@ -124,7 +129,7 @@ struct Exit {
 
 using Action = std::variant<Dial, CloseLink, Send, FetchJob, Prefetch, PostRun, AskRun, InterruptRun, Collect,
                             CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine,
-                            AddEngine, RemoveEngine, Exit>;
+                            AddEngine, RemoveEngine, OpenTunnel, Exit>;
 
 // ---- Inputs ----
 

@@ -115,52 +115,53 @@ void AgentProcess::feed(LifePtr life, agent::Input input) {
 }
 
 void AgentProcess::act(const LifePtr& life, agent::Action action) {
-  std::visit(Match{[&](agent::Dial&) { dial(life); },
-                   [&](agent::CloseLink&) {
-                     if (life->pipe) life->pipe->agent_gone(true);
-                     life->pipe.reset();
-                   },
-                   [&](agent::Send& send) {
-                     if (!life->pipe) return;
-                     if (const auto* preview = std::get_if<link::Preview>(&send.message)) {
-                       life->pipe->to_server(net::Message::binary(link::encode_preview(*preview)));
-                     } else {
-                       life->pipe->to_server(net::Message::text(link::encode(send.message)));
-                     }
-                   },
-                   [&](agent::FetchJob& fetch_job) { fetch(life, std::move(fetch_job)); },
-                   [&](agent::PostRun& post) {
-                     world_.after(random_.ms(1, 30), [this, life, post] {
-                       if (life != life_) return;
-                       const auto result = engine_.post(life->runs[post.key].post_body);
-                       world_.after(random_.ms(1, 30), [this, life, post, result] {
-                         feed(life, agent::RunPosted{post.key, result,
-                                                     result == agent::PostResult::refused ? "{}" : ""});
-                       });
-                     });
-                   },
-                   [&](agent::AskRun& ask) {
-                     world_.after(random_.ms(1, 60), [this, life, ask] {
-                       const std::string id = ask.run_id.uuid();
-                       feed(life, agent::RunAsked{ask.key, engine_.place(id), engine_.history(id)});
-                     });
-                   },
-                   [&](agent::InterruptRun& interrupt) {
-                     world_.after(random_.ms(1, 30),
-                                  [this, id = interrupt.run_id.uuid()] { engine_.interrupt(id); });
-                   },
-                   [&](agent::Collect& files) {
-                     world_.after(random_.ms(1, 60), [this, life, files] { collect(life, files); });
-                   },
-                   [&](agent::CollectRest& files) {
-                     world_.after(random_.ms(1, 60), [this, life, files] { collect_rest(life, files); });
-                   },
-                   [&](agent::Upload& file) { upload(life, std::move(file)); },
-                   [&](agent::PublishObjectInfo& info) { publish(life, info); },
-                   [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::Prefetch&) {},
-                   [](agent::FreeEngine&) {}, [](agent::RestartEngine&) {}, [](agent::AddEngine&) {},
-                   [](agent::RemoveEngine&) {}, [&](agent::Exit&) { leave(life); }},
-             action);
+  std::visit(
+      Match{[&](agent::Dial&) { dial(life); },
+            [&](agent::CloseLink&) {
+              if (life->pipe) life->pipe->agent_gone(true);
+              life->pipe.reset();
+            },
+            [&](agent::Send& send) {
+              if (!life->pipe) return;
+              if (const auto* preview = std::get_if<link::Preview>(&send.message)) {
+                life->pipe->to_server(net::Message::binary(link::encode_preview(*preview)));
+              } else {
+                life->pipe->to_server(net::Message::text(link::encode(send.message)));
+              }
+            },
+            [&](agent::FetchJob& fetch_job) { fetch(life, std::move(fetch_job)); },
+            [&](agent::PostRun& post) {
+              world_.after(random_.ms(1, 30), [this, life, post] {
+                if (life != life_) return;
+                const auto result = engine_.post(life->runs[post.key].post_body);
+                world_.after(random_.ms(1, 30), [this, life, post, result] {
+                  feed(life,
+                       agent::RunPosted{post.key, result, result == agent::PostResult::refused ? "{}" : ""});
+                });
+              });
+            },
+            [&](agent::AskRun& ask) {
+              world_.after(random_.ms(1, 60), [this, life, ask] {
+                const std::string id = ask.run_id.uuid();
+                feed(life, agent::RunAsked{ask.key, engine_.place(id), engine_.history(id)});
+              });
+            },
+            [&](agent::InterruptRun& interrupt) {
+              world_.after(random_.ms(1, 30),
+                           [this, id = interrupt.run_id.uuid()] { engine_.interrupt(id); });
+            },
+            [&](agent::Collect& files) {
+              world_.after(random_.ms(1, 60), [this, life, files] { collect(life, files); });
+            },
+            [&](agent::CollectRest& files) {
+              world_.after(random_.ms(1, 60), [this, life, files] { collect_rest(life, files); });
+            },
+            [&](agent::Upload& file) { upload(life, std::move(file)); },
+            [&](agent::PublishObjectInfo& info) { publish(life, info); },
+            [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::Prefetch&) {},
+            [](agent::FreeEngine&) {}, [](agent::RestartEngine&) {}, [](agent::AddEngine&) {},
+            [](agent::RemoveEngine&) {}, [](agent::OpenTunnel&) {}, [&](agent::Exit&) { leave(life); }},
+      action);
 }
 
 void AgentProcess::leave(const LifePtr& life) {

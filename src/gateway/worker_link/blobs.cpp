@@ -72,6 +72,11 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
   if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
   if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
   if (what == "model_sizes" && parts.size() == 3) co_return co_await take_model_sizes(request, parts[2]);
+  if (what == "tunnel" && parts.size() == 3) {
+    const auto id = Key128::parse(parts[2]);
+    if (!id) co_return refuse(400, "A tunnel's id has 32 hex digits.");
+    co_return tunnels.accept(request, session->link, *id);
+  }
   const auto job = parts.size() >= 4 ? number_of(parts[2]) : std::nullopt;
   const auto epoch = parts.size() >= 4 ? number_of(parts[3]) : std::nullopt;
   if (!job || !epoch) co_return refuse(404, "There is nothing at this address.");

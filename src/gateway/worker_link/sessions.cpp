@@ -85,6 +85,7 @@ awaitable<void> WorkerLink::Impl::remove_staging(JobId job, Epoch epoch) {
 
 awaitable<void> WorkerLink::stop(Instant deadline) {
   impl_->stopping = true;
+  impl_->tunnels.stop();
   for (const SessionPtr& session : impl_->sessions)
     session->outgoing.close(net::CloseCode::going_away, "the server stops");
   while (!impl_->sessions.empty() && impl_->runtime.now() < deadline) {
@@ -537,6 +538,18 @@ Result<void> WorkerLink::remove_slot(std::string_view worker, std::uint32_t slot
     return fail(Errc::conflict, fmt::format("It is the only slot of {}: drain the worker.", worker));
   session->send(link::GatewayMessage{link::RemoveSlot{slot}});
   return {};
+}
+
+Result<void> WorkerLink::has_slot(std::string_view worker, std::uint32_t slot) const {
+  ATELIER_TRY_VOID(impl_->session_with(worker, slot));
+  return {};
+}
+
+awaitable<Result<std::unique_ptr<net::ByteStream>>> WorkerLink::open_tunnel(std::string worker,
+                                                                            std::uint32_t slot) {
+  ATELIER_CO_TRY(const SessionPtr session, impl_->session_with(worker, slot));
+  auto ask = [session, slot](Key128 id) { session->send(link::GatewayMessage{link::OpenTunnel{id, slot}}); };
+  co_return co_await impl_->tunnels.open(session->worker, session->link, std::move(ask));
 }
 
 Result<void> WorkerLink::free_memory(std::string_view worker, std::uint32_t slot) {

@@ -81,6 +81,12 @@ class WorkerLink final : public workshop::EffectSink {
   [[nodiscard]] Result<void> add_slot(std::string_view worker, std::uint16_t port);
   /// After what runs there. Errors also: conflict (it is the last one).
   [[nodiscard]] Result<void> remove_slot(std::string_view worker, std::uint32_t slot);
+  /// Errors: conflict (not connected), not_found (no such slot).
+  [[nodiscard]] Result<void> has_slot(std::string_view worker, std::uint32_t slot) const;
+  /// A connection to the ComfyUI of a slot, by way of its agent. Errors: as has_slot, and those of
+  /// Tunnels::open (tunnels.hpp).
+  [[nodiscard]] awaitable<Result<std::unique_ptr<net::ByteStream>>> open_tunnel(std::string worker,
+                                                                                std::uint32_t slot);
   /// ComfyUI's prompt_id for one epoch of a job, the same after every restart.
   [[nodiscard]] static Key128 run_id(Key128 workshop, JobId job, Epoch epoch);
 

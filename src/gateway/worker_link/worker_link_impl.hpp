@@ -10,6 +10,7 @@
 
 #include "gateway/worker_link/accepted_form.hpp"
 #include "gateway/worker_link/session.hpp"
+#include "gateway/worker_link/tunnels.hpp"
 #include "gateway/worker_link/worker_link.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -34,6 +35,7 @@ struct WorkerLink::Impl {
         expect_ending(std::move(e)),
         linked(r),
         wake_hints(r),
+        tunnels(r),
         tasks(r) {}
 
   // sessions.cpp
@@ -116,6 +118,7 @@ struct WorkerLink::Impl {
   bool hints_dirty = false;
   Signal linked;  // after each linked commit
   Signal wake_hints;
+  Tunnels tunnels;
   bool stopping = false;
   TaskGroup tasks;
 };

@@ -419,6 +419,16 @@ TEST_CASE("only an engine that the agent started is restarted when the gateway a
   CHECK(launched.count<RestartEngine>() == 0);
 }
 
+TEST_CASE("a tunnel is opened to a slot that is there") {
+  Rig rig;
+  rig.ready();
+  rig.gateway(link::OpenTunnel{Key128{1, 2}, 0});
+  CHECK(rig.only<OpenTunnel>().slot == 0);
+  CHECK(rig.only<OpenTunnel>().tunnel == Key128{1, 2});
+  rig.gateway(link::OpenTunnel{Key128{1, 2}, 63});
+  CHECK(rig.count<OpenTunnel>() == 0);
+}
+
 TEST_CASE("what an engine prints goes to the gateway, of a flood the last lines") {
   Rig rig;
   rig.feed(EnginePrinted{0, {"nobody hears this"}});
