@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace atelier::app {
 namespace {
 
@@ -14,6 +16,49 @@ std::string url_of(std::string_view scheme, const std::string& address, std::uin
   return fmt::format("{}://{}{}/", scheme,
                      shown.find(':') == std::string::npos ? shown : fmt::format("[{}]", shown),
                      own ? "" : fmt::format(":{}", port));
+}
+
+struct Place {
+  std::string address;
+  std::uint16_t port = 0;
+};
+
+/// ENGINE_PAGES_LISTEN; nothing if it is not set.
+Result<std::optional<Place>> engine_pages_place(const Config& config) {
+  const std::string text = config.text("ENGINE_PAGES_LISTEN");
+  if (text.empty()) return std::nullopt;
+  const std::size_t colon = text.rfind(':');
+  Place place;
+  place.address = text.substr(0, colon);
+  if (place.address.starts_with('[') && place.address.ends_with(']'))
+    place.address = place.address.substr(1, place.address.size() - 2);
+  const std::string_view number =
+      colon == std::string::npos ? std::string_view() : std::string_view(text).substr(colon + 1);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), place.port);
+  if (number.empty() || error != std::errc{} || end != number.data() + number.size()) {
+    return fail(
+        Errc::config,
+        fmt::format("ENGINE_PAGES_LISTEN: \"{}\" is not an address and a port, such as 127.0.0.1:8190",
+                    text));
+  }
+  return place;
+}
+
+/// ENGINE_PAGES_URL; nothing if it is not set.
+Result<std::optional<net::Url>> engine_pages_url(const Config& config) {
+  const std::string text = config.text("ENGINE_PAGES_URL");
+  if (text.empty()) return std::nullopt;
+  if (config.text("ENGINE_PAGES_LISTEN").empty())
+    return fail(Errc::config, "ENGINE_PAGES_URL: needs ENGINE_PAGES_LISTEN, too");
+  auto parsed = net::parse_url(text);
+  const bool web = parsed && (parsed->scheme == "http" || parsed->scheme == "https");
+  if (!web || parsed->target != "/") {
+    return fail(Errc::config,
+                fmt::format("ENGINE_PAGES_URL: \"{}\" is not a scheme, a host and perhaps a port, "
+                            "such as https://gpu.example.org",
+                            text));
+  }
+  return std::move(*parsed);
 }
 
 }  // namespace
@@ -35,15 +80,19 @@ Result<Listeners> Listeners::bind(const Config& config) {
       note(loaded.error());
     }
   }
-  const auto open = [&](std::int64_t number, Security security, std::uint64_t mark) {
+  const auto open_at = [&](std::string_view address, std::int64_t number, Security security,
+                           std::uint64_t mark) {
     Port port;
     port.options = {security, security == Security::plain ? nullptr : tls, mark};
-    if (auto bound = net::bind_port(out.address_, static_cast<std::uint16_t>(number))) {
+    if (auto bound = net::bind_port(address, static_cast<std::uint16_t>(number))) {
       port.socket = std::move(*bound);
     } else {
       note(bound.error());
     }
     return port;
+  };
+  const auto open = [&](std::int64_t number, Security security, std::uint64_t mark) {
+    return open_at(out.address_, number, security, mark);
   };
   out.http_ = open(config.number("HTTP_PORT"), Security::plain, 0);
   if (tls && config.number("HTTPS_PORT") != 0)
@@ -52,6 +101,17 @@ Result<Listeners> Listeners::bind(const Config& config) {
   for (std::int64_t n = 1; first != 0 && n <= config.number("NUM_USERS"); ++n) {
     out.seats_.push_back(
         open(first + n - 1, tls ? Security::either : Security::plain, static_cast<std::uint64_t>(n)));
+  }
+  if (auto place = engine_pages_place(config); !place) {
+    note(place.error());
+  } else if (*place) {
+    out.engine_pages_address_ = (*place)->address;
+    out.engine_pages_ = open_at((*place)->address, (*place)->port, tls ? Security::tls : Security::plain, 0);
+  }
+  if (auto url = engine_pages_url(config); !url) {
+    note(url.error());
+  } else {
+    out.engine_pages_url_ = std::move(*url);
   }
   if (!mistakes.empty()) return fail(Errc::config, std::move(mistakes));
   return out;
@@ -65,6 +125,18 @@ Result<void> Listeners::listen(net::HttpServer& server) {
     ATELIER_TRY_VOID(listen_at(server, std::move(seat), "http", ignored));
   }
   return {};
+}
+
+Result<net::Url> Listeners::listen_for_engine_pages(net::HttpServer& server) {
+  const bool secure = engine_pages_.options.security == Security::tls;
+  ATELIER_TRY(const std::uint16_t number,
+              server.listen(std::move(engine_pages_.socket), std::move(engine_pages_.options)));
+  if (engine_pages_url_) return *engine_pages_url_;
+  net::Url url;
+  url.scheme = secure ? "https" : "http";
+  url.host = secure && !domain_.empty() ? domain_ : engine_pages_address_;
+  url.port = number;
+  return url;
 }
 
 Result<void> Listeners::listen_at(net::HttpServer& server, Port port, std::string_view scheme,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The ports of `atelier serve`: HTTP, HTTPS, and one per seat. Bound first, so that what is wrong with them
-// is known before anything is written; listened on last, so that nobody connects to half a server.
+// The ports of `atelier serve`: HTTP, HTTPS, one per seat, and that of workers' own pages. Bound first, so
+// that what is wrong with them is known before anything is written; listened on last, so that nobody connects
+// to half a server.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,11 @@ class Listeners {
   [[nodiscard]] static Result<Listeners> bind(const Config& config);
   /// Errors: config (another program was faster).
   [[nodiscard]] Result<void> listen(net::HttpServer& server);
+
+  /// The port of workers' own pages, which has a server of its own. Nothing without ENGINE_PAGES_LISTEN, else
+  /// the URL that browsers reach it at (EnginePagesOptions). Errors: config (another program was faster).
+  [[nodiscard]] bool has_engine_pages() const { return static_cast<bool>(engine_pages_.socket); }
+  [[nodiscard]] Result<net::Url> listen_for_engine_pages(net::HttpServer& server);
 
   /// "http://127.0.0.1:8080/"; valid after listen().
   [[nodiscard]] const std::string& http_url() const { return http_url_; }
@@ -34,6 +41,9 @@ class Listeners {
   std::string address_, domain_, http_url_, https_url_;
   Port http_, https_;
   std::vector<Port> seats_;
+  Port engine_pages_;
+  std::string engine_pages_address_;
+  std::optional<net::Url> engine_pages_url_;  // if it is configured
 };
 
 }  // namespace atelier::app

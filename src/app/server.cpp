@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
+#include "gateway/engine_pages/engine_pages.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_face.hpp"
@@ -92,6 +93,8 @@ struct Server::Impl {
   Impl(RealRuntime& r, const Config& c) : runtime(r), config(c), stop_signal(r) {}
 
   void make_faces(std::string seat_key);
+  /// Errors: config.
+  Result<void> serve_engine_pages();
   void report_workers();
 
   RealRuntime& runtime;
@@ -116,6 +119,8 @@ struct Server::Impl {
   std::unique_ptr<gateway::WorkerDownload> worker_download;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<net::HttpServer> http;
+  std::unique_ptr<gateway::EnginePages> engine_pages;
+  std::unique_ptr<net::HttpServer> engine_http;
 };
 
 Server::Server(RealRuntime& runtime, const Config& config) : impl_(std::make_unique<Impl>(runtime, config)) {}
@@ -191,6 +196,7 @@ awaitable<Result<void>> Server::open() {
   });
   self.workshop->start();
   ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
+  if (self.listeners->has_engine_pages()) ATELIER_CO_TRY_VOID(self.serve_engine_pages());
   self.workers->start();
   if (self.workshop->accepting()) self.outlook->start();  // else nothing will start: a damaged journal
   co_return Result<void>{};
@@ -249,6 +255,19 @@ void Server::Impl::make_faces(std::string seat_key) {
   });
 }
 
+Result<void> Server::Impl::serve_engine_pages() {
+  auto handler = [this](net::Request& request) { return engine_pages->handle(request); };
+  net::ServerLimits limits;
+  limits.connections_max = 256;  // of one browser or a few
+  engine_http = std::make_unique<net::HttpServer>(runtime, limits, std::move(handler));
+  gateway::EnginePagesOptions options;
+  ATELIER_TRY(options.url, listeners->listen_for_engine_pages(*engine_http));
+  log::info("engine_pages", {{"scheme", options.url.scheme}, {"at", options.url.authority()}});
+  engine_pages = std::make_unique<gateway::EnginePages>(runtime, *workers, std::move(options));
+  instructor->set_engine_pages(*engine_pages);
+  return {};
+}
+
 void Server::Impl::report_workers() {
   if (worker_announced || catalog->object_info()->size() == 0) return;
   for (const gateway::WorkerView& worker : workers->workers()) {
@@ -273,6 +292,9 @@ awaitable<int> Server::run() {
   co_await self.instructor->stop(deadline);
   co_await self.outlook->stop(deadline);
   co_await self.workers->stop(deadline);
+  if (self.engine_http) {
+    [[maybe_unused]] const bool over = co_await self.engine_http->stop(deadline);
+  }
   [[maybe_unused]] const bool graceful = co_await self.http->stop(deadline);
   co_await self.workshop->stop(deadline);
   co_return self.exit_code;

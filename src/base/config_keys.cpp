@@ -59,6 +59,14 @@ constexpr std::array kKeys{
             "First of one port per participant, for clients that take no path prefix: seat 7 is at "
             "SEAT_PORTS + 6. "
             "With a certificate they speak HTTPS and plain HTTP. 0 is off."},
+    KeySpec{
+        "ENGINE_PAGES_LISTEN", text, "", 0, 0, "", "", "",
+        "Address and port, such as 127.0.0.1:8190, at which the instructor may open a worker's own ComfyUI "
+        "by ticket; not set is off. With a certificate it speaks HTTPS."},
+    KeySpec{
+        "ENGINE_PAGES_URL", text, "", 0, 0, "", "", "",
+        "What browsers call ENGINE_PAGES_LISTEN where a proxy or another host name stands before it, such "
+        "as https://gpu.example.org; never the participants' own address."},
     KeySpec{"CHECKPOINT_ENTRIES", number, "50000", 0, 10'000'000, "", "", "",
             "Entries of the journal after which its state is written down, so that a restart need not read "
             "all of it; 0 is never."},

@@ -62,9 +62,10 @@ export class Server {
     return new Server(join(folder, 'data'), await freePort())
   }
 
-  async start(): Promise<void> {
+  async start(keys: Record<string, string> = {}): Promise<void> {
     const options = ['up', '--port', String(this.#port), '--data', this.data]
-    this.#child = spawn(join(binaries, 'atelier'), options, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, ...keys }
+    this.#child = spawn(join(binaries, 'atelier'), options, { stdio: ['ignore', 'pipe', 'pipe'], env })
     await lineOf(this.#child, 'ready ', this.#log)
   }
 

@@ -88,6 +88,9 @@ def exercise(workshop, api):
     assert telemetry['disk_free'] > 0 and abs(telemetry['clock_ahead_ms']) < 5_000, telemetry
     assert telemetry['slots'][0]['slot'] == 0, telemetry
     api.at('POST', '/tickets', {'use': 'events'}, 201)
+    api.at('POST', '/tickets', {'use': 'engine', 'worker': 'w1', 'slot': 0}, 201)
+    api.at('POST', '/tickets', {'use': 'engine', 'worker': 'w1', 'slot': 9}, 404)
+    api.at('POST', '/tickets', {'use': 'engine', 'worker': 'w1'}, 422)
     events = Events(api)
     api.at('PATCH', '/queue', {'paused': False})
     api.until_state(other, 'succeeded')
@@ -101,7 +104,7 @@ def exercise(workshop, api):
 
 
 def test(workshops):
-    workshop = Workshop('document')
+    workshop = Workshop('document', ENGINE_PAGES_LISTEN='127.0.0.1:0')
     workshops.append(workshop)
     workshop.serve()
     workshop.engine()

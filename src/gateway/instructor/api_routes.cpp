@@ -70,7 +70,7 @@ std::span<const ApiRoute> api_routes() {
                "WorkerAction", "WorkerActionAsked", "404 409", &Face::post_worker_action},
       ApiRoute{post, "/tickets", participant, "make_ticket",
                "A ticket for one use within a minute, for what cannot bring a header.", "", "TicketWanted",
-               "Ticket", "429", &Face::post_ticket},
+               "Ticket", "404 409 429", &Face::post_ticket},
       ApiRoute{get, "/events", participant, "events",
                "A WebSocket: a snapshot, then what changes. Each text message is an EventMessage.",
                "since ticket", "", "", "400", &Face::get_events},

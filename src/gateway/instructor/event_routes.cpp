@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// /api/v1/events and the tickets for it.
+// /api/v1/events, and the tickets for it and for workers' own pages.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
 
 #include "comfy/json.hpp"
 #include "gateway/access.hpp"
+#include "gateway/engine_pages/engine_pages.hpp"
 #include "gateway/instructor/instructor_impl.hpp"
 
 namespace atelier::gateway {
@@ -18,9 +19,9 @@ constexpr std::size_t kMessageBytesMax = 4'096;
 }  // namespace
 
 awaitable<net::Response> InstructorFace::Impl::post_ticket(ApiCall& call) {
-  const auto use = call.fields.text("use", 64);
+  const auto use = call.fields.choice("use", {TicketUse::events, TicketUse::engine});
   call.fields.require("use");
-  if (use && *use != "events") call.fields.complain("use", "must be \"events\"");
+  if (use == TicketUse::engine) co_return post_engine_ticket(call);
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const Instant now = runtime.now();
   std::erase_if(tickets, [&](const auto& entry) { return entry.second.until <= now; });
@@ -34,6 +35,36 @@ awaitable<net::Response> InstructorFace::Impl::post_ticket(ApiCall& call) {
                                                      ticket, kTicketLife.count(), kApiRoot));
   tickets.emplace(std::move(ticket), Ticket{call.caller, now + kTicketLife});
   co_return response;
+}
+
+net::Response InstructorFace::Impl::post_engine_ticket(ApiCall& call) {
+  const auto worker = call.fields.text("worker", 64);
+  const auto slot = call.fields.number("slot", 0, link::kSlotsMax - 1);
+  call.fields.require("worker");
+  call.fields.require("slot");
+  if (const auto wrong = call.fields.wrong()) return problem_response(*wrong);
+  if (!call.caller.is_instructor())
+    return problem_response(Problem(403, "A worker's own ComfyUI is opened by the instructor only."));
+  if (engine_pages == nullptr) {
+    return problem_response(
+        Problem(409,
+                "Workers' own pages are off: set ENGINE_PAGES_LISTEN to an address and a port of their "
+                "own, such as 127.0.0.1:8190, and start the server again."));
+  }
+  if (workshop.core().worker(*worker) == nullptr)
+    return problem_response(
+        Problem(404, fmt::format("No worker with the name {} has ever joined.", *worker)));
+  EnginePlace place{*worker, static_cast<std::uint32_t>(*slot), call.caller.name()};
+  const auto made = engine_pages->make_ticket(std::move(place), call.request.host);
+  if (!made) {
+    const Errc code = made.error().code;
+    const unsigned status = code == Errc::not_found ? 404 : code == Errc::queue_full ? 429 : 409;
+    return problem_response(Problem(status, made.error().what));
+  }
+  return api_json(
+      201,
+      fmt::format(R"({{"ticket":"{}","use":"engine","expires_in_ms":{},"path":"{}","url":{}}})", made->ticket,
+                  EngineSessions::kTicketLife.count(), made->path, comfy::quote_json(made->url)));
 }
 
 std::optional<Caller> InstructorFace::Impl::take_ticket(const std::string& text) {

@@ -70,6 +70,7 @@ InstructorFace::~InstructorFace() = default;
 
 void InstructorFace::set_order(std::function<std::vector<JobId>()> order) { impl_->order = std::move(order); }
 void InstructorFace::set_worker_link(WorkerLink& link) { impl_->worker_link = &link; }
+void InstructorFace::set_engine_pages(EnginePages& pages) { impl_->engine_pages = &pages; }
 bool InstructorFace::owns(std::string_view path) {
   return path == kOpenApiPath || path == kApiRoot ||
          (path.starts_with(kApiRoot) && path.substr(kApiRoot.size()).starts_with('/'));

@@ -14,6 +14,7 @@
 
 namespace atelier::gateway {
 
+class EnginePages;
 class WorkerLink;
 
 struct InstructorFaceOptions {
@@ -36,6 +37,8 @@ class InstructorFace final : public workshop::EffectSink {
 
   /// For what workers say of themselves; until then it is unknown.
   void set_worker_link(WorkerLink& link);
+  /// For tickets to workers' own pages; until then they are off.
+  void set_engine_pages(EnginePages& pages);
 
   /// True for the paths that are its own.
   [[nodiscard]] static bool owns(std::string_view path);

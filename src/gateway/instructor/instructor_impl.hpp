@@ -96,6 +96,11 @@ enum class WorkerAction { restart_engine, free_memory, add_slot, remove_slot };
   }
   return "";
 }
+/// What a ticket opens: the socket of events, or a worker's own ComfyUI.
+enum class TicketUse { events, engine };
+[[nodiscard]] constexpr std::string_view to_string(TicketUse use) {
+  return use == TicketUse::events ? "events" : "engine";
+}
 /// `{"gpu":1}` of the members given.
 [[nodiscard]] std::string object_of(const std::vector<std::string>& members);
 
@@ -147,6 +152,7 @@ struct InstructorFace::Impl {
   Result<void> ask_worker(const std::string& name, WorkerAction action, std::uint32_t slot,
                           std::uint16_t port);
   awaitable<net::Response> post_ticket(ApiCall& call);
+  net::Response post_engine_ticket(ApiCall& call);
   awaitable<net::Response> get_events(ApiCall& call);
 
   /// One command at a time about one job or participant: it is told whole, as it stood before.
@@ -214,6 +220,7 @@ struct InstructorFace::Impl {
   InstructorFaceOptions options;
   std::function<std::vector<JobId>()> order;
   WorkerLink* worker_link = nullptr;
+  EnginePages* engine_pages = nullptr;
   std::set<std::string> edited;  // what is being edited now
   Signal edit_over;
   Idempotency idempotency;
