@@ -121,6 +121,8 @@ struct Agent::Impl {
   /// Gives how it ended.
   awaitable<std::string> live_with_process(std::uint32_t slot, std::shared_ptr<ChildProcess> process);
   awaitable<void> end_its_group(std::shared_ptr<ChildProcess> process);
+  /// SIGTERM, and SIGKILL if that is not enough.
+  awaitable<void> end_process(std::uint32_t slot);
   awaitable<void> stop_processes();
 
   // agent_work.cpp

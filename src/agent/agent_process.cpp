@@ -88,8 +88,21 @@ awaitable<void> Agent::Impl::stop_processes() {
 }
 
 void Agent::Impl::do_action(RestartEngine&& action) {
-  const auto& process = engines[action.slot]->process;
+  if (engines[action.slot]->process != nullptr) tasks.spawn("end process", end_process(action.slot));
+}
+
+awaitable<void> Agent::Impl::end_process(std::uint32_t slot) {
+  const Engine& engine = *engines[slot];
+  const std::shared_ptr<ChildProcess> process = engine.process;
+  const Instant deadline = runtime.now() + kStopLimit;
   if (process != nullptr) process->signal(SIGTERM);
+  while (engine.process == process && process != nullptr) {
+    if (runtime.now() >= deadline) {
+      process->signal(SIGKILL);
+      co_return;
+    }
+    (void)co_await changed.wait(deadline);
+  }
 }
 
 }  // namespace atelier::agent

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Agent: ComfyUIs become slots and cease to be.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,8 +10,6 @@
 
 namespace atelier::agent {
 namespace {
-
-constexpr milliseconds kEndLimit{15'000};
 
 std::string shell_quoted(std::string_view text) {
   std::string quoted = "'";
@@ -99,10 +96,7 @@ void Agent::Impl::do_action(RemoveEngine&& action) {
 
 awaitable<void> Agent::Impl::end_engine(std::uint32_t slot) {
   Engine& engine = *engines[slot];
-  const Instant deadline = runtime.now() + kEndLimit;
-  if (engine.process != nullptr) engine.process->signal(SIGTERM);
-  while (engine.process != nullptr && runtime.now() < deadline) (void)co_await changed.wait(deadline);
-  if (engine.process != nullptr) engine.process->signal(SIGKILL);
+  co_await end_process(slot);
   (void)co_await engine.life.stop(runtime.now() + milliseconds(5'000));
   engine.up = false;
   engine.object_info_bytes.reset();

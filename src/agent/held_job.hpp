@@ -50,6 +50,7 @@ struct HeldJob {
   std::optional<Instant> fetch_at;
 
   std::map<std::string, link::Event> whereabouts;  // what a gateway that knows nothing has to hear of it
+  std::optional<Instant> interrupted_at;           // first, since its engine was last started again for it
   std::deque<std::pair<std::string, link::Event>> unsent;  // (type, event) made while there was no link
   std::optional<link::Preview> waiting_preview;
   Instant preview_at;  // not before

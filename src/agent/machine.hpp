@@ -28,6 +28,9 @@ struct MachineOptions {
 
 /// A run without any sign of life for so long is asked for.
 inline constexpr milliseconds kSilence{15'000};
+/// An engine that goes on with an interrupted run for so long is started again, if the agent started it. The
+/// workshop has ended the job by then: after 10 s, or a minute after its time limit.
+inline constexpr milliseconds kInterruptPatience{90'000};
 
 class AgentMachine {
  public:
@@ -124,6 +127,7 @@ class AgentMachine {
   void post_if_ready(HeldJob& job);
   void ask(HeldJob& job);
   void interrupt(HeldJob& job);
+  void lose_patience(HeldJob& job);
   void run_is_gone(HeldJob& job);
   void run_is_done(HeldJob& job, const RunHistory& history);
   void give_back(HeldJob& job, link::ReturnReason reason, std::string detail);

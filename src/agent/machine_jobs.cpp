@@ -214,7 +214,10 @@ void AgentMachine::handle(const RunAsked& input) {
       job->started_at = now_;
       send(link::Started{job->key.job, job->key.epoch});
     }
-    if (job->ghost || job->stop_requested || job->over_limit) interrupt(*job);
+    if (job->ghost || job->stop_requested || job->over_limit) {
+      interrupt(*job);
+      lose_patience(*job);
+    }
   } else if (job->ghost) {
     if (job->phase != Phase::posting) run_is_gone(*job);
   } else if (input.place == RunPlace::done && input.history) {
@@ -241,6 +244,15 @@ void AgentMachine::handle(const RunAsked& input) {
 void AgentMachine::interrupt(HeldJob& job) {
   out_.emplace_back(InterruptRun{job.lease.slot, job.lease.run_id});
   job.ask_at = now_ + kAskAgain;
+  if (!job.interrupted_at) job.interrupted_at = now_;
+}
+
+void AgentMachine::lose_patience(HeldJob& job) {
+  // A node that never looks whether it shall stop would keep the GPU until it is done.
+  if (!options_.launched || now_ - *job.interrupted_at < kInterruptPatience) return;
+  log::warn("interrupt_ignored", {{"job", job.key.job}, {"slot", job.lease.slot}, {"then", "restart"}});
+  job.interrupted_at = now_;
+  out_.emplace_back(RestartEngine{job.lease.slot});
 }
 
 void AgentMachine::stop(const link::Stop& message) {

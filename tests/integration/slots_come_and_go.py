@@ -39,7 +39,7 @@ def started_ones(workshop):
         '--comfy', f'http://127.0.0.1:{port}', '--log-dir', logs,
     )  # fmt: skip
     workshop.ready_for_jobs()
-    assert slots(workshop) == {0: 'idle'}, slots(workshop)
+    until(lambda: slots(workshop) == {0: 'idle'}, 'the first slot')
     act(workshop, 'w1', expect=409, action='remove_slot', slot=0)
     act(workshop, 'w1', action='add_slot')
     until(lambda: slots(workshop) == {0: 'idle', 1: 'idle'}, 'the second slot')

@@ -169,6 +169,32 @@ TEST_CASE("a dropped job is interrupted, forgotten, and its slot reported idle w
   CHECK(rig.machine.held() == 0);
 }
 
+TEST_CASE("an engine that goes on with what was interrupted is started again, if the agent started it") {
+  MachineOptions options = Rig::default_options();
+  const auto ignored = [](Rig& rig) {
+    rig.ready();
+    rig.run();
+    rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
+    std::size_t restarts = 0;
+    for (milliseconds waited{0}; waited < kInterruptPatience + milliseconds(5'000);
+         waited += milliseconds(1'000)) {
+      rig.advance(milliseconds(1'000));
+      CHECK(rig.count<RestartEngine>() == 0);
+      rig.feed(RunAsked{kJob, RunPlace::running, {}});
+      CHECK(rig.count<InterruptRun>() == 1);
+      restarts += rig.count<RestartEngine>();
+    }
+    return restarts;
+  };
+  Rig joined(options);
+  CHECK(ignored(joined) == 0);
+  options.launched = true;
+  Rig launched(options);
+  CHECK(ignored(launched) == 1);
+  launched.feed(EngineDown{0, "signal 15"});
+  CHECK(launched.machine.held() == 0);
+}
+
 TEST_CASE("a ghost without events is asked for until it is gone") {
   Rig rig;
   rig.ready();
