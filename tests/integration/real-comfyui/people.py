@@ -31,8 +31,8 @@ def png_texts(data):
 class Class:
     """The workshop with its one worker, whose first ComfyUI is at `engine`, and what a participant does."""
 
-    def __init__(self, workshop, engine):
-        self.workshop, self.engine = workshop, engine
+    def __init__(self, workshop, engine, comfy_dir=None):
+        self.workshop, self.engine, self.comfy_dir = workshop, engine, comfy_dir
         self.serial = 0
 
     def has(self, *kinds):

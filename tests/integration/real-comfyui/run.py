@@ -6,8 +6,9 @@ import argparse, json, os, struct, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from atelier_processes import BIN, Workshop, png, run, until  # noqa: E402
+from instructor_api import Api  # noqa: E402
 from link_worker import Socket  # noqa: E402
-import sampler  # noqa: E402
+import engine_pages, sampler  # noqa: E402
 from people import RUN, Class, node, png_texts, saved  # noqa: E402
 
 given = None
@@ -179,10 +180,21 @@ def events_come_in_their_order(people):
     assert [kind for n, kind in enumerate(seen) if kind not in seen[:n]] == wanted, kinds
 
 
+def its_own_page_opens(people):
+    """For the instructor, through the gateway, with its front end and its socket."""
+    page = engine_pages.Page(engine_pages.ticket(Api(people.workshop, ''), worker='real')['url'])
+    page.open()
+    assert b'<html' in page.call('GET', '/').lower(), 'its front end'
+    assert page.json('GET', '/api/system_stats')['system']['comfyui_version']
+    assert 'SaveImage' in page.json('GET', '/object_info')
+    engine_pages.prompt_with_events(page)
+
+
 CHECKS = (
     its_metadata_is_its_own, batches_and_counters, uploads_masks_and_folders,
     a_cached_preview_is_everybodys_own, animations_and_video, text_is_shown, an_error_has_its_traceback,
     only_the_job_meant_is_interrupted, no_prefix_leaves_the_folder, events_come_in_their_order,
+    its_own_page_opens,
 )  # fmt: skip
 
 
@@ -197,10 +209,11 @@ def checks_of_a_sampler(people):
 
 
 def test(workshops):
-    workshop = Workshop('real-comfyui', NUM_USERS='20')
+    workshop = Workshop('real-comfyui', NUM_USERS='20', ENGINE_PAGES_LISTEN='127.0.0.1:0')
     workshops.append(workshop)
     workshop.serve()
     arguments = [os.path.join(BIN, 'atelier-worker'), '--name', 'real', '--join', workshop.url]
+    arguments += ['--look-again', '1']
     arguments += ['--token-file', os.path.join(workshop.data, 'worker.token')]
     for option in ('comfy', 'comfy_dir', 'launch', 'slots'):
         value = getattr(given, option)
@@ -219,7 +232,7 @@ def test(workshops):
     assert not [name for name, facts in nodes.items() if facts.get('api_node')], 'partner nodes are shown'
     versions = sorted({slot['engine_version'] for slot in slots})
     print(f'ComfyUI {", ".join(versions)}, {len(nodes)} nodes, {len(slots)} slots')
-    people = Class(workshop, given.comfy or 'http://127.0.0.1:8188')
+    people = Class(workshop, given.comfy or 'http://127.0.0.1:8188', given.comfy_dir)
     for check in (*CHECKS, *checks_of_a_sampler(people)):
         check(people)
         print('fine:', check.__name__.replace('_', ' '))

@@ -4,6 +4,7 @@ forms, the picture, the model that stays loaded, an interrupt. Needs what tiny_c
 
 import contextlib, json, os, struct, time, urllib.parse, urllib.request, zlib
 
+from atelier_processes import until
 from people import RUN, Window, node, png_texts, saved, windows
 from tiny_checkpoint import write
 
@@ -48,10 +49,25 @@ def checkpoint_in(comfy_dir):
         os.remove(path)
 
 
-def is_listed(people):
+def is_listed(people, name=CHECKPOINT):
     facts = people.workshop.get('/user/1/api/object_info/CheckpointLoaderSimple')
     choices, *more = facts['CheckpointLoaderSimple']['input']['required']['ckpt_name']
-    return CHECKPOINT in (choices if isinstance(choices, list) else more[0]['options'])
+    return name in (choices if isinstance(choices, list) else more[0]['options'])
+
+
+def a_new_model_is_seen(people):
+    """One that is put there while ComfyUI runs, and one that is taken away."""
+    if not people.comfy_dir:
+        print('left out: a new model, which needs --comfy-dir')
+        return
+    name = f'atelier-new-{RUN}.safetensors'
+    path = os.path.join(people.comfy_dir, 'models', 'checkpoints', name)
+    write(path)
+    try:
+        until(lambda: is_listed(people, name), 'the new model in the editor')
+    finally:
+        os.remove(path)
+    until(lambda: not is_listed(people, name), 'it to be gone')
 
 
 def with_metadata(frame):
@@ -236,6 +252,21 @@ def a_model_stays_loaded(people):
     assert CHECKPOINT in [model for slot in slots for model in slot['holds']], slots
 
 
+def what_is_unloaded_is_loaded_again(people):
+    """Nobody takes a slot for warm whose ComfyUI was asked to unload."""
+
+    def slots():
+        return people.workshop.get('/api/v1/workers/real')['worker']['slots']
+
+    for slot in slots():
+        people.workshop.post('/api/v1/workers/real/actions', {'action': 'free_memory', 'slot': slot['slot']})
+    until(lambda: not any(slot['holds'] for slot in slots()), 'the slots to hold nothing')
+    for seed in (SEED + 4, SEED + 5):
+        item = people.ended(16, people.submit(16, graph('again', seed)))
+        assert item['status']['status_str'] == 'success', item['status']
+    assert any(CHECKPOINT in slot['holds'] for slot in slots()), slots()
+
+
 def a_late_window_catches_up(people, prompt_id):
     """A page that was opened while its sampler runs learns where it is, and sees it go on."""
     with windows(people, (18, 'long', False)) as (late,):
@@ -283,6 +314,6 @@ def a_long_run_is_interrupted(people):
 
 
 CHECKS = (
-    a_sampler_shows_its_steps, it_is_told_as_comfyui_tells_it, previews_are_as_asked_for,
-    a_model_stays_loaded, a_long_run_is_interrupted,
+    a_new_model_is_seen, a_sampler_shows_its_steps, it_is_told_as_comfyui_tells_it, previews_are_as_asked_for,
+    a_model_stays_loaded, what_is_unloaded_is_loaded_again, a_long_run_is_interrupted,
 )  # fmt: skip
