@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
+#include <filesystem>
+
 #include "agent/agent_impl.hpp"
 #include "base/log.hpp"
 
@@ -18,6 +20,13 @@ net::ClientLimits gateway_limits() {
   net::ClientLimits limits;
   limits.idle_connections_per_origin_max = 8;
   return limits;
+}
+
+Result<Spool> make_spool(const std::string& state_dir) {
+  auto spool = Spool::make(state_dir);
+  if (spool) return spool;
+  log::warn("state_folder_not_used", {{"folder", state_dir}, {"why", spool.error().what}});
+  return Spool::make(std::filesystem::temp_directory_path().string());
 }
 
 net::ClientLimits engine_limits() {
@@ -61,7 +70,7 @@ Agent::~Agent() = default;
 Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions options) {
   if (!is_worker_name(options.name))
     return fail(Errc::config, "--name: 1 to 64 of letters, digits, '.', '_' and '-'");
-  ATELIER_TRY(Spool spool, Spool::make());
+  ATELIER_TRY(Spool spool, make_spool(options.state_dir));
   MachineOptions machine;
   machine.name = options.name;
   machine.version = std::string(kAgentVersion);

@@ -27,6 +27,7 @@ struct AgentOptions {
   /// and a --database-url of its own, which it locks.
   std::string launch;
   std::string log_dir;    // of launched ones: engine-SLOT.log, and their temp folders
+  std::string state_dir;  // for outputs on their way
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
   std::string name;       // 1..64 of [A-Za-z0-9._-]
   milliseconds drain_limit{600'000};

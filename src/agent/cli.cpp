@@ -78,8 +78,8 @@ Result<std::string> read_token(const std::string& path) {
   return text;
 }
 
-/// Where logs and temp folders of launched ComfyUIs go if nothing is said.
-std::string default_log_dir(const std::string& name) {
+/// Where outputs lie on their way, and logs and temp folders of launched ComfyUIs if nothing is said.
+std::string state_dir_of(const std::string& name) {
   const char* state = std::getenv("XDG_STATE_HOME");
   if (state != nullptr && *state == '/') return fmt::format("{}/atelier-worker/{}", state, name);
   const char* home = std::getenv("HOME");
@@ -158,8 +158,9 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   } else if (!given.log_dir.empty()) {
     mistakes.emplace_back("--log-dir is for what --launch starts");
   }
+  options.state_dir = state_dir_of(options.name);
   options.launch = given.launch;
-  options.log_dir = given.log_dir.empty() ? default_log_dir(options.name) : given.log_dir;
+  options.log_dir = given.log_dir.empty() ? options.state_dir : given.log_dir;
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
   if (given.look_again_s < 1 || given.look_again_s > 86'400)
     mistakes.emplace_back("--look-again: 1 to 86400 seconds");

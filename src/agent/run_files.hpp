@@ -49,8 +49,9 @@ struct RunFiles {
 /// A folder of the agent's own for copies: made empty at start, gone at the end.
 class Spool {
  public:
-  /// In $TMPDIR (or /tmp). Errors: io, disk_full.
-  [[nodiscard]] static Result<Spool> make();
+  /// Below `parent`, which is made if it is missing. What agents left there that were killed goes. Errors:
+  /// config (no such folder can be made), io, disk_full.
+  [[nodiscard]] static Result<Spool> make(const std::string& parent);
   Spool(Spool&&) noexcept;
   Spool& operator=(Spool&&) = delete;
   ~Spool();
@@ -60,7 +61,7 @@ class Spool {
  private:
   Spool(std::string path, files::Directory folder) : path_(std::move(path)), folder_(std::move(folder)) {}
   std::string path_;
-  files::Directory folder_;
+  files::Directory folder_;  // locked (flock) as long as it is used
   std::uint64_t counter_ = 0;
 };
 

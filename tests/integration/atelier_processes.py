@@ -34,7 +34,7 @@ class Process:
             stdout=self.log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, 'XDG_STATE_HOME': os.path.join(WORK, 'state'), **(env or {})},
             cwd=WORK,
             start_new_session=True,
         )
