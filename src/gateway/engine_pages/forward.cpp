@@ -89,8 +89,10 @@ bool own_page_asks(const net::Request& request, std::string_view public_url) {
 }
 
 net::HeaderList headers_to_engine(const net::Request& request) {
-  constexpr std::array<std::string_view, 8> kLeftOut = {"Host",           "Origin", "Referer",   "Cookie",
-                                                        "Content-Length", "Expect", "Forwarded", "X-Real-IP"};
+  // Authorization is for this workshop, if for anybody.
+  constexpr std::array<std::string_view, 9> kLeftOut = {"Host",      "Origin",         "Referer",
+                                                        "Cookie",    "Content-Length", "Expect",
+                                                        "Forwarded", "X-Real-IP",      "Authorization"};
   net::HeaderList headers;
   for (const auto field : request.headers) {
     if (concerns_connection(request.headers, field.name) || is_one_of(field.name, kLeftOut) ||
@@ -111,8 +113,9 @@ net::HeaderList headers_to_engine(const net::Request& request) {
 }
 
 net::HeaderList headers_from_engine(const net::HeaderList& given) {
-  constexpr std::array<std::string_view, 3> kLeftOut = {"Strict-Transport-Security", "Clear-Site-Data",
-                                                        "Alt-Svc"};
+  // A browser would ask for a name and a password (WWW-Authenticate), and mean this workshop's.
+  constexpr std::array<std::string_view, 4> kLeftOut = {"Strict-Transport-Security", "Clear-Site-Data",
+                                                        "Alt-Svc", "WWW-Authenticate"};
   net::HeaderList headers;
   for (const auto field : given) {
     if (concerns_connection(given, field.name) || is_one_of(field.name, kLeftOut)) continue;

@@ -49,9 +49,10 @@ awaitable<Result<std::unique_ptr<net::ByteStream>>> Tunnels::open(WorkerId worke
   const Instant turn_until = runtime_.now() + limits_.turn_time;
   while (!stopping_ && !has_turn(worker)) {
     if (!co_await changed_.wait(turn_until)) {
-      co_return fail(Errc::queue_full, fmt::format("{} connections to workers' ComfyUIs are open, {} to this "
-                                                   "worker: as many as may be.",
-                                                   all_, by_worker_[worker]));
+      co_return fail(Errc::queue_full,
+                     fmt::format("{} connections to workers' ComfyUIs are open, {} to this "
+                                 "worker: as many as may be.",
+                                 all_, by_worker_.contains(worker) ? by_worker_.at(worker) : 0));
     }
   }
   if (stopping_) co_return fail(Errc::unavailable, "The server is stopping.");

@@ -267,6 +267,7 @@ TEST_CASE("headers that concern one connection, this origin or our cookies are n
                                       {"Cookie", "a=1; atelier-engine=secret;atelier-7=seat; b=2"},
                                       {"Cookie", "__Host-atelier-engine=secret"},
                                       {"Cookie", "c=3"},
+                                      {"Authorization", "Bearer the instructor's"},
                                       {"Keep-Alive", "5"},
                                       {"Connection", "X-Hop"},
                                       {"X-Hop", "1"},
@@ -277,6 +278,7 @@ TEST_CASE("headers that concern one connection, this origin or our cookies are n
                                                     {"Connection", "close"},
                                                     {"Set-Cookie", "login=1"},
                                                     {"set-cookie", "Atelier-7=x"},
+                                                    {"WWW-Authenticate", "Basic realm=\"the workshop\""},
                                                     {"Strict-Transport-Security", "max-age=1"},
                                                     {"Clear-Site-Data", "\"cookies\""},
                                                     {"ETag", "\"1\""}});
