@@ -201,7 +201,11 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
     workshop.leases().renew(name.job, name.epoch, runtime.now());
     const std::string_view bytes(chunk.data(), filled);
     if (filled > 0) {
-      auto append = [this, name, at, bytes, size] { return files.staging().append(name, at, bytes, size); };
+      // What does not fit leaves the journal and the logs the space that they need: it comes again.
+      auto append = [this, name, at, bytes, size]() -> Result<files::AppendOutcome> {
+        ATELIER_TRY_VOID(files.quota().check_free_space(size - std::min(at, size)));
+        return files.staging().append(name, at, bytes, size);
+      };
       auto appended = co_await files.run(std::move(append));
       // The lease may have gone while the bytes were on their way: what lies there now nobody will ask for.
       const core::JobFacts* job = workshop.core().job(name.job);
@@ -209,7 +213,7 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
         co_await remove_staging(name.job, name.epoch);
         co_return refuse(409, "stale_epoch: the lease ended during the upload.");
       }
-      if (!appended) co_return refuse(appended.error());
+      if (!appended) co_return not_stored(name, appended.error());
       at = appended->length;
       if (!appended->appended) {
         if (at != size) co_return with_offset(416, at);
@@ -220,8 +224,23 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
   }
   if (at != size) co_return with_offset(416, at);
   auto committed = co_await complete_output(name, digest, size);
-  if (!committed) co_return refuse(committed.error());
+  if (!committed) co_return not_stored(name, committed.error());
   co_return with_offset(204, size);
+}
+
+net::Response WorkerLink::Impl::not_stored(const files::StagedName& name, const Error& error) {
+  // Each worker comes again every few seconds with all that it has.
+  constexpr milliseconds kToldAgain{10'000};
+  const Instant now = runtime.now();
+  if (error.code == Errc::disk_full && (!full_disk_told || now - *full_disk_told >= kToldAgain)) {
+    full_disk_told = now;
+    log::warn("output_waits",
+              {{"job", name.job},
+               {"epoch", name.epoch},
+               {"reason", error.what},
+               {"what_to_do", "make room in DATA_DIR; the worker keeps it and sends it again"}});
+  }
+  return refuse(error);
 }
 
 awaitable<net::Response> WorkerLink::Impl::object_info(net::Request& request, std::string_view hex) {

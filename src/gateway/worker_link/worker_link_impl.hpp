@@ -95,6 +95,8 @@ struct WorkerLink::Impl {
   awaitable<Result<void>> complete_output(files::StagedName name, Digest digest, std::uint64_t size);
   awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest,
                                       std::uint64_t size);
+  /// Answers, and tells the operator if the disk is full.
+  net::Response not_stored(const files::StagedName& name, const Error& error);
   awaitable<net::Response> object_info(net::Request& request, std::string_view hex);
   /// Kept until the capability of this object_info is declared, and for the next one that says the same.
   awaitable<net::Response> take_model_sizes(net::Request& request, std::string_view hex);
@@ -115,6 +117,7 @@ struct WorkerLink::Impl {
   std::set<std::pair<JobId, std::string>> linking;             // commits whose names are being given
   std::set<std::pair<JobId, Epoch>> finishing;                 // ends that wait for their outputs
   std::map<Digest, ModelSizes> model_sizes;                    // by object_info
+  std::optional<Instant> full_disk_told;                       // when the log last said it
   bool hints_dirty = false;
   Signal linked;  // after each linked commit
   Signal wake_hints;
