@@ -16,6 +16,7 @@
 #include "gateway/http_errors.hpp"
 #include "gateway/participant/attachments.hpp"
 #include "gateway/participant/job_events.hpp"
+#include "gateway/participant/large_bodies.hpp"
 #include "gateway/participant/object_info_cache.hpp"
 #include "gateway/participant/participant_face.hpp"
 #include "gateway/participant/router.hpp"
@@ -212,6 +213,7 @@ struct ParticipantFace::Impl {
   Attachments attachments;
   ObjectInfoCache object_infos;
   PictureRenderer pictures;
+  LargeBodies large_bodies;
   std::set<ParticipantId> welcomed;
 
   Sockets sockets;

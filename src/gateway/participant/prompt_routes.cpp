@@ -202,7 +202,9 @@ awaitable<net::Response> ParticipantFace::Impl::post_prompt(Call& call) {
                                 ? "The server restarts. Press Run again in a few seconds."
                                 : workshop.refusal()});
   }
-  auto body = co_await call.request.read_all(options.prompt_bytes_max);
+  const auto room = co_await large_bodies.room_for(call.request, options.prompt_bytes_max);
+  if (!room) co_return prompt_error_response(room.error());
+  auto body = co_await call.request.read_all(options.prompt_bytes_max, room->deadline());
   if (!body) {
     if (body.error().code != Errc::too_large) co_return prompt_error_response(body.error());
     co_return prompt_error_response(

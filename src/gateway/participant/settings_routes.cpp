@@ -34,7 +34,9 @@ awaitable<net::Response> ParticipantFace::Impl::get_settings(Call& call) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::post_settings(Call& call) {
-  auto body = co_await call.request.read_all(files::kSettingsBytesMax);
+  const auto room = co_await large_bodies.room_for(call.request, files::kSettingsBytesMax);
+  if (!room) co_return error_response(room.error());
+  auto body = co_await call.request.read_all(files::kSettingsBytesMax, room->deadline());
   if (!body) co_return error_response(body.error());
   auto merge = [this, participant = call.participant, &body] {
     return files.settings().merge(participant, *body);
@@ -57,7 +59,9 @@ awaitable<net::Response> ParticipantFace::Impl::get_setting(Call& call) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::post_setting(Call& call) {
-  auto body = co_await call.request.read_all(files::kSettingsBytesMax);
+  const auto room = co_await large_bodies.room_for(call.request, files::kSettingsBytesMax);
+  if (!room) co_return error_response(room.error());
+  auto body = co_await call.request.read_all(files::kSettingsBytesMax, room->deadline());
   if (!body) co_return error_response(body.error());
   auto set = [this, participant = call.participant, &id = call.captures.front(), &body] {
     return files.settings().set(participant, id, *body);

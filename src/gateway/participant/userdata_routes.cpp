@@ -115,7 +115,9 @@ awaitable<net::Response> ParticipantFace::Impl::get_user_file(Call& call) {
 
 awaitable<net::Response> ParticipantFace::Impl::post_user_file(Call& call) {
   const std::string name = twice_decoded(call.captures.front());
-  auto body = co_await call.request.read_all(files::kUserFileBytesMax);
+  const auto room = co_await large_bodies.room_for(call.request, files::kUserFileBytesMax);
+  if (!room) co_return error_response(room.error());
+  auto body = co_await call.request.read_all(files::kUserFileBytesMax, room->deadline());
   if (!body) co_return error_response(body.error());
   auto reserved = co_await files.reserve(call.participant, body->size(), 1);
   if (!reserved) co_return error_response(reserved.error());
