@@ -52,6 +52,8 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
 
 awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   Engine& engine = *engines[slot];
+  if (!engine.command.empty() && engine.process == nullptr)
+    co_return fail(Errc::unavailable, "it is not running");  // whatever answers there is another one
   ATELIER_CO_TRY(const EngineStats stats, co_await engine.client.stats());
   ATELIER_CO_TRY_VOID(co_await read_lists(slot, true));
   ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
@@ -100,6 +102,14 @@ awaitable<Result<bool>> Agent::Impl::read_lists(std::uint32_t slot, bool anew) {
   if (!*read.info) co_return std::unexpected(std::move(*read.info).error());
   if (!anew && read.ability == engine.ability) co_return false;
   auto sizes = co_await engine.client.model_sizes();
+  // A file that is still being copied there is listed already: what two looks see alike is whole.
+  const std::string looks = sizes ? *sizes : std::string();
+  if (!anew && (read.ability != engine.next_ability || looks != engine.next_sizes)) {
+    engine.next_ability = std::move(read.ability);
+    engine.next_sizes = looks;
+    engine.seen.reset();
+    co_return false;
+  }
   engine.digest = read.digest;
   engine.object_info_bytes = std::move(bytes);
   engine.model_sizes = sizes ? std::move(*sizes) : std::string();

@@ -60,6 +60,8 @@ struct Agent::Impl {
     std::string model_sizes;  // JSON; "" if it does not tell them
     std::shared_ptr<const comfy::ObjectInfo> object_info;
     comfy::EngineAbility ability;
+    comfy::EngineAbility next_ability;  // as it was at the last look, and is to be seen once more
+    std::string next_sizes;
     std::optional<Digest> seen;  // of the bytes that came last: file lists in them change with every job
     EngineInfo info;             // as the machine was told
     bool leaving = false;        // it is not started again

@@ -16,6 +16,8 @@ constexpr milliseconds kPauseLeast{1'000}, kPauseMost{60'000};
 constexpr milliseconds kLivedWell{60'000};
 /// From SIGTERM to SIGKILL.
 constexpr milliseconds kStopLimit{10'000};
+/// From SIGKILL to its end: a driver can hold a process.
+constexpr milliseconds kKillLimit{5'000};
 /// For what ComfyUI has started, after its own end.
 constexpr milliseconds kOthersLimit{500};
 
@@ -94,14 +96,12 @@ void Agent::Impl::do_action(RestartEngine&& action) {
 awaitable<void> Agent::Impl::end_process(std::uint32_t slot) {
   const Engine& engine = *engines[slot];
   const std::shared_ptr<ChildProcess> process = engine.process;
-  const Instant deadline = runtime.now() + kStopLimit;
-  if (process != nullptr) process->signal(SIGTERM);
-  while (engine.process == process && process != nullptr) {
-    if (runtime.now() >= deadline) {
-      process->signal(SIGKILL);
-      co_return;
-    }
-    (void)co_await changed.wait(deadline);
+  if (process == nullptr) co_return;
+  for (const auto& [signal, limit] : {std::pair(SIGTERM, kStopLimit), std::pair(SIGKILL, kKillLimit)}) {
+    process->signal(signal);
+    const Instant deadline = runtime.now() + limit;
+    while (engine.process == process && runtime.now() < deadline) (void)co_await changed.wait(deadline);
+    if (engine.process != process) co_return;
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Agent: ComfyUIs become slots and cease to be.
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -10,6 +12,26 @@
 
 namespace atelier::agent {
 namespace {
+
+constexpr std::uint32_t kPortsTried = 100;
+
+/// `host` is this machine by one of its own names (cli.cpp).
+bool can_listen(std::string_view host, std::uint16_t port) {
+  const bool six = host == "::1";
+  const files::FileDescriptor socket(::socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr = in6addr_loopback;
+  const auto* address = six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  return ::bind(socket.get(), address, six ? sizeof v6 : sizeof v4) == 0;
+}
 
 std::string shell_quoted(std::string_view text) {
   std::string quoted = "'";
@@ -62,6 +84,7 @@ void Agent::Impl::watch(std::uint32_t slot) {
 
 Result<void> Agent::Impl::add_engine(const AddEngine& action) {
   net::Url address = options.comfy.front();
+  std::uint32_t port = action.port;
   std::uint32_t highest = 0;
   for (std::uint32_t slot = 0; slot < engines.size(); ++slot) {
     if (slot == action.slot || engines[slot]->leaving) continue;
@@ -69,8 +92,16 @@ Result<void> Agent::Impl::add_engine(const AddEngine& action) {
     if (action.port != 0 && engines[slot]->client.port() == action.port)
       return fail(Errc::config, fmt::format("port {} is that of slot {}", action.port, slot));
   }
-  const std::uint32_t port = action.port == 0 ? highest + 1 : action.port;
-  if (port > 65'535) return fail(Errc::config, "there is no port after the highest");
+  // What the agent starts needs the port for itself: whatever listens there would be taken for it.
+  const auto is_free = [&](std::uint32_t number) {
+    return options.launch.empty() || can_listen(address.host, static_cast<std::uint16_t>(number));
+  };
+  if (port == 0) {
+    port = highest + 1;
+    while (port <= 65'535 && port <= highest + kPortsTried && !is_free(port)) ++port;
+  }
+  if (port > 65'535 || !is_free(port))
+    return fail(Errc::config, fmt::format("port {} is in use, or not to be had", port));
   address.port = static_cast<std::uint16_t>(port);
   auto engine = make_engine(std::move(address));
   if (action.slot < engines.size()) {
@@ -99,6 +130,9 @@ awaitable<void> Agent::Impl::end_engine(std::uint32_t slot) {
   co_await end_process(slot);
   (void)co_await engine.life.stop(runtime.now() + milliseconds(5'000));
   engine.up = false;
+  engine.process.reset();
+  engine.log.reset();
+  engine.folders.reset();
   engine.object_info_bytes.reset();
   engine.object_info.reset();
   feed(EngineRemoved{slot});

@@ -56,7 +56,7 @@ std::vector<Action> AgentMachine::on(Instant now, const Input& input) {
   now_ = now;
   if (!gone_) {
     std::visit([this](const auto& one) { handle(one); }, input);
-    look_at_empty_slots();
+    look_at_slots();
     leave_when_empty();
   }
   return std::exchange(out_, {});
@@ -124,7 +124,10 @@ void AgentMachine::handle(const LinkUp& input) {
   dial_at_.reset();
   socket_open_ = true;
   clock_offset_ = input.clock - now_.ms;
-  for (Slot& slot : slots_) slot.announced = slot.hello_up = slot.up;
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].announced = slots_[i].hello_up = slots_[i].up;
+    slots_[i].told = listed(i);
+  }
   out_.emplace_back(Send{hello(input)});
 }
 

@@ -71,6 +71,7 @@ class AgentMachine {
     bool publishing = false;
     bool announced = false;  // the gateway knows that this engine is ready
     bool hello_up = false;   // what the hello said of it
+    bool told = false;       // the gateway knows that there is this slot
   };
 
   // machine.cpp: the link, the engines, time.
@@ -104,7 +105,7 @@ class AgentMachine {
   void handle(const EngineRemoved& input);
   void add_slot(const link::AddSlot& message);
   void remove_slot(const link::RemoveSlot& message);
-  void look_at_empty_slots();
+  void look_at_slots();
   void free_memory(std::uint32_t slot);
   void unloaded(std::uint32_t slot);
   [[nodiscard]] link::HelloSlot line_of(std::uint32_t slot) const;

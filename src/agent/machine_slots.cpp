@@ -51,7 +51,6 @@ void AgentMachine::handle(const EngineAdded& input) {
   }
   slot.place = Place::here;
   log::info("slot_added", {{"slot", input.slot}});
-  send(link::SlotsChanged{{line_of(input.slot)}, {}});
 }
 
 void AgentMachine::remove_slot(const link::RemoveSlot& message) {
@@ -83,9 +82,13 @@ void AgentMachine::unloaded(std::uint32_t index) {
   if (slots_[index].announced) announce(index);
 }
 
-void AgentMachine::look_at_empty_slots() {
+void AgentMachine::look_at_slots() {
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
+    if (slot.place == Place::here && !slot.told && linked_) {
+      slot.told = true;
+      send(link::SlotsChanged{{line_of(i)}, {}});
+    }
     if (slot.unloads && slot.up && !busy(i)) unloaded(i);  // ComfyUI unloads between two runs
     if (slot.place == Place::leaving && linked_ && !busy(i)) {
       slot.place = Place::left;

@@ -259,6 +259,7 @@ Result<void> Server::Impl::serve_engine_pages() {
   auto handler = [this](net::Request& request) { return engine_pages->handle(request); };
   net::ServerLimits limits;
   limits.connections_max = 256;  // of one browser or a few
+  limits.connections_per_address_max = 64;
   engine_http = std::make_unique<net::HttpServer>(runtime, limits, std::move(handler));
   gateway::EnginePagesOptions options;
   ATELIER_TRY(options.url, listeners->listen_for_engine_pages(*engine_http));

@@ -78,6 +78,7 @@ class Application {
   /// Back to the head of the lane, in every mode.
   void requeue(JobFacts& job, QueueCause cause);
   void use_capability(const Digest& hash);
+  void forget_a_capability();
   void remember_run(const JobFacts& job, const SlotFacts& slot, std::uint64_t gpu_ms);
   /// Out of the instructor's list, and with it those that were there only because they stood before it.
   void leave_list(JobId job);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <set>
 
 #include "core/application.hpp"
 
@@ -196,17 +197,27 @@ void Application::on(const EngineReady& event) {
   effect(WorkshopChanged{});
 }
 
+void Application::forget_a_capability() {
+  // Not one that a slot has: it could run nothing any more. There are no more of those than slots.
+  std::set<Digest> needed;
+  for (const auto& [id, worker] : state_.workers) {
+    for (const SlotFacts& slot : worker.slots) needed.insert(slot.capability);
+  }
+  auto oldest = state_.capabilities.end();
+  for (auto it = state_.capabilities.begin(); it != state_.capabilities.end(); ++it) {
+    if (needed.contains(it->first)) continue;
+    if (oldest == state_.capabilities.end() || it->second.used < oldest->second.used) oldest = it;
+  }
+  if (oldest != state_.capabilities.end()) state_.capabilities.erase(oldest);
+}
+
 void Application::on(const Capability& event) {
   auto found = state_.capabilities.find(event.hash);
   if (found != state_.capabilities.end()) {
     found->second.used = entry_.sequence;
     return refuse(NoEffect::nothing_to_change);
   }
-  if (state_.capabilities.size() >= state_.limits.capabilities_max) {
-    auto oldest =
-        std::ranges::min_element(state_.capabilities, {}, [](const auto& c) { return c.second.used; });
-    state_.capabilities.erase(oldest);
-  }
+  if (state_.capabilities.size() >= state_.limits.capabilities_max) forget_a_capability();
   state_.estimates.know_sizes(event.models, event.model_bytes);
   CapabilityFacts facts;
   facts.capability = event;

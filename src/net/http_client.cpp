@@ -120,6 +120,8 @@ std::string request_head(ClientRequest& request, bool& chunked) {
   return head;
 }
 
+constexpr int kInterimMax = 16;  // of 1xx before an answer
+
 struct Failure {
   Error error;
   bool before_any_byte;
@@ -128,7 +130,7 @@ using Attempt = std::expected<ClientResponse, Failure>;
 
 awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connection, HeadLimits limits,
                                                             Instant deadline) {
-  while (true) {
+  for (int interim = 0; interim <= kInterimMax; ++interim) {
     HeadScanner scanner(limits);
     const auto bytes =
         co_await connection.input.read_head(scanner, deadline, deadline - connection.stream.now());
@@ -149,6 +151,7 @@ awaitable<std::expected<ResponseHead, Failure>> read_answer(Connection& connecti
       co_return std::unexpected(Failure{{Errc::protocol, "an answer 101 that nobody asked for"}, false});
     if (head->status >= 200) co_return std::move(*head);
   }
+  co_return std::unexpected(Failure{{Errc::protocol, "interim answers without an end"}, false});
 }
 
 }  // namespace

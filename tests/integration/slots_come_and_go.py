@@ -3,7 +3,7 @@
 """A worker while it runs: a slot is added and works, one is removed and finishes its job first, models that
 are put there are seen, and a participant chooses a worker. Started ComfyUIs and joined ones."""
 
-import json, os, urllib.request
+import json, os, socket, urllib.request
 
 from atelier_processes import BIN, WORK, Workshop, events_of, free_ports, run, until
 from fake_comfyui import FakeComfyUI, standard_nodes
@@ -30,7 +30,7 @@ def ends_well(workshop, seat, prompt_id):
 
 
 def started_ones(workshop):
-    port = free_ports(3)
+    port = free_ports(4)
     comfy, logs = os.path.join(WORK, 'comfy'), os.path.join(WORK, 'logs')
     os.makedirs(comfy)
     engine = os.path.join(BIN, 'atelier-rehearsal')
@@ -41,30 +41,34 @@ def started_ones(workshop):
     workshop.ready_for_jobs()
     until(lambda: slots(workshop) == {0: 'idle'}, 'the first slot')
     act(workshop, 'w1', expect=409, action='remove_slot', slot=0)
+    stranger = socket.create_server(('127.0.0.1', port + 1))  # it would be taken for the one that is started
+    act(workshop, 'w1', action='add_slot', port=port + 1)
+    until(lambda: f'port {port + 1} is in use' in worker.text(), 'the refusal of a port in use')
     act(workshop, 'w1', action='add_slot')
     until(lambda: slots(workshop) == {0: 'idle', 1: 'idle'}, 'the second slot')
-    assert len(pids_at(port + 1)) == 1, 'its ComfyUI runs'
+    assert len(pids_at(port + 2)) == 1, 'its ComfyUI runs, at the next free port'
 
     for seat in (1, 2, 3, 4):
         workshop.submit(seat, f'job-{seat}', color=seat)
     until(lambda: running(workshop) == 2, 'two jobs side by side')
-    second = pids_at(port + 1)
+    second = pids_at(port + 2)
     act(workshop, 'w1', action='remove_slot', slot=1)
     until(lambda: slots(workshop).keys() == {0}, 'the slot to be gone')
-    until(lambda: pids_at(port + 1) == [], 'its ComfyUI to end')
+    until(lambda: pids_at(port + 2) == [], 'its ComfyUI to end')
     for seat in (1, 2, 3, 4):
         ends_well(workshop, seat, f'job-{seat}')
         assert workshop.outputs(seat) == ['kept_00001_.png'], workshop.outputs(seat)
-    assert ' slot=1 last_line=' not in worker.text(), 'its ComfyUI ended as asked, and nobody wondered'
+    assert 'engine_ended slot=1 ' not in worker.text(), 'its ComfyUI ended as asked, and nobody wondered'
     assert len(events_of(workshop.journal(), 'started')) == 4, 'nothing ran twice'
 
-    act(workshop, 'w1', action='add_slot', port=port + 2)
+    act(workshop, 'w1', action='add_slot', port=port + 3)
     until(lambda: slots(workshop) == {0: 'idle', 1: 'idle'}, 'another second slot')
-    assert len(pids_at(port + 2)) == 1 and pids_at(port + 2) != second
+    assert len(pids_at(port + 3)) == 1 and pids_at(port + 3) != second
     act(workshop, 'w1', action='add_slot', port=port)
     until(lambda: f'port {port} is that of slot 0' in worker.text(), 'the refusal')
     assert worker.stop() == 0
-    assert pids_at(port) == pids_at(port + 2) == [], 'both ended with the worker'
+    assert pids_at(port) == pids_at(port + 3) == [], 'both ended with the worker'
+    stranger.close()
 
 
 def lists_of(engine, models):

@@ -12,7 +12,7 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::size_t kStoredMax = 16;
+constexpr std::size_t kStoredMax = 16;  // beside those of connected engines
 constexpr std::uint64_t kBytesMax = 64u << 20;
 
 struct Parsed {
@@ -115,9 +115,10 @@ awaitable<Result<void>> Catalog::add(Digest hash, std::shared_ptr<const std::str
   std::erase(self.order, hash);
   self.order.push_back(hash);
   self.known.insert_or_assign(hash, std::move(parsed));
-  while (self.order.size() > kStoredMax) {
-    const auto oldest =
-        std::ranges::find_if(self.order, [&](const Digest& h) { return !self.connected.contains(h); });
+  // Whoever brings one is about to say that an engine has it.
+  const auto not_needed = [&](const Digest& h) { return h != hash && !self.connected.contains(h); };
+  while (self.order.size() > kStoredMax + self.connected.size()) {
+    const auto oldest = std::ranges::find_if(self.order, not_needed);
     if (oldest == self.order.end()) break;
     self.known.erase(*oldest);
     self.order.erase(oldest);

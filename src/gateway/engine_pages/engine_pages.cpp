@@ -19,6 +19,8 @@ constexpr std::string_view kEngineHost = "127.0.0.1";  // of Host; the tunnel en
 constexpr std::size_t kPieceBytes = 64 << 10;
 constexpr std::size_t kMessageBytesMax = 32 << 20;
 constexpr milliseconds kStall{600'000};  // ComfyUI may be silent while it loads a model
+/// For the head of an answer. A page whose browser has left keeps its tunnel so long.
+constexpr milliseconds kHeadTime{60'000};
 constexpr milliseconds kUploadTime{6 * 3'600'000};
 constexpr milliseconds kHandshakeTime{60'000};
 
@@ -54,6 +56,23 @@ net::Response refuse(unsigned status, std::string sentence) {
   return response;
 }
 
+/// Of a page of our own.
+void guard(net::Response& response) {
+  response.headers.add("Cache-Control", "no-store");
+  response.headers.add("Referrer-Policy", "no-referrer");  // the ticket stays in this address
+  response.headers.add("Cross-Origin-Opener-Policy", "same-origin");
+  response.headers.add("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+}
+
+/// Workers' names and tickets are plain letters (is_worker_name, hex digits).
+std::string other_is_open(const EnginePlace& earlier, const EnginePlace& wanted, std::string_view ticket) {
+  return fmt::format(
+      R"(<!doctype html><html lang="en"><meta charset="utf-8"><title>Another worker is open</title>)"
+      "<p>This browser shows slot {} of {}. Pages of two workers at one address would act for each other: "
+      R"(close that one's pages, then <a href="/close?ticket={}">open slot {} of {}</a>.</p></html>)",
+      earlier.slot, earlier.worker, ticket, wanted.slot, wanted.worker);
+}
+
 /// The body of a request or an answer, piece by piece.
 template <class Source>
 net::PullStream pull_from(Source read) {
@@ -82,7 +101,7 @@ std::string EnginePages::configured_url() const {
 
 std::string EnginePages::cookie_name(const net::Request& request) const {
   const bool secure = request.secure || options_.url.scheme == "https";
-  return std::string(secure ? kOwnSecureCookie : kOwnCookie) + "engine";
+  return secure ? "__Host-atelier-engine" : "atelier-engine";
 }
 
 Result<EnginePages::Ticket> EnginePages::make_ticket(EnginePlace place, std::string_view api_host) {
@@ -105,7 +124,7 @@ Result<EnginePages::Ticket> EnginePages::make_ticket(EnginePlace place, std::str
 }
 
 awaitable<net::Response> EnginePages::handle(net::Request& request) {
-  if (request.path() == "/open") co_return open(request);
+  if (request.path() == "/open" || request.path() == "/close") co_return open(request);
   const auto secret = net::cookie(request.headers.get("Cookie"), cookie_name(request));
   const auto session = secret ? sessions_.find(*secret) : std::nullopt;
   if (!session) co_return refuse(403, std::string(kHowToGetIn));
@@ -125,19 +144,32 @@ net::Response EnginePages::open(const net::Request& request) {
     response.headers.add("Allow", "GET");
     return response;
   }
-  const auto opened = sessions_.open(request.parameter("ticket").value_or(""));
-  if (!opened) return refuse(403, "This ticket was used, or is older than a minute: make another one.\n");
+  const std::string ticket(request.parameter("ticket").value_or(""));
+  const auto place = sessions_.place_of(ticket);
+  if (!place) return refuse(403, "This ticket was used, or is older than a minute: make another one.\n");
+  const auto secret = net::cookie(request.headers.get("Cookie"), cookie_name(request));
+  const auto earlier = secret ? sessions_.find(*secret) : std::nullopt;
+  const bool ends_earlier = request.path() == "/close";
+  if (ends_earlier && !own_page_asks(request, configured_url()))
+    return refuse(403, "Only this address's own pages may ask for this.\n");
+  if (earlier && !earlier->place.same_slot(*place) && !ends_earlier) {
+    net::Response response = net::Response::html(409, other_is_open(earlier->place, *place, ticket));
+    guard(response);
+    return response;
+  }
+  if (secret) sessions_.close(*secret);
+  const auto opened = sessions_.open(ticket);
+  if (!opened) return refuse(403, "This ticket was used meanwhile: make another one.\n");
   log::info("engine_page_opened",
             {{"worker", opened->place.worker}, {"slot", opened->place.slot}, {"by", opened->place.by}});
   const std::string name = cookie_name(request);
   net::Response response = net::Response::html(200, std::string(kGoOn));
   response.headers.add("Set-Cookie",
                        fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict{}", name, opened->secret,
-                                   name.starts_with(kOwnSecureCookie) ? "; Secure" : ""));
-  response.headers.add("Cache-Control", "no-store");
-  response.headers.add("Referrer-Policy", "no-referrer");  // the ticket stays in this address
-  response.headers.add("Cross-Origin-Opener-Policy", "same-origin");
-  response.headers.add("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+                                   name.starts_with("__Host-") ? "; Secure" : ""));
+  // What another worker's page left in this browser would speak for that worker here.
+  response.headers.add("Clear-Site-Data", R"("cache", "storage")");
+  guard(response);
   return response;
 }
 
@@ -155,7 +187,7 @@ awaitable<net::Response> EnginePages::forward(net::Request& request,
     auto read = [&request](std::span<char> into) { return request.read(into); };
     asked.body = net::StreamBody(pull_from(std::move(read)), request.content_length);
   }
-  const Instant deadline = runtime_.now() + (has_body ? kUploadTime : kStall);
+  const Instant deadline = runtime_.now() + (has_body ? kUploadTime : kHeadTime);
   auto answer = co_await client_.request_over(std::move(tunnel), std::move(asked), deadline);
   if (!answer) {
     const Error error(Errc::closed, "The worker's ComfyUI did not answer: " + answer.error().what);

@@ -28,6 +28,12 @@ Result<std::string> EngineSessions::make_ticket(EnginePlace place) {
   return ticket;
 }
 
+std::optional<EnginePlace> EngineSessions::place_of(std::string_view ticket) {
+  drop_old();
+  const auto found = tickets_.find(sha256(ticket));
+  return found == tickets_.end() ? std::nullopt : std::optional(found->second.place);
+}
+
 std::optional<EngineSessions::Opened> EngineSessions::open(std::string_view ticket) {
   drop_old();
   auto spent = tickets_.extract(sha256(ticket));

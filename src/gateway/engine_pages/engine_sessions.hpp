@@ -18,6 +18,9 @@ struct EnginePlace {
   std::string worker;
   std::uint32_t slot = 0;
   std::string by;
+  [[nodiscard]] bool same_slot(const EnginePlace& other) const {
+    return worker == other.worker && slot == other.slot;
+  }
 };
 
 class EngineSessions {
@@ -40,6 +43,11 @@ class EngineSessions {
   /// Spends the ticket. With kSessionsMax sessions the one that was used longest ago ends. Nothing for a
   /// ticket that was used, is too old, or never was.
   [[nodiscard]] std::optional<Opened> open(std::string_view ticket);
+
+  /// What a ticket that can still be spent is for.
+  [[nodiscard]] std::optional<EnginePlace> place_of(std::string_view ticket);
+  /// Ends the session of this secret, if there is one.
+  void close(std::string_view secret) { sessions_.erase(sha256(secret)); }
 
   struct Found {
     EnginePlace place;

@@ -13,10 +13,6 @@ namespace {
 
 using net::equal_without_case;
 
-bool starts_without_case(std::string_view text, std::string_view start) {
-  return text.size() >= start.size() && equal_without_case(text.substr(0, start.size()), start);
-}
-
 template <std::size_t N>
 bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
   return std::ranges::any_of(names, [&](std::string_view one) { return equal_without_case(one, name); });
@@ -29,29 +25,6 @@ constexpr std::array<std::string_view, 9> kOfOneConnection = {
 
 bool concerns_connection(const net::HeaderList& headers, std::string_view name) {
   return is_one_of(name, kOfOneConnection) || headers.has_token("Connection", name);
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-bool is_own_cookie(std::string_view cookie) {
-  return starts_without_case(cookie, kOwnCookie) || starts_without_case(cookie, kOwnSecureCookie);
-}
-
-std::string foreign_cookies(std::string_view header) {
-  std::string kept;
-  while (!header.empty()) {
-    const std::size_t end = std::min(header.find(';'), header.size());
-    const std::string_view one = trimmed(header.substr(0, end));
-    header.remove_prefix(std::min(end + 1, header.size()));
-    if (one.empty() || is_own_cookie(one)) continue;
-    kept += kept.empty() ? "" : "; ";
-    kept += one;
-  }
-  return kept;
 }
 
 /// "https://host:1" of "https://host:1/path".
@@ -89,39 +62,50 @@ bool own_page_asks(const net::Request& request, std::string_view public_url) {
 }
 
 net::HeaderList headers_to_engine(const net::Request& request) {
-  // Authorization is for this workshop, if for anybody.
-  constexpr std::array<std::string_view, 9> kLeftOut = {"Host",      "Origin",         "Referer",
-                                                        "Cookie",    "Content-Length", "Expect",
-                                                        "Forwarded", "X-Real-IP",      "Authorization"};
+  // What else a browser or a proxy adds is about people and other services of this host name: cookies,
+  // passwords, who was let in.
+  constexpr std::array<std::string_view, 20> kPassed = {"Accept",
+                                                        "Accept-Encoding",
+                                                        "Accept-Language",
+                                                        "Cache-Control",
+                                                        "Comfy-User",
+                                                        "Content-Encoding",
+                                                        "Content-Disposition",
+                                                        "Content-Language",
+                                                        "Content-Type",
+                                                        "DNT",
+                                                        "If-Match",
+                                                        "If-Modified-Since",
+                                                        "If-None-Match",
+                                                        "If-Range",
+                                                        "If-Unmodified-Since",
+                                                        "Last-Event-ID",
+                                                        "Pragma",
+                                                        "Range",
+                                                        "User-Agent",
+                                                        "X-Requested-With"};
   net::HeaderList headers;
   for (const auto field : request.headers) {
-    if (concerns_connection(request.headers, field.name) || is_one_of(field.name, kLeftOut) ||
-        starts_without_case(field.name, "Sec-Fetch-") || starts_without_case(field.name, "Sec-WebSocket-") ||
-        starts_without_case(field.name, "X-Forwarded-"))
-      continue;
-    headers.add(field.name, field.value);
+    if (is_one_of(field.name, kPassed) && !concerns_connection(request.headers, field.name))
+      headers.add(field.name, field.value);
   }
-  std::string cookies;
-  for (const auto field : request.headers) {
-    if (!equal_without_case(field.name, "Cookie")) continue;
-    const std::string kept = foreign_cookies(field.value);
-    cookies += cookies.empty() || kept.empty() ? "" : "; ";
-    cookies += kept;
-  }
-  if (!cookies.empty()) headers.add("Cookie", cookies);
   return headers;
 }
 
 net::HeaderList headers_from_engine(const net::HeaderList& given) {
-  // A browser would ask for a name and a password (WWW-Authenticate), and mean this workshop's.
-  constexpr std::array<std::string_view, 4> kLeftOut = {"Strict-Transport-Security", "Clear-Site-Data",
-                                                        "Alt-Svc", "WWW-Authenticate"};
+  // What reaches beyond this answer: to the host name, to other pages of this origin, to a cache that would
+  // show one worker's page under another's session, and a question for a password that is this workshop's.
+  constexpr std::array<std::string_view, 14> kLeftOut = {
+      "Set-Cookie", "Strict-Transport-Security", "Clear-Site-Data", "Alt-Svc",
+      "NEL",        "WWW-Authenticate",          "Report-To",       "Reporting-Endpoints",
+      "Expect-CT",  "Service-Worker-Allowed",    "Public-Key-Pins", "Cache-Control",
+      "Expires",    "Origin-Agent-Cluster"};
   net::HeaderList headers;
   for (const auto field : given) {
     if (concerns_connection(given, field.name) || is_one_of(field.name, kLeftOut)) continue;
-    if (equal_without_case(field.name, "Set-Cookie") && is_own_cookie(trimmed(field.value))) continue;
     headers.add(field.name, field.value);
   }
+  headers.add("Cache-Control", "no-store");
   return headers;
 }
 

@@ -9,21 +9,18 @@
 
 namespace atelier::gateway {
 
-/// What our own cookies begin with: those of seats, which a browser sends to every port of a host, too.
-inline constexpr std::string_view kOwnCookie = "atelier-", kOwnSecureCookie = "__Host-atelier-";
-
 /// False for what a page of another origin makes a browser send. `public_url`: as whoever stands before this
 /// server is called ("https://gpu.example"), or "". What changes something and what opens a socket must name
 /// this origin; other requests must not name another one, but for a link to "/" in a window of its own.
 [[nodiscard]] bool own_page_asks(const net::Request& request, std::string_view public_url);
 
-/// Without what concerns one connection only, without our own cookies, and without what tells ComfyUI that a
-/// browser asks for another host: it refuses where Origin and Host differ (server.py,
-/// origin_only_middleware). For a WebSocket also without the handshake's own.
+/// What ComfyUI needs to know: of the content and the answers that are wanted. No cookies and no credentials,
+/// and nothing that tells it that a browser asks for another host: it refuses where Origin and Host differ
+/// (server.py, origin_only_middleware).
 [[nodiscard]] net::HeaderList headers_to_engine(const net::Request& request);
 
-/// Without what concerns one connection only, and without what would reach further than this origin: cookies
-/// that are called like ours, Strict-Transport-Security, Clear-Site-Data, Alt-Svc.
+/// Without what concerns one connection only, and without what would reach further than this answer: cookies,
+/// Strict-Transport-Security, questions for a password, caches ...; never to be stored.
 [[nodiscard]] net::HeaderList headers_from_engine(const net::HeaderList& headers);
 
 }  // namespace atelier::gateway

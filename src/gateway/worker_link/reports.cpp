@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/crash_point.hpp"
@@ -150,11 +152,33 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
   session->send(link::GatewayMessage{ok});
 }
 
+Result<void> WorkerLink::Impl::on_slots_changed(LinkSession& session, const link::SlotsChanged& message) {
+  core::SlotsChanged changed;
+  changed.worker = session.worker;
+  changed.link = session.link;
+  for (const std::uint32_t index : message.removed) {
+    if (std::erase_if(session.slots, [index](const auto& slot) { return slot.slot == index; }) == 0) continue;
+    session.printed.erase(index);
+    changed.removed.push_back(index);
+  }
+  for (const link::HelloSlot& slot : message.added) {
+    if (std::ranges::find(session.slots, slot.slot, &link::HelloSlot::slot) != session.slots.end())
+      return fail(Errc::protocol, fmt::format("slot {} is added a second time", slot.slot));
+    session.slots.push_back(slot);  // 64 at most: their numbers are 0 to 63
+    changed.added.push_back(joined_slot(slot, true));
+  }
+  if (changed.added.empty() && changed.removed.empty()) return {};
+  workshop.post(core::Event{std::move(changed)});
+  update_connected();
+  return {};
+}
+
 awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::AgentMessage message) {
   LinkSession& self = *session;
   if (session_of(self.link) != session)
     co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
   std::optional<link::EngineReady> ready;
+  std::optional<link::SlotsChanged> slots;
   std::visit(
       Match{[&](link::Heartbeat&) { workshop.leases().renew(self.link, runtime.now()); },
             [&](link::Started& m) {
@@ -202,20 +226,7 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
               workshop.post(core::Event{std::move(lost)});
             },
             [&](link::EngineReady& m) { ready = std::move(m); },
-            [&](link::SlotsChanged& m) {
-              core::SlotsChanged changed;
-              changed.worker = self.worker;
-              changed.link = self.link;
-              changed.removed = m.removed;
-              for (const link::HelloSlot& slot : m.added) changed.added.push_back(joined_slot(slot, true));
-              std::erase_if(self.slots, [&](const link::HelloSlot& slot) {
-                return std::ranges::find(m.removed, slot.slot) != m.removed.end();
-              });
-              for (const std::uint32_t slot : m.removed) self.printed.erase(slot);
-              std::ranges::copy(m.added, std::back_inserter(self.slots));
-              workshop.post(core::Event{std::move(changed)});
-              update_connected();
-            },
+            [&](link::SlotsChanged& m) { slots = std::move(m); },
             [&](link::Draining& m) {
               core::WorkerDraining draining;
               draining.worker = self.worker;
@@ -242,6 +253,9 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
   if (std::holds_alternative<link::Hello>(message))
     co_return fail(Errc::protocol, "hello comes once per link");
   ATELIER_CO_TRY_VOID(check_unheld(self));
+  if (slots) {
+    ATELIER_CO_TRY_VOID(on_slots_changed(self, *slots));
+  }
   if (ready) {
     for (link::HelloSlot& slot : self.slots) {
       if (slot.slot != ready->slot) continue;

@@ -68,6 +68,8 @@ struct WorkerLink::Impl {
 
   // reports.cpp
   awaitable<Result<void>> on_message(SessionPtr session, link::AgentMessage message);
+  /// Errors: protocol.
+  Result<void> on_slots_changed(LinkSession& session, const link::SlotsChanged& message);
   /// The job if this session's worker holds a lease of it with this epoch.
   const core::JobFacts* held(const LinkSession& session, JobId job, Epoch epoch) const;
   /// Errors: forbidden after too many messages about jobs that the worker does not hold.

@@ -52,6 +52,23 @@ TEST_CASE("a slot that is added is told when its engine was made, and ready when
   CHECK(rig.open().slots.size() == 2);
 }
 
+TEST_CASE("a slot that comes between hello and welcome is told after it, once") {
+  Rig rig(launched_options(1));
+  rig.join();
+  rig.gateway(link::AddSlot{0});
+  rig.lose_link();
+  CHECK(rig.open().slots.size() == 1);
+  rig.feed(EngineAdded{1, {}});
+  CHECK(rig.last.empty());
+  link::Welcome welcome;
+  welcome.link = LinkId{9};
+  welcome.blob_url = "/worker";
+  rig.gateway(std::move(welcome));
+  CHECK(rig.only_sent<link::SlotsChanged>().added.at(0).slot == 1);
+  rig.feed(Tick{});
+  CHECK(rig.sent<link::SlotsChanged>().empty());
+}
+
 TEST_CASE("a slot that cannot be added is not there, and its number is free") {
   Rig rig(launched_options(1));
   rig.join();

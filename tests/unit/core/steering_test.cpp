@@ -150,5 +150,33 @@ TEST_CASE("steering survives a checkpoint") {
   CHECK(restored.decide(world.now).proposals.empty());
 }
 
+TEST_CASE("what a slot has is never forgotten, however often others' lists change") {
+  CoreWorld world;
+  world.join("stable");
+  world.join("restless");
+  const WorkerFacts& restless = *world.core.worker("restless");
+  for (std::uint8_t n = 2; n < 150; ++n) {
+    Capability capability;
+    capability.hash = CoreWorld::digest(n);
+    capability.classes = {"A", "B"};
+    world.post(capability);
+    EngineReady ready;
+    ready.slot = SlotId{restless.worker, 0};
+    ready.link = restless.link;
+    ready.capability = capability.hash;
+    ready.engine_start = 1;
+    world.post(ready);
+  }
+  CHECK(world.core.knows_capability(CoreWorld::digest(1)));
+  CHECK(world.core.knows_capability(CoreWorld::digest(149)));
+  CHECK_FALSE(world.core.knows_capability(CoreWorld::digest(2)));
+  world.submit(1);
+  world.submit(2);
+  world.settle();
+  std::size_t leased = 0;
+  world.core.each_job([&](const JobFacts& job) { leased += job.lease ? 1 : 0; });
+  CHECK(leased == 2);
+}
+
 }  // namespace
 }  // namespace atelier::core

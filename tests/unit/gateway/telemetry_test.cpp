@@ -101,6 +101,26 @@ TEST_CASE("slots are added and removed by the worker, and only where that can be
   CHECK(act(R"({"action":"remove_slot","slot":1})") == 409);
 }
 
+TEST_CASE("slots that a worker adds again, or takes away though they are not there, grow nothing") {
+  struct Count final : workshop::EffectSink {
+    void on_effects(const core::Entry& entry, std::span<const core::Effect> /*effects*/) override {
+      events += std::holds_alternative<core::SlotsChanged>(entry.event) ? 1 : 0;
+    }
+    int events = 0;
+  };
+  Count count;
+  LinkRig rig;
+  Agent agent(rig);
+  rig.workshop->add_sink(count);
+  agent.say(link::SlotsChanged{{}, {5, 6}});
+  CHECK(count.events == 0);
+  link::HelloSlot slot;
+  slot.slot = 0;
+  agent.say(link::SlotsChanged{{slot}, {}});
+  CHECK(count.events == 0);
+  CHECK(agent.closed() == net::CloseCode::protocol_error);
+}
+
 TEST_CASE("the sizes of models stand in the capability that is declared after them") {
   constexpr std::string_view kInfo =
       R"({"Load":{"input":{"required":{"ckpt":[["a.safetensors","b.safetensors"]]}},"input_order":)"

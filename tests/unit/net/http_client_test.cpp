@@ -231,9 +231,11 @@ TEST_CASE("a silent server is a timeout, garbage is a protocol error, a broken b
       {"garbage", {"SSH-2.0-x\r\n\r\n", Errc::protocol}},
       {"two lengths", {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", Errc::protocol}},
       {"status below 100", {"HTTP/1.1 020 OK\r\n\r\n", Errc::protocol}},
+      {"nothing but interim answers", {std::string(), Errc::protocol}},
       {"early end", {"", Errc::closed}},
       {"short body", {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", Errc::closed}},
       {"bad chunk", {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Errc::protocol}}};
+  for (int i = 0; i < 20; ++i) cases.at("nothing but interim answers").first += "HTTP/1.1 102 x\r\n\r\n";
   for (const auto& [name, row] : cases) {
     CAPTURE(name);
     RealRuntime runtime;
