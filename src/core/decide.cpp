@@ -153,9 +153,7 @@ bool Policy::may_start(ParticipantId owner) const {
 }
 
 KindFits& Policy::fits(KindId kind) {
-  std::vector<KindFits>& all = state_.fits;
-  if (kind >= all.size()) all.resize(state_.waiting.counts().size());
-  KindFits& fits = all[kind];
+  KindFits& fits = state_.fits[kind];
   if (fits.call == call_) return fits;
   fits.call = call_;
   fits.left = SIZE_MAX;

@@ -26,7 +26,10 @@ class Policy {
  public:
   Policy(const Core::State& state, Time now, const Affinity& affinity = {},
          const PolicySettings& settings = {})
-      : state_(state), now_(now), affinity_(affinity), settings_(settings), call_(++state.policy_calls) {}
+      : state_(state), now_(now), affinity_(affinity), settings_(settings), call_(++state.policy_calls) {
+    // No kind comes or goes during a call: what fits() gives stays where it is.
+    if (state.fits.size() < state.waiting.counts().size()) state.fits.resize(state.waiting.counts().size());
+  }
   Decision run();
   std::vector<LikelyNext> foresee();
 

@@ -42,6 +42,33 @@ class FairWorld : public CoreWorld {
   }
 };
 
+TEST_CASE(
+    "kinds that only a held participant has in the instructor's list are counted without harm when a slot "
+    "must load") {
+  FairWorld world;
+  world.teach("m2", 1, 1'000);
+  world.teach("m1", 1, 1'000);  // what its slot has now
+  world.join("gpu-2");
+  world.post(ParticipantHeld{ParticipantId{1}, true, "test"});
+  for (int i = 0; i < 8; ++i) world.submit_with(1, "m1", 1);          // before those in their lane
+  for (const char* tag : {"a", "b", "c", "d", "e", "f", "g", "h"}) {  // more kinds than there were
+    const JobId held = world.submit_with(1, "m1", 1);
+    Moved moved;
+    moved.job = held;
+    moved.place = MovePlace::last;
+    world.post(moved);
+    JobChanged changed;
+    changed.job = held;
+    changed.priority = PriorityLevel::normal;
+    changed.tags = {tag};
+    world.post(changed);
+  }
+  const JobId job = world.submit_with(2, "m2", 1);
+  const Decision decision = world.core.decide(world.now);
+  REQUIRE(decision.proposals.size() == 1);
+  CHECK(std::get<Leased>(decision.proposals.front()).job == job);
+}
+
 TEST_CASE("a lane's long job that needs no load does not lose the turn of the short one before it") {
   FairWorld world;
   // A load costs nothing here: what was loaded for takes no longer. m2 is in the slot at the end.
