@@ -100,7 +100,8 @@ void Rules::on_ended(const core::JobEnded& ended) const {
         SIM_PROBE("time_limit_by_agent");
       }
       const milliseconds least = job_limit_ + milliseconds{by_workshop ? core::kJobLimitMarginMs : 0};
-      if (!job.lease || ended.time - job.lease->started_at < least)
+      // To the agent it may have begun before `started` was recorded: while the link or the server was down.
+      if (!job.lease || ended.time - (by_workshop ? job.lease->started_at : job.lease->since) < least)
         world_.broken(fmt::format("job {} ended for its time before it was over", job.job));
       break;
     }
