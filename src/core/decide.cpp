@@ -41,6 +41,8 @@ bool able_kind(const Core::State& state, KindId kind, const WorkerFacts& worker,
 Decision Policy::run() {
   end_what_is_over();
   end_what_ran_too_long();
+  // An end gives back what its owner was charged too much: whose turn it is, is asked when that is recorded.
+  if (!decision_.proposals.empty()) return std::move(decision_);
   if (!state_.workshop.paused && (state_.waiting.size() > 0)) {
     find_slots(SlotState::idle);
     grant_all();
