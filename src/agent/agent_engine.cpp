@@ -43,7 +43,8 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
       feed(EngineDown{slot, lived.error().what});
     } else if (lived.error().what != said) {
       said = lived.error().what;
-      log::warn("engine_not_reached", {{"slot", slot}, {"url", engine.client.authority()}, {"why", said}});
+      log::warn("engine_not_reached",
+                {{"slot", slot}, {"url", engine.client.base().authority()}, {"why", said}});
     }
     if (!co_await runtime.sleep_for(pause)) co_return;
     pause = std::min(pause * 2, kPauseMost);
@@ -122,10 +123,7 @@ awaitable<void> Agent::Impl::look_for_changes(std::uint32_t slot) {
   Engine& engine = *engines[slot];
   int passed_over = 0;
   while (co_await runtime.sleep_for(options.look_again)) {
-    const bool busy = std::ranges::any_of(machine.jobs(), [slot](const auto& entry) {
-      return entry.second.lease.slot == slot && !entry.second.computed();
-    });
-    if (!engine.up || (busy && ++passed_over < kLooksWhileBusy)) continue;
+    if (!engine.up || (machine.busy(slot) && ++passed_over < kLooksWhileBusy)) continue;
     passed_over = 0;
     const auto changed_lists = co_await read_lists(slot, false);
     if (!changed_lists || !*changed_lists || !engine.up) continue;

@@ -22,7 +22,6 @@ class EngineClient {
   /// Without a trailing slash in its target.
   [[nodiscard]] const net::Url& base() const { return base_; }
   [[nodiscard]] std::uint16_t port() const { return base_.port; }
-  [[nodiscard]] std::string authority() const { return base_.authority(); }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
   /// How large the models are that it lists, by name: a JSON object, "{}" if it does not tell. Errors:
   /// unavailable, bad_request.

@@ -42,6 +42,9 @@ class AgentMachine {
   /// When a Tick is due; far in the future if nothing is.
   [[nodiscard]] Instant next_at() const;
 
+  /// A job that is not computed is held for this slot.
+  [[nodiscard]] bool busy(std::uint32_t slot) const;
+
   // For tests and for the log.
   [[nodiscard]] bool linked() const { return linked_; }
   [[nodiscard]] std::size_t held() const { return jobs_.size(); }
@@ -97,7 +100,6 @@ class AgentMachine {
   void pay_idle(std::uint32_t slot);
   void leave_when_empty();
   void leave(int code, std::string why);
-  bool busy(std::uint32_t slot) const;
   link::Hello hello(const LinkUp& input) const;
 
   // machine_slots.cpp: slots that come and go while the worker runs.

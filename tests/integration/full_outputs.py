@@ -144,17 +144,22 @@ def too_large_for_what_is_left(site):
     site.check_big('large')
 
 
-def nothing_left(site):
-    """The room that is the journal's is all that there is; the server is killed and started in it."""
+def ends_without_room(site, leave, amount):
+    """A job ends after leave(amount): its output waits, and what else comes is refused."""
     site.take(1, 'made', 'waits')
     until(lambda: site.go, 'the run to wait')
     site.take(2, 'not wanted', 'waits')
-    site.leave_bytes(1 * MIB)
+    leave(amount)
     site.records()
     site.let_go()
     site.comes_again('made')
     site.refuse('refused')
     assert site.health()['disk']['low']
+
+
+def nothing_left(site):
+    """The room that is the journal's is all that there is; the server is killed and started in it."""
+    ends_without_room(site, site.leave_bytes, 1 * MIB)
     site.workshop.server.kill()
     site.workshop.serve()
     until(lambda: site.health()['workers'], 'the worker')
@@ -164,15 +169,7 @@ def nothing_left(site):
 
 
 def no_inodes(site):
-    site.take(1, 'made', 'waits')
-    until(lambda: site.go, 'the run to wait')
-    site.take(2, 'not wanted', 'waits')
-    site.leave_inodes(0)
-    site.records()
-    site.let_go()
-    site.comes_again('made')
-    site.refuse('refused')
-    assert site.health()['disk']['low']
+    ends_without_room(site, site.leave_inodes, 0)
     site.make_room()
     site.check_picture('made')
 
