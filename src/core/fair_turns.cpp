@@ -150,7 +150,7 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
       turn.before = before.jobs.size();
       if (!first) first = turn;
       // One that takes so long that others come before it does not take the first one's turn.
-      const bool sooner = turn.finish <= first->finish;
+      const bool sooner = turn.place() <= first->place();
       if (!turn.loads && sooner && (before.jobs.empty() || delay_of(turn) <= before.slack_ms)) return turn;
     }
     ready -= loads ? 0 : 1;

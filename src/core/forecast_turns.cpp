@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Who is next in a draw: decide.cpp and fair_turns.cpp over flat rows.
 #include <algorithm>
+#include <utility>
 
 #include "core/forecast_draw.hpp"
 
@@ -138,8 +139,8 @@ Draw::Turn Draw::turn_of(std::uint32_t index) {
   for (std::uint32_t row = first.next; row != kNoIndex && passes < kOwnJobsMax; row = rows_[row].next) {
     if (slack_left < 0) return turn;
     const ClassView& later = view(rows_[row].job_class);
-    if (later.fit == Fit::holds && finish(later) <= turn.finish &&
-        delay_of(rows_[row], later.slot, false) <= slack_left) {
+    const bool sooner = std::pair(finish(later), rows_[row].job) <= std::pair(turn.finish, turn.job);
+    if (later.fit == Fit::holds && sooner && delay_of(rows_[row], later.slot, false) <= slack_left) {
       turn.row = row;
       turn.before = before;
       turn.job = rows_[row].job;

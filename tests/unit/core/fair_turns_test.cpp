@@ -91,5 +91,23 @@ TEST_CASE("a lane's long job that needs no load does not lose the turn of the sh
   CHECK(leased.passed == std::vector<JobId>{quick});
 }
 
+TEST_CASE("a lane's later job that counts as much as its first does not lose the first one's age") {
+  FairWorld world;
+  for (const auto& [model, signature] : {std::tuple{"m1", 1U}, {"m2", 2U}}) {
+    for (int i = 0; i < 3; ++i) world.teach(model, signature, 10'000);
+  }
+  const JobId before = world.submit_with(8, "m2", 2);  // keeps the slot busy until all wait
+  world.settle();
+  const JobId oldest = world.submit_with(1, "m1", 1);
+  const JobId other = world.submit_with(2, "m2", 2);
+  world.submit_with(1, "m2", 2);  // no load, and as much in the order as `oldest`
+  world.run(before, 10'000);
+  const Decision decision = world.core.decide(world.now);
+  REQUIRE(decision.proposals.size() == 1);
+  const auto& leased = std::get<Leased>(decision.proposals.front());
+  CHECK(leased.job == other);
+  CHECK(leased.passed == std::vector<JobId>{oldest});
+}
+
 }  // namespace
 }  // namespace atelier::core
