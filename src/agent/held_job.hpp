@@ -67,6 +67,7 @@ struct HeldJob {
   std::vector<std::pair<std::string, std::string>> messages;  // status messages seen: (type, data)
   std::optional<std::string> report;
   bool ended_sent = false;
+  bool ended_without_run = false;  // its end frees the slot, which no `computed` did
 
   [[nodiscard]] bool in_engine() const {
     return phase == Phase::posting || phase == Phase::posted || phase == Phase::running;

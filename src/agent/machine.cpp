@@ -127,6 +127,7 @@ void AgentMachine::handle(const LinkUp& input) {
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     slots_[i].announced = slots_[i].hello_up = slots_[i].up;
     slots_[i].told = listed(i);
+    slots_[i].owes_idle = false;  // this hello shows it
   }
   out_.emplace_back(Send{hello(input)});
 }
@@ -145,7 +146,6 @@ void AgentMachine::handle(const LinkDown& input) {
   linked_ = false;
   for (Slot& slot : slots_) {
     slot.announced = false;
-    slot.owes_idle = false;  // the next hello shows it
     slot.publish_at.reset();
   }
   dial_later(input.refused);
@@ -244,8 +244,10 @@ void AgentMachine::answer(const link::Welcome& message) {
   }
   for (const auto& [key, verdict] : verdicts) {
     if (verdict != link::Verdict::keep || find(key) != nullptr) continue;
-    // Listed in the hello and lost since, with its engine.
-    send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine, "its engine died"});
+    // Listed in the hello and gone since: its engine died, or it was given back without a link.
+    send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
+                        "lost while the link was opened"});
+    own_idle_slots();
   }
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
@@ -255,6 +257,7 @@ void AgentMachine::answer(const link::Welcome& message) {
     const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
     if (wanted) slot.announced = false;
     if (slot.up && !slot.announced) publish(i);
+    pay_idle(i);  // what came between the hello and this
   }
 }
 
@@ -382,8 +385,13 @@ bool AgentMachine::busy(std::uint32_t slot) const {
       jobs_, [&](const auto& entry) { return entry.second.lease.slot == slot && !entry.second.computed(); });
 }
 
+void AgentMachine::own_idle_slots() {
+  for (std::uint32_t i = 0; i < slots_.size(); ++i)
+    slots_[i].owes_idle = slots_[i].owes_idle || (slots_[i].up && !busy(i));
+}
+
 void AgentMachine::pay_idle(std::uint32_t index) {
-  if (!listed(index) || !slots_[index].owes_idle || busy(index)) return;
+  if (!linked_ || !listed(index) || !slots_[index].owes_idle || busy(index)) return;
   slots_[index].owes_idle = false;
   send(link::SlotIdle{index});
 }

@@ -97,6 +97,8 @@ class AgentMachine {
   void dial_later(bool refused);
   void announce(std::uint32_t slot);
   void publish(std::uint32_t slot);
+  /// Of each slot that runs nothing: nobody may have said so.
+  void own_idle_slots();
   void pay_idle(std::uint32_t slot);
   void leave_when_empty();
   void leave(int code, std::string why);

@@ -258,10 +258,8 @@ void AgentMachine::lose_patience(HeldJob& job) {
 void AgentMachine::stop(const link::Stop& message) {
   HeldJob* job = find(RunKey{message.job, message.epoch});
   if (job == nullptr) {
-    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-      slots_[i].owes_idle = slots_[i].owes_idle || (slots_[i].up && !busy(i));
-      pay_idle(i);
-    }
+    own_idle_slots();
+    for (std::uint32_t i = 0; i < slots_.size(); ++i) pay_idle(i);
     return;
   }
   if (job->ghost) return;

@@ -233,14 +233,12 @@ void AgentMachine::run_is_done(HeldJob& job, const RunHistory& history) {
 }
 
 void AgentMachine::end_without_run(HeldJob& job) {
-  const std::uint32_t slot = job.lease.slot;
   job.phase = Phase::computed;
   job.ask_at.reset();
   job.rest_collected = true;
   if (!job.report) job.report.emplace();
-  slots_[slot].owes_idle = true;
+  job.ended_without_run = true;
   end_if_done(job);
-  pay_idle(slot);
 }
 
 void AgentMachine::end_if_done(HeldJob& job) {
@@ -316,7 +314,12 @@ void AgentMachine::lose_outputs(HeldJob& job, std::string why) {
 
 void AgentMachine::answer(const link::EndedOk& message) {
   HeldJob* job = find(RunKey{message.job, message.epoch});
-  if (job != nullptr && job->ended_sent) erase(*job);
+  if (job == nullptr || !job->ended_sent) return;
+  const std::uint32_t slot = job->lease.slot;
+  // Not sooner: an idle slot is no news while the end of its job is not recorded.
+  slots_[slot].owes_idle = slots_[slot].owes_idle || job->ended_without_run;
+  erase(*job);
+  pay_idle(slot);
 }
 
 }  // namespace atelier::agent

@@ -149,7 +149,10 @@ awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) 
   link::EndedOk ok;
   ok.job = ended.job;
   ok.epoch = ended.epoch;
-  session->send(link::GatewayMessage{ok});
+  // The worker may have dialled in again since, and its repeat was left to this.
+  const core::WorkerFacts* worker = workshop.core().worker(session->worker);
+  const SessionPtr present = worker == nullptr ? nullptr : session_of(worker->link);
+  (present != nullptr ? present : session)->send(link::GatewayMessage{ok});
 }
 
 Result<void> WorkerLink::Impl::on_slots_changed(LinkSession& session, const link::SlotsChanged& message) {

@@ -86,6 +86,18 @@ TEST_CASE("a reconnect in every state says what is held and repeats what may be 
     rig.lose_link();
     CHECK(rig.open().jobs.empty());
   }
+  SUBCASE("ended without a run, not answered: the slot is free when the end is recorded") {
+    rig.take();
+    rig.feed(JobFetched{kJob, {}});
+    rig.feed(RunPosted{kJob, PostResult::refused, R"({"error":{"message":"Bad"}})"});
+    CHECK(rig.sent<link::Ended>().size() == 1);
+    rig.lose_link();
+    rig.join();
+    CHECK(rig.sent<link::Ended>().size() == 1);
+    CHECK(rig.sent<link::SlotIdle>().empty());
+    rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
   SUBCASE("the whole job while there is no link") {
     rig.run();
     rig.lose_link();
@@ -359,6 +371,23 @@ TEST_CASE("a job lost with its engine while the link was opened goes back") {
   rig.gateway(welcome);
   CHECK(rig.only_sent<link::Returned>().job == kJob.job);
   CHECK(rig.sent<link::EngineLost>().size() == 1);
+}
+
+TEST_CASE("a slot that becomes empty while the link is opened says so after the welcome") {
+  Rig rig;
+  rig.ready();
+  rig.take();
+  rig.lose_link();
+  const auto hello = rig.open();
+  REQUIRE(hello.jobs.size() == 1);
+  rig.feed(JobFetched{kJob, fail(Errc::disk_full, "no space")});  // goes back
+  CHECK(rig.count<Send>() == 0);
+  link::Welcome welcome;
+  welcome.link = LinkId{9};
+  welcome.answers.push_back({kJob.job, kJob.epoch, link::Verdict::keep});
+  rig.gateway(welcome);
+  CHECK(rig.only_sent<link::Returned>().job == kJob.job);
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 
 TEST_CASE(

@@ -158,6 +158,8 @@ TEST_CASE("a prompt that ComfyUI refuses fails with the node that it named") {
   CHECK(ended.cause == link::EndCause::refused);
   CHECK(ended.reason == "Bad: image");
   CHECK(ended.event.find("\"node_id\":\"4\"") != std::string::npos);
+  CHECK(rig.sent<link::SlotIdle>().empty());  // not before the end is recorded
+  rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 
@@ -213,6 +215,8 @@ TEST_CASE("a stop before the post ends the job at once and frees the slot") {
   rig.take();
   rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
   CHECK(rig.only_sent<link::Ended>().outcome == link::Outcome::cancelled);
+  CHECK(rig.sent<link::SlotIdle>().empty());  // not before the end is recorded
+  rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
   CHECK(rig.count<InterruptRun>() == 0);
   rig.feed(JobFetched{kJob, {}});
@@ -250,6 +254,8 @@ TEST_CASE("a stop while the post is under way interrupts as soon as ComfyUI has 
   CHECK(rig.count<AskRun>() == 1);
   rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});  // it was still waiting in ComfyUI's queue
   CHECK(rig.only_sent<link::Ended>().outcome == link::Outcome::cancelled);
+  CHECK(rig.sent<link::SlotIdle>().empty());  // not before the end is recorded
+  rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 
