@@ -30,65 +30,138 @@ std::optional<std::uint64_t> offset_of(const HttpAnswer& answer) {
 
 }  // namespace
 
-AgentProcess::AgentProcess(World& world, Network& network, FakeComfy& engine, std::string name,
-                           std::uint64_t seed)
-    : world_(world), network_(network), engine_(engine), name_(std::move(name)), random_(seed, 3) {
-  info_ = std::make_shared<const comfy::ObjectInfo>(comfy::ObjectInfo::parse(engine_.object_info()).value());
+AgentProcess::AgentProcess(World& world, Network& network, Options options)
+    : world_(world), network_(network), options_(std::move(options)), random_(options_.seed, 3) {
+  for (std::uint32_t slot = 0; slot < options_.slots; ++slot) add_engine(slot);
+  info_ =
+      std::make_shared<const comfy::ObjectInfo>(comfy::ObjectInfo::parse(engine(0)->object_info()).value());
+}
+
+FakeComfy* AgentProcess::engine(std::uint32_t slot) const {
+  return slot < engines_.size() ? engines_[slot].comfy.get() : nullptr;
+}
+
+void AgentProcess::add_engine(std::uint32_t slot) {
+  if (slot >= engines_.size()) engines_.resize(slot + 1);
+  engines_[slot].comfy = std::make_unique<FakeComfy>(world_, random_.next(), options_.models);
+  engines_[slot].comfy->faults = faults_;
+}
+
+void AgentProcess::set_faults(const EngineFaults& faults) {
+  faults_ = faults;
+  for (const Engine& engine : engines_) {
+    if (engine.comfy) engine.comfy->faults = faults;
+  }
+}
+
+void AgentProcess::kill_an_engine() {
+  if (FakeComfy* const any = engine(static_cast<std::uint32_t>(random_.below(engines_.size())))) any->kill();
 }
 
 void AgentProcess::start() {
   agent::MachineOptions options;
-  options.name = name_;
+  options.name = options_.name;
   options.version = "sim";
+  options.slots = options_.slots;
+  options.launched = options_.launches;
   options.boot = random_.key();
   options.seed = random_.next();
   options.drain_limit = milliseconds{60'000};
   life_ = std::make_shared<Life>(std::move(options));
   const LifePtr life = life_;
   for (agent::Action& action : life->machine.start(world_.now())) act(life, std::move(action));
-  connect_engine();
+  for (std::uint32_t slot = 0; slot < options_.slots; ++slot) {
+    if (engine(slot) == nullptr) add_engine(slot);  // it was removed in an earlier life
+    connect_engine(slot, random_.ms(50, 500));
+  }
 }
 
-void AgentProcess::connect_engine() {
+void AgentProcess::connect_engine(std::uint32_t slot, milliseconds until_up) {
   const std::weak_ptr<Life> weak = life_;
-  engine_.on_event = [this, weak](std::string text) {
+  FakeComfy* const comfy = engine(slot);
+  // A slot may be another ComfyUI by then.
+  const auto with_life = [this, weak, slot, comfy](const auto& act) {
+    const LifePtr life = weak.lock();
+    if (life && engine(slot) == comfy) act(life);
+  };
+  comfy->on_event = [this, with_life, slot](std::string text) {
     // One socket: what was said first comes first.
-    last_event_ = std::max(last_event_, world_.now() + random_.ms(1, 10));
-    world_.at(last_event_, [this, weak, text = std::move(text)] {
-      if (const LifePtr life = weak.lock()) feed(life, agent::EngineEvent{0, text});
+    Instant& last = engines_[slot].last_event;
+    last = std::max(last, world_.now() + random_.ms(1, 10));
+    world_.at(last, [this, with_life, slot, text = std::move(text)] {
+      with_life([&](const LifePtr& life) { feed(life, agent::EngineEvent{slot, text}); });
     });
   };
-  engine_.on_down = [this, weak] {
-    if (const LifePtr life = weak.lock()) feed(life, agent::EngineDown{0, "killed"});
+  comfy->on_down = [this, with_life, slot] {
+    with_life([&](const LifePtr& life) { feed(life, agent::EngineDown{slot, "killed"}); });
   };
-  engine_.on_up = [this, weak] {
-    if (const LifePtr life = weak.lock()) engine_is_up(life);
+  comfy->on_up = [this, with_life, slot] {
+    with_life([&](const LifePtr& life) { engine_is_up(life, slot); });
   };
-  if (engine_.up())
-    world_.after(random_.ms(50, 500), [this, weak] {
-      if (const LifePtr life = weak.lock(); life && engine_.up()) engine_is_up(life);
+  if (!comfy->up()) return;
+  world_.after(until_up, [this, with_life, slot, comfy] {
+    with_life([&](const LifePtr& life) {
+      if (comfy->up()) engine_is_up(life, slot);
     });
+  });
 }
 
-void AgentProcess::engine_is_up(const LifePtr& life) {
-  engine_.clear();  // runs of an earlier life
+void AgentProcess::let_go_of_engine(std::uint32_t slot) {
+  Engine& engine = engines_[slot];
+  if (!engine.comfy) return;
+  engine.comfy->on_event = nullptr;
+  engine.comfy->on_down = engine.comfy->on_up = nullptr;
+  if (slot < options_.slots && life_ == nullptr) return;  // it is met again
+  former_.push_back(std::move(engine.comfy));
+}
+
+void AgentProcess::carry_out(const LifePtr& life, const agent::AddEngine& action) {
+  world_.after(random_.ms(1, 30), [this, life, slot = action.slot] {
+    if (life != life_) return;
+    if (random_.chance(100)) {
+      SIM_PROBE("slot_not_added");
+      return feed(life, agent::EngineAdded{slot, fail(Errc::config, "the port is taken")});
+    }
+    SIM_PROBE("slot_added");
+    add_engine(slot);
+    connect_engine(slot, random_.ms(1'000, 10'000));
+    feed(life, agent::EngineAdded{slot, {}});
+  });
+}
+
+void AgentProcess::carry_out(const LifePtr& life, const agent::RemoveEngine& action) {
+  SIM_PROBE("slot_removed");
+  world_.trace("{} lets go of slot {}", options_.name, action.slot);
+  world_.after(random_.ms(1, 5'000), [this, life, slot = action.slot] {
+    if (life != life_) return;
+    let_go_of_engine(slot);
+    feed(life, agent::EngineRemoved{slot});
+  });
+}
+
+void AgentProcess::engine_is_up(const LifePtr& life, std::uint32_t slot) {
+  FakeComfy& comfy = *engine(slot);
+  comfy.clear();  // runs of an earlier life
   agent::EngineInfo info;
   info.comfy_version = "0.21.0";
-  info.object_info = sha256(engine_.object_info());
-  info.engine_start = engine_.started_at();
+  info.object_info = sha256(comfy.object_info());
+  info.engine_start = comfy.started_at();
   info.device = "cpu";
-  feed(life, agent::EngineUp{0, std::move(info)});
+  feed(life, agent::EngineUp{slot, std::move(info)});
 }
 
 void AgentProcess::kill(bool machine_gone) {
   if (!life_) return;
   SIM_PROBE("agent_killed");
-  world_.trace("{} killed{}", name_, machine_gone ? " with its machine" : "");
+  world_.trace("{} killed{}", options_.name, machine_gone ? " with its machine" : "");
   if (life_->pipe) life_->pipe->agent_gone(!machine_gone);
-  life_.reset();
-  engine_.on_event = nullptr;
-  engine_.on_down = engine_.on_up = nullptr;
+  end_life();
   world_.after(random_.ms(500, 90'000), [this] { start(); });
+}
+
+void AgentProcess::end_life() {
+  life_.reset();
+  for (std::uint32_t slot = 0; slot < engines_.size(); ++slot) let_go_of_engine(slot);
 }
 
 void AgentProcess::drain() {
@@ -115,60 +188,73 @@ void AgentProcess::feed(LifePtr life, agent::Input input) {
 }
 
 void AgentProcess::act(const LifePtr& life, agent::Action action) {
-  std::visit(
-      Match{[&](agent::Dial&) { dial(life); },
-            [&](agent::CloseLink&) {
-              if (life->pipe) life->pipe->agent_gone(true);
-              life->pipe.reset();
-            },
-            [&](agent::Send& send) {
-              if (!life->pipe) return;
-              if (const auto* preview = std::get_if<link::Preview>(&send.message)) {
-                life->pipe->to_server(net::Message::binary(link::encode_preview(*preview)));
-              } else {
-                life->pipe->to_server(net::Message::text(link::encode(send.message)));
-              }
-            },
-            [&](agent::FetchJob& fetch_job) { fetch(life, std::move(fetch_job)); },
-            [&](agent::PostRun& post) {
-              world_.after(random_.ms(1, 30), [this, life, post] {
-                if (life != life_) return;
-                const auto result = engine_.post(life->runs[post.key].post_body);
-                world_.after(random_.ms(1, 30), [this, life, post, result] {
-                  feed(life,
-                       agent::RunPosted{post.key, result, result == agent::PostResult::refused ? "{}" : ""});
-                });
-              });
-            },
-            [&](agent::AskRun& ask) {
-              world_.after(random_.ms(1, 60), [this, life, ask] {
-                const std::string id = ask.run_id.uuid();
-                feed(life, agent::RunAsked{ask.key, engine_.place(id), engine_.history(id)});
-              });
-            },
-            [&](agent::InterruptRun& interrupt) {
-              world_.after(random_.ms(1, 30),
-                           [this, id = interrupt.run_id.uuid()] { engine_.interrupt(id); });
-            },
-            [&](agent::Collect& files) {
-              world_.after(random_.ms(1, 60), [this, life, files] { collect(life, files); });
-            },
-            [&](agent::CollectRest& files) {
-              world_.after(random_.ms(1, 60), [this, life, files] { collect_rest(life, files); });
-            },
-            [&](agent::Upload& file) { upload(life, std::move(file)); },
-            [&](agent::PublishObjectInfo& info) { publish(life, info); },
-            [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::Prefetch&) {},
-            [](agent::FreeEngine&) {}, [](agent::RestartEngine&) {}, [](agent::AddEngine&) {},
-            [](agent::RemoveEngine&) {}, [](agent::OpenTunnel&) {}, [&](agent::Exit&) { leave(life); }},
-      action);
+  std::visit(Match{[&](agent::Dial&) { dial(life); },
+                   [&](agent::CloseLink&) {
+                     if (life->pipe) life->pipe->agent_gone(true);
+                     life->pipe.reset();
+                   },
+                   [&](agent::Send& send) {
+                     if (!life->pipe) return;
+                     if (const auto* preview = std::get_if<link::Preview>(&send.message)) {
+                       life->pipe->to_server(net::Message::binary(link::encode_preview(*preview)));
+                     } else {
+                       life->pipe->to_server(net::Message::text(link::encode(send.message)));
+                     }
+                   },
+                   [&](agent::FetchJob& fetch_job) { fetch(life, std::move(fetch_job)); },
+                   [&](agent::PostRun& post) {
+                     world_.after(random_.ms(1, 30), [this, life, post] {
+                       if (life != life_) return;
+                       FakeComfy* const comfy = engine(post.slot);
+                       const auto result = comfy == nullptr ? agent::PostResult::unreachable
+                                                            : comfy->post(life->runs[post.key].post_body);
+                       world_.after(random_.ms(1, 30), [this, life, post, result] {
+                         feed(life, agent::RunPosted{post.key, result,
+                                                     result == agent::PostResult::refused ? "{}" : ""});
+                       });
+                     });
+                   },
+                   [&](agent::AskRun& ask) {
+                     world_.after(random_.ms(1, 60), [this, life, ask] {
+                       const std::string id = ask.run_id.uuid();
+                       const FakeComfy* const comfy = engine(ask.slot);
+                       if (comfy != nullptr)
+                         feed(life, agent::RunAsked{ask.key, comfy->place(id), comfy->history(id)});
+                     });
+                   },
+                   [&](agent::InterruptRun& interrupt) {
+                     world_.after(random_.ms(1, 30), [this, interrupt] {
+                       if (FakeComfy* const comfy = engine(interrupt.slot))
+                         comfy->interrupt(interrupt.run_id.uuid());
+                     });
+                   },
+                   [&](agent::Collect& files) {
+                     world_.after(random_.ms(1, 60), [this, life, files] { collect(life, files); });
+                   },
+                   [&](agent::CollectRest& files) {
+                     world_.after(random_.ms(1, 60), [this, life, files] { collect_rest(life, files); });
+                   },
+                   [&](agent::Upload& file) { upload(life, std::move(file)); },
+                   [&](agent::PublishObjectInfo& info) { publish(life, info); },
+                   [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::Prefetch&) {},
+                   [](agent::FreeEngine&) {},
+                   [&](agent::RestartEngine& restart) {
+                     SIM_PROBE("engine_restarted");
+                     world_.after(random_.ms(1, 30), [this, slot = restart.slot] {
+                       if (FakeComfy* const comfy = engine(slot)) comfy->kill();
+                     });
+                   },
+                   [&](agent::AddEngine& add) { carry_out(life, add); },
+                   [&](agent::RemoveEngine& remove) { carry_out(life, remove); }, [](agent::OpenTunnel&) {},
+                   [&](agent::Exit&) { leave(life); }},
+             action);
 }
 
 void AgentProcess::leave(const LifePtr& life) {
   if (life != life_) return;
-  world_.trace("{} leaves", name_);
+  world_.trace("{} leaves", options_.name);
   if (life_->pipe) life_->pipe->agent_gone(true);
-  life_.reset();
+  end_life();
   world_.after(random_.ms(1'000, 60'000), [this] {
     if (!life_) start();
   });
@@ -177,7 +263,7 @@ void AgentProcess::leave(const LifePtr& life) {
 void AgentProcess::dial(const LifePtr& life) {
   net::HeaderList headers;
   headers.add("Atelier-Protocol", fmt::format("{}", link::kProtocolVersion));
-  headers.add("Atelier-Worker", name_);
+  headers.add("Atelier-Worker", options_.name);
   LinkEnd end;
   end.on_message = [this, life](const net::Message& message) {
     auto decoded = link::decode_gateway(message.view());
@@ -269,12 +355,12 @@ void AgentProcess::prepare(const LifePtr& life, const agent::FetchJob& action, c
   feed(life, agent::JobFetched{action.key, {}});
 }
 
-Result<link::CommitFile> AgentProcess::take_file(RunData& run, RunKey key, const std::string& node,
-                                                 std::uint32_t index, std::string name, std::string folder,
-                                                 std::string place) {
+Result<link::CommitFile> AgentProcess::take_file(const FakeComfy& engine, RunData& run, RunKey key,
+                                                 const std::string& node, std::uint32_t index,
+                                                 std::string name, std::string folder, std::string place) {
   agent::UiFile one{std::move(place), std::move(name), std::move(folder), "output"};
   ATELIER_TRY(agent::PlacedFile placed, agent::place_file(one, key));
-  const std::string* bytes = engine_.file(placed.path);
+  const std::string* bytes = engine.file(placed.path);
   if (bytes == nullptr) return fail(Errc::not_found, "the file is gone");
   run.paths.insert(placed.path);
   run.collected[{node, index}] = *bytes;
@@ -286,12 +372,13 @@ Result<link::CommitFile> AgentProcess::take_file(RunData& run, RunKey key, const
 
 void AgentProcess::collect(const LifePtr& life, const agent::Collect& action) {
   const auto found = life->runs.find(action.key);
-  if (life != life_ || found == life->runs.end()) return;
+  const FakeComfy* const comfy = engine(action.slot);
+  if (life != life_ || found == life->runs.end() || comfy == nullptr) return;
   agent::Collected answer{action.key, action.node, std::vector<link::CommitFile>{}};
   for (const agent::UiFile& one : agent::files_of_ui(action.ui).value()) {
     auto file =
-        take_file(found->second, action.key, action.node, static_cast<std::uint32_t>(answer.files->size()),
-                  one.filename, one.subfolder, one.place);
+        take_file(*comfy, found->second, action.key, action.node,
+                  static_cast<std::uint32_t>(answer.files->size()), one.filename, one.subfolder, one.place);
     if (!file) {
       answer.files = std::unexpected(file.error());
       break;
@@ -303,13 +390,14 @@ void AgentProcess::collect(const LifePtr& life, const agent::Collect& action) {
 
 void AgentProcess::collect_rest(const LifePtr& life, const agent::CollectRest& action) {
   const auto found = life->runs.find(action.key);
-  if (life != life_ || found == life->runs.end()) return;
+  const FakeComfy* const comfy = engine(action.slot);
+  if (life != life_ || found == life->runs.end() || comfy == nullptr) return;
   agent::Collected answer{action.key, "", std::vector<link::CommitFile>{}};
-  for (const std::string& path : engine_.files_below(comfy::job_folder(action.key.job, action.key.epoch))) {
+  for (const std::string& path : comfy->files_below(comfy::job_folder(action.key.job, action.key.epoch))) {
     if (found->second.paths.contains(path)) continue;
     const std::size_t slash = path.rfind('/');
     auto file =
-        take_file(found->second, action.key, "", static_cast<std::uint32_t>(answer.files->size()),
+        take_file(*comfy, found->second, action.key, "", static_cast<std::uint32_t>(answer.files->size()),
                   path.substr(slash + 1), path.substr(0, slash), fmt::format("/{}", answer.files->size()));
     if (file) answer.files->push_back(std::move(*file));
   }
@@ -362,7 +450,9 @@ void AgentProcess::put(const LifePtr& life, agent::Upload action, std::uint64_t 
 
 void AgentProcess::publish(const LifePtr& life, agent::PublishObjectInfo action) {
   auto send = request(life, net::Method::put, "/worker/object_info/" + action.digest.hex());
-  send.body = engine_.object_info();
+  const FakeComfy* const comfy = engine(action.slot);
+  if (comfy == nullptr) return;
+  send.body = comfy->object_info();
   network_.call(std::move(send), [this, life, action, asked = life->link](Result<HttpAnswer> got) {
     Result<void> result;
     if (!got) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A worker's agent: the real AgentMachine, whose actions are carried out on the fake network and a fake
-// ComfyUI. A kill forgets everything but the engine beside it, and the next life has another boot.
+// A worker's agent: the real AgentMachine, whose actions are carried out on the fake network and on fake
+// ComfyUIs. A kill forgets everything but the engines it was told of at its start, which run beside it; the
+// next life has another boot.
 
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent/machine.hpp"
 #include "comfy/object_info.hpp"
@@ -17,7 +19,14 @@ namespace atelier::sim {
 
 class AgentProcess {
  public:
-  AgentProcess(World& world, Network& network, FakeComfy& engine, std::string name, std::uint64_t seed);
+  struct Options {
+    std::string name;
+    std::vector<std::string> models;  // that its ComfyUIs offer, sorted
+    std::uint32_t slots = 1;          // at its start
+    bool launches = false;            // it may restart its ComfyUIs, and start more
+    std::uint64_t seed = 0;
+  };
+  AgentProcess(World& world, Network& network, Options options);
 
   void start();
   /// kill -9; `machine_gone`: its kernel does not say goodbye either. It comes back after a while.
@@ -25,6 +34,8 @@ class AgentProcess {
   /// SIGTERM; it comes back after it has left.
   void drain();
   [[nodiscard]] bool alive() const { return life_ != nullptr; }
+  void kill_an_engine();
+  void set_faults(const EngineFaults& faults);
 
  private:
   /// What one life keeps of a run.
@@ -45,8 +56,14 @@ class AgentProcess {
   using LifePtr = std::shared_ptr<Life>;
 
   void feed(LifePtr life, agent::Input input);
-  void connect_engine();
-  void engine_is_up(const LifePtr& life);
+  /// The slot's ComfyUI; nothing if the slot was removed meanwhile.
+  [[nodiscard]] FakeComfy* engine(std::uint32_t slot) const;
+  void add_engine(std::uint32_t slot);
+  void connect_engine(std::uint32_t slot, milliseconds until_up);
+  void let_go_of_engine(std::uint32_t slot);
+  void engine_is_up(const LifePtr& life, std::uint32_t slot);
+  void carry_out(const LifePtr& life, const agent::AddEngine& action);
+  void carry_out(const LifePtr& life, const agent::RemoveEngine& action);
   void act(const LifePtr& life, agent::Action action);
   void dial(const LifePtr& life);
   void fetch(const LifePtr& life, agent::FetchJob action);
@@ -54,24 +71,30 @@ class AgentProcess {
   void prepare(const LifePtr& life, const agent::FetchJob& action, const std::string& prompt);
   void collect(const LifePtr& life, const agent::Collect& action);
   void collect_rest(const LifePtr& life, const agent::CollectRest& action);
-  Result<link::CommitFile> take_file(RunData& run, agent::RunKey key, const std::string& node,
-                                     std::uint32_t index, std::string name, std::string folder,
-                                     std::string place);
+  static Result<link::CommitFile> take_file(const FakeComfy& engine, RunData& run, agent::RunKey key,
+                                            const std::string& node, std::uint32_t index, std::string name,
+                                            std::string folder, std::string place);
   void upload(const LifePtr& life, agent::Upload action);
   void put(const LifePtr& life, agent::Upload action, std::uint64_t offset, int tries);
   void publish(const LifePtr& life, agent::PublishObjectInfo action);
   void leave(const LifePtr& life);
+  void end_life();
   HttpRequest request(const LifePtr& life, net::Method method, std::string target) const;
   Error error_of(const LifePtr& life, LinkId asked_on, const HttpAnswer& answer) const;
 
   World& world_;
   Network& network_;
-  FakeComfy& engine_;
-  std::string name_;
+  Options options_;
   Random random_;
+  EngineFaults faults_;
+  struct Engine {
+    std::unique_ptr<FakeComfy> comfy;
+    Instant last_event;  // on its way
+  };
+  std::vector<Engine> engines_;                     // by slot
+  std::vector<std::unique_ptr<FakeComfy>> former_;  // what they have planned is still to come
   std::shared_ptr<const comfy::ObjectInfo> info_;
   LifePtr life_;
-  Instant last_event_;  // of the engine, on its way
 };
 
 }  // namespace atelier::sim

@@ -177,6 +177,7 @@ void Instructor::limit() {
 void Instructor::worker() {
   const core::WorkerFacts* facts = server_->core().worker(fmt::format("gpu-{}", random_.below(3)));
   if (facts == nullptr) return;
+  if (random_.chance(500)) return slots(*facts);
   if (random_.chance(500)) {
     core::WorkerTags event;
     event.worker = facts->worker;
@@ -190,6 +191,14 @@ void Instructor::worker() {
   event.paused = !facts->paused;
   event.by = kBy;
   post(std::move(event));
+}
+
+void Instructor::slots(const core::WorkerFacts& worker) {
+  if (worker.slots.empty() || random_.chance(500)) {
+    server_->add_slot(worker.name);
+  } else {
+    server_->remove_slot(worker.name, worker.slots[random_.below(worker.slots.size())].index);
+  }
 }
 
 void Instructor::let_go_of(ParticipantId participant, std::vector<core::Event>& events) const {

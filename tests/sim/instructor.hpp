@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The instructor: switches the queue's mode, pauses, holds, moves, pins, limits and cancels at random. At the
-// end everything is let go, again and again until nothing is held any more.
+// The instructor: switches the queue's mode, pauses, holds, moves, pins, limits and cancels at random, and
+// gives workers slots and takes them away. At the end everything is let go, again and again until nothing is
+// held any more.
 
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ class Instructor {
   void cancel_with_undo(JobId job);
   void limit();
   void worker();
+  void slots(const core::WorkerFacts& worker);
   void choose_mode();
   static void let_go_of(const core::JobFacts& job, std::vector<core::Event>& events);
   void let_go_of(ParticipantId participant, std::vector<core::Event>& events) const;

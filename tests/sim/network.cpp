@@ -122,6 +122,10 @@ void Network::server_died(bool with_reset) {
     if (auto alive = pipe.lock()) alive->server_died(with_reset);
   }
   pipes_.clear();
+  for (const auto& dial : std::exchange(dials_, {})) {
+    dial->open = false;
+    world_.after(random_.ms(1, 40), [dial] { dial->refused(0, "the server died"); });
+  }
   for (const auto& call : std::exchange(calls_, {})) {
     world_.after(random_.ms(1, 40), [this, call] { finish(call, fail(Errc::closed, "the server died")); });
   }
@@ -180,9 +184,13 @@ void Network::dial(net::HeaderList headers, LinkEnd agent, std::function<void(st
       return;
     }
     auto pipe = std::make_shared<Pipe>(world_, random_, std::move(agent));
-    auto answer = [this, pipe, up, refused](unsigned status, std::string text) {
-      world_.after(random_.ms(1, 40), [this, pipe, up, refused, status, text = std::move(text)] {
-        if (status != 101) return refused(status, text);
+    auto dial = std::make_shared<Dial>(refused);
+    dials_.push_back(dial);
+    auto answer = [this, pipe, up, dial](unsigned status, std::string text) {
+      world_.after(random_.ms(1, 40), [this, pipe, up, dial, status, text = std::move(text)] {
+        if (!dial->open) return;
+        std::erase(dials_, dial);
+        if (status != 101) return dial->refused(status, text);
         pipes_.push_back(pipe);
         up(pipe);
       });

@@ -108,7 +108,7 @@ class Network {
   Network(World& world, std::uint64_t seed) : world_(world), random_(seed, 1) {}
 
   void set_server(Server* server) { server_ = server; }
-  /// The server died: calls under way fail, links break.
+  /// The server died: calls and handshakes under way fail, links break.
   void server_died(bool with_reset);
   /// `done` is called once, within 31 s. Errors: closed, timeout.
   void call(HttpRequest request, HttpDone done);
@@ -125,6 +125,11 @@ class Network {
     HttpDone done;
     bool open = true;
   };
+  /// A handshake under way.
+  struct Dial {
+    std::function<void(unsigned status, std::string text)> refused;
+    bool open = true;
+  };
   void finish(const std::shared_ptr<Call>& call, Result<HttpAnswer> result);
   void arrive(HttpRequest request, std::shared_ptr<Call> call);
 
@@ -132,6 +137,7 @@ class Network {
   Random random_;
   Server* server_ = nullptr;
   std::list<std::shared_ptr<Call>> calls_;
+  std::list<std::shared_ptr<Dial>> dials_;
   std::list<std::weak_ptr<Pipe>> pipes_;
 };
 

@@ -186,16 +186,24 @@ void Server::post(core::Event event) {
   runtime_.run_ready();
 }
 
-void Server::checkpoint(std::function<void()> written_it) {
-  auto work = [](Server& self, std::function<void()> done) -> awaitable<void> {
+void Server::add_slot(std::string_view worker) {
+  (void)workers_.add_slot(worker, 0);
+  runtime_.run_ready();
+}
+
+void Server::remove_slot(std::string_view worker, std::uint32_t slot) {
+  (void)workers_.remove_slot(worker, slot);
+  runtime_.run_ready();
+}
+
+void Server::checkpoint() {
+  auto work = [](Server& self) -> awaitable<void> {
     std::vector<core::CheckpointRecord> records = self.workshop_.core().export_facts();
     for (const core::Summary* summary : self.workshop_.history().all()) records.emplace_back(*summary);
     const auto written = co_await self.journal_->checkpoint(self.journal_->last(), std::move(records));
-    if (!written) co_return;
-    SIM_PROBE("checkpoint_written");
-    done();
+    if (written) SIM_PROBE("checkpoint_written");
   };
-  start(work(*this, std::move(written_it)));
+  start(work(*this));
 }
 
 }  // namespace atelier::sim

@@ -46,10 +46,13 @@ class Server {
   void cancel(JobId job);
   /// What an instructor's face records. Who asks does not wait for the answer.
   void post(core::Event event);
+  /// As the instructor's face asks; what cannot be done is refused there.
+  void add_slot(std::string_view worker);
+  void remove_slot(std::string_view worker, std::uint32_t slot);
   /// Content that a prompt names, as the participant's face pins it.
   Result<files::BlobInfo> put_blob(std::string_view bytes) { return files_.blobs().put(bytes); }
-  /// Writes a checkpoint of the present state; `written` is called when the next start will read it.
-  void checkpoint(std::function<void()> written);
+  /// Writes a checkpoint of the present state.
+  void checkpoint();
 
   [[nodiscard]] const core::Core& core() const { return workshop_.core(); }
   [[nodiscard]] bool accepting() const { return workshop_.accepting(); }

@@ -64,12 +64,11 @@ class Simulation {
   Network network_;
   Workload workload_;
   Instructor instructor_;
-  std::vector<std::unique_ptr<FakeComfy>> engines_;
   std::vector<std::unique_ptr<AgentProcess>> agents_;
   std::unique_ptr<Server> server_;
   std::vector<std::unique_ptr<Server>> dead_;  // never destroyed, see Server::kill
   std::uint64_t servers_ = 0;
-  bool trouble_ = true, checkpoint_written_ = false;
+  bool trouble_ = true, checkpoint_begun_ = false;  // it may be there though nobody was told
 };
 
 void Simulation::start_server() {
@@ -81,7 +80,7 @@ void Simulation::start_server() {
   network_.set_server(server_.get());
   workload_.set_server(server_.get());
   instructor_.set_server(server_.get());
-  if (checkpoint_written_) {
+  if (checkpoint_begun_) {
     SIM_PROBE("opened_from_checkpoint");
     checker_.opened_from_checkpoint();
   }
@@ -113,14 +112,14 @@ void Simulation::set_faults(bool on) {
   const std::uint64_t much = on ? 1 : 0;
   network_.faults = {
       .request_lost = 15 * much, .answer_lost = 20 * much, .body_cut = 25 * much, .late_request = 10 * much};
-  for (const auto& engine : engines_) {
-    engine->faults = {.event_lost = 10 * much,
-                      .post_answer_lost = 15 * much,
-                      .post_refused = 10 * much,
-                      .error = 30 * much,
-                      .ignores_interrupt = 100 * much,
-                      .file_without_ui = 20 * much,
-                      .output_missing = 5 * much};
+  for (const auto& agent : agents_) {
+    agent->set_faults({.event_lost = 10 * much,
+                       .post_answer_lost = 15 * much,
+                       .post_refused = 10 * much,
+                       .error = 30 * much,
+                       .ignores_interrupt = 100 * much,
+                       .file_without_ui = 20 * much,
+                       .output_missing = 5 * much});
   }
   if (!on) store_.set_full(false);
 }
@@ -172,14 +171,17 @@ void Simulation::one_fault() {
       break;
     case 4:
     case 5:
-      engines_[random_.below(engines_.size())]->kill();
+      agent.kill_an_engine();
       break;
     case 6:
     case 7:
       network_.break_a_link();
       break;
     case 8:
-      if (server_ && server_->is_open()) server_->checkpoint([this] { checkpoint_written_ = true; });
+      if (server_ && server_->is_open()) {
+        checkpoint_begun_ = true;
+        server_->checkpoint();
+      }
       break;
     default:
       disk_fault();
@@ -217,9 +219,13 @@ Report Simulation::run() {
     const std::uint64_t seed = random_.next();
     std::vector<std::string> offered = models;
     if (i > 0) std::erase_if(offered, [this](const std::string&) { return random_.chance(300); });
-    engines_.push_back(std::make_unique<FakeComfy>(world_, seed, offered));
-    agents_.push_back(
-        std::make_unique<AgentProcess>(world_, network_, *engines_.back(), fmt::format("gpu-{}", i), seed));
+    AgentProcess::Options options;
+    options.name = fmt::format("gpu-{}", i);
+    options.models = std::move(offered);
+    options.slots = static_cast<std::uint32_t>(random_.chance(700) ? 1 : 2 + random_.below(2));
+    options.launches = random_.chance(500);
+    options.seed = seed;
+    agents_.push_back(std::make_unique<AgentProcess>(world_, network_, std::move(options)));
     world_.after(random_.ms(0, 20'000), [agent = agents_.back().get()] { agent->start(); });
   }
   set_faults(true);
