@@ -5,15 +5,12 @@
 #include <algorithm>
 #include <cassert>
 #include <span>
-#include <tuple>
 
 namespace atelier::core {
 namespace {
 
 /// So many lanes are looked at one by one in less time than it takes to keep them in order.
 constexpr std::size_t kFewLanes = 64;
-
-constexpr auto order_of = [](const auto& entry) { return std::tie(entry.key, entry.job); };
 
 }  // namespace
 
@@ -148,20 +145,19 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
 void Draw::list_all() {
   sorted_ = false;
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) list(lane);
-  for (Listing& listing : with_head_) std::ranges::sort(listing, {}, order_of);
-  for (Listing& listing : with_any_) std::ranges::sort(listing, {}, order_of);
-  std::ranges::sort(by_place_, {}, order_of);
+  for (Listing& listing : with_head_) std::ranges::sort(listing, listed_before);
+  for (Listing& listing : with_any_) std::ranges::sort(listing, listed_before);
+  std::ranges::sort(by_place_, listed_before);
   sorted_ = true;
 }
 
 void Draw::add(Listing& listing, const Listed& entry) const {
   if (!sorted_) return listing.push_back(entry);
-  const auto at = std::ranges::upper_bound(listing, std::tie(entry.key, entry.job), {}, order_of);
-  listing.insert(at, entry);
+  listing.insert(std::ranges::upper_bound(listing, entry, listed_before), entry);
 }
 
 void Draw::remove(Listing& listing, std::int64_t key, JobId job) {
-  const auto at = std::ranges::lower_bound(listing, std::tie(key, job), {}, order_of);
+  const auto at = std::ranges::lower_bound(listing, Listed{key, job, 0}, listed_before);
   assert(at != listing.end() && at->key == key && at->job == job);
   listing.erase(at);
 }

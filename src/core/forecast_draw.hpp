@@ -79,6 +79,9 @@ class Draw {
     std::uint32_t lane = 0;
   };
   using Listing = std::vector<Listed>;  // in order of key and job
+  static bool listed_before(const Listed& a, const Listed& b) {
+    return a.key != b.key ? a.key < b.key : a.job < b.job;
+  }
   /// Where a walk through a listing stands (without one: a candidate), with the finish tag of this entry.
   struct Cursor {
     std::int64_t finish = 0;
