@@ -61,25 +61,59 @@ Result<std::optional<net::Url>> engine_pages_url(const Config& config) {
   return std::move(*parsed);
 }
 
+/// What the configuration says, before any port is opened.
+struct Wanted {
+  std::shared_ptr<const net::TlsContext> tls;
+  std::optional<Place> engine_pages;
+  std::optional<net::Url> engine_pages_url;
+};
+
+class Mistakes {
+ public:
+  /// The value; if there is none, one of its own making, and its error is noted.
+  template <class T>
+  T take(Result<T> result) {
+    if (result) return std::move(*result);
+    note(result.error());
+    return T{};
+  }
+  void note(const Error& error) {
+    text_ += text_.empty() ? "" : "\n";
+    text_ += error.what;
+  }
+  [[nodiscard]] Result<void> result() const {
+    if (text_.empty()) return {};
+    return fail(Errc::config, text_);
+  }
+
+ private:
+  std::string text_;
+};
+
+Wanted read(const Config& config, Mistakes& mistakes) {
+  Wanted wanted;
+  if (const std::string certificate = config.text("SSL_CERT_PATH"); !certificate.empty())
+    wanted.tls = mistakes.take(net::TlsContext::server(certificate, config.text("SSL_KEY_PATH")));
+  wanted.engine_pages = mistakes.take(engine_pages_place(config));
+  wanted.engine_pages_url = mistakes.take(engine_pages_url(config));
+  return wanted;
+}
+
 }  // namespace
+
+Result<void> Listeners::check(const Config& config) {
+  Mistakes mistakes;
+  (void)read(config, mistakes);
+  return mistakes.result();
+}
 
 Result<Listeners> Listeners::bind(const Config& config) {
   Listeners out;
   out.address_ = config.text("LISTEN");
   out.domain_ = config.text("DOMAIN");
-  std::string mistakes;
-  const auto note = [&mistakes](const Error& error) {
-    mistakes += mistakes.empty() ? "" : "\n";
-    mistakes += error.what;
-  };
-  std::shared_ptr<const net::TlsContext> tls;
-  if (const std::string certificate = config.text("SSL_CERT_PATH"); !certificate.empty()) {
-    if (auto loaded = net::TlsContext::server(certificate, config.text("SSL_KEY_PATH"))) {
-      tls = std::move(*loaded);
-    } else {
-      note(loaded.error());
-    }
-  }
+  Mistakes mistakes;
+  const Wanted wanted = read(config, mistakes);
+  const std::shared_ptr<const net::TlsContext>& tls = wanted.tls;
   const auto open_at = [&](std::string_view address, std::int64_t number, Security security,
                            std::uint64_t mark) {
     Port port;
@@ -87,7 +121,7 @@ Result<Listeners> Listeners::bind(const Config& config) {
     if (auto bound = net::bind_port(address, static_cast<std::uint16_t>(number))) {
       port.socket = std::move(*bound);
     } else {
-      note(bound.error());
+      mistakes.note(bound.error());
     }
     return port;
   };
@@ -102,18 +136,12 @@ Result<Listeners> Listeners::bind(const Config& config) {
     out.seats_.push_back(
         open(first + n - 1, tls ? Security::either : Security::plain, static_cast<std::uint64_t>(n)));
   }
-  if (auto place = engine_pages_place(config); !place) {
-    note(place.error());
-  } else if (*place) {
-    out.engine_pages_address_ = (*place)->address;
-    out.engine_pages_ = open_at((*place)->address, (*place)->port, tls ? Security::tls : Security::plain, 0);
+  if (const auto& place = wanted.engine_pages) {
+    out.engine_pages_address_ = place->address;
+    out.engine_pages_ = open_at(place->address, place->port, tls ? Security::tls : Security::plain, 0);
   }
-  if (auto url = engine_pages_url(config); !url) {
-    note(url.error());
-  } else {
-    out.engine_pages_url_ = std::move(*url);
-  }
-  if (!mistakes.empty()) return fail(Errc::config, std::move(mistakes));
+  out.engine_pages_url_ = wanted.engine_pages_url;
+  ATELIER_TRY_VOID(mistakes.result());
   return out;
 }
 

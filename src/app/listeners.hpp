@@ -16,6 +16,9 @@ namespace atelier::app {
 
 class Listeners {
  public:
+  /// Whether bind() could do it, apart from the ports: their addresses, and the certificate. Errors: config,
+  /// with all mistakes, one per line.
+  [[nodiscard]] static Result<void> check(const Config& config);
   /// Errors: config, with all mistakes of all ports and of the certificate, one per line.
   [[nodiscard]] static Result<Listeners> bind(const Config& config);
   /// Errors: config (another program was faster).

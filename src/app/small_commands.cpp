@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "app/commands.hpp"
+#include "app/listeners.hpp"
 #include "app/options.hpp"
 #include "base/hash.hpp"
 #include "gateway/seat_access.hpp"
@@ -38,6 +39,10 @@ int check_config(const Options& options) {
     const std::string value = config->text(key.name);
     if (value.empty()) continue;
     fmt::print("{}={}\n", key.name, key.type == KeyType::secret ? "(set)" : value);
+  }
+  if (const auto checked = Listeners::check(*config); !checked) {
+    fmt::print(stderr, "{}\n", checked.error().what);
+    return kExitConfig;
   }
   return 0;
 }

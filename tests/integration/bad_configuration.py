@@ -6,9 +6,9 @@ import os, socket, subprocess
 from atelier_processes import BIN, WORK, Workshop, run
 
 
-def serve(arguments, env=None, cwd=WORK):
+def serve(arguments, env=None, cwd=WORK, command='serve'):
     return subprocess.run(
-        [os.path.join(BIN, 'atelier'), 'serve', *arguments],
+        [os.path.join(BIN, 'atelier'), command, *arguments],
         env={**os.environ, **(env or {})},
         cwd=cwd,
         capture_output=True,
@@ -40,6 +40,20 @@ def test(workshops):
     with open(os.path.join(folder, '.env'), 'w') as file:
         file.write('NUM_USERS=20\nHTTP_PROT=80\n')
     refused(serve(['--data', data], cwd=folder), '.env:2: HTTP_PROT is not a key; did you mean HTTP_PORT?')
+
+    wrong = {
+        'ENGINE_PAGES_LISTEN': 'localhost',
+        'ENGINE_PAGES_URL': 'gpu.example.org',
+        'SSL_CERT_PATH': os.path.join(WORK, 'none.pem'),
+        'SSL_KEY_PATH': os.path.join(WORK, 'none.key'),
+    }
+    for command in ('serve', 'check-config'):
+        refused(
+            serve(['--data', data, '--port', '0'], wrong, command=command),
+            'ENGINE_PAGES_LISTEN: "localhost" is not an address and a port',
+            'ENGINE_PAGES_URL: "gpu.example.org" is not a scheme',
+            'none.pem',
+        )
 
     taken = socket.socket()
     taken.bind(('127.0.0.1', 0))
