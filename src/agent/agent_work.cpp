@@ -17,19 +17,20 @@ awaitable<void> Agent::Impl::fetch(FetchJob action, std::shared_ptr<RunFiles> ru
 awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr<RunFiles> run) {
   Engine& engine = *engines[action.lease.slot];
   ATELIER_CO_TRY(std::string accepted, co_await gateway.prompt(action.key, action.lease.prompt));
-  comfy::WorkerNames names;
+  InputPlaces places = places_of(action.lease.inputs);
   const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
-  for (const link::InputRef& input : action.lease.inputs) {
-    const std::string name = comfy::worker_input_name(input.name, input.digest);
+  for (std::size_t i = 0; i < action.lease.inputs.size(); ++i) {
+    const link::InputRef& input = action.lease.inputs[i];
+    const std::string& path = places.paths[i];
     ATELIER_CO_TRY_VOID(
-        co_await engine.inputs.place(run, action.key, input, name, gateway, engine.client, folders));
-    names[{to_comfy(input.type), input.name}] = name;
-    run->input_names[name] = input.name;
+        co_await engine.inputs.place(run, action.key, input, path, gateway, engine.client, folders));
+    run->input_names[path] = input.name;
+    run->input_digests.insert(input.digest);
     if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
   }
   auto info = engine.object_info;
   if (!info) co_return fail(Errc::unavailable, "ComfyUI has not answered yet");
-  auto prepare = [accepted = std::move(accepted), info, names = std::move(names), lease = action.lease,
+  auto prepare = [accepted = std::move(accepted), info, names = std::move(places.names), lease = action.lease,
                   client_id = engine.client.client_id()] {
     return prepare_prompt(accepted, *info, names, lease, client_id);
   };
@@ -43,11 +44,11 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
 awaitable<void> Agent::Impl::prefetch(Prefetch action, std::shared_ptr<RunFiles> files) {
   Engine& engine = *engines[action.slot];
   const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
-  for (const link::InputRef& input : action.inputs) {
+  const InputPlaces places = places_of(action.inputs);
+  for (std::size_t i = 0; i < action.inputs.size(); ++i) {
     if (files->forgotten) co_return;
-    const std::string name = comfy::worker_input_name(input.name, input.digest);
-    const auto placed =
-        co_await engine.inputs.place(files, action.key, input, name, gateway, engine.client, folders);
+    const auto placed = co_await engine.inputs.place(files, action.key, action.inputs[i], places.paths[i],
+                                                     gateway, engine.client, folders);
     if (placed) continue;
     log::debug("input_not_prefetched", {{"job", action.key.job}, {"why", placed.error().what}});
     co_return;

@@ -2,6 +2,7 @@
 #include "agent/prepare.hpp"
 
 #include <boost/json.hpp>
+#include <map>
 
 #include "comfy/json.hpp"
 #include "comfy/python_text.hpp"
@@ -38,6 +39,36 @@ comfy::FileType to_comfy(link::FileType type) {
       return comfy::FileType::temp;
   }
   return comfy::FileType::input;
+}
+
+InputPlaces places_of(const std::vector<link::InputRef>& inputs) {
+  const auto lies_in_folder = [](const link::InputRef& input) {
+    return input.folder && input.name.starts_with(*input.folder + '/');
+  };
+  std::map<std::string, std::map<std::string, Digest>> folders;  // file by file
+  for (const link::InputRef& input : inputs) {
+    if (lies_in_folder(input)) folders[*input.folder][input.name] = input.digest;
+  }
+  InputPlaces places;
+  for (const auto& [folder, files] : folders) {
+    Hasher hasher;
+    for (const auto& [name, digest] : files) {
+      hasher.update(std::string_view(name).substr(folder.size()));
+      hasher.update(std::string_view("\0", 1));
+      hasher.update(digest.hex());
+    }
+    places.names[{comfy::FileType::input, folder + '/'}] = comfy::worker_input_name(folder, hasher.finish());
+  }
+  for (const link::InputRef& input : inputs) {
+    if (lies_in_folder(input)) {
+      const std::string& folder = places.names.at({comfy::FileType::input, *input.folder + '/'});
+      places.paths.push_back(folder + input.name.substr(input.folder->size()));
+    } else {
+      places.paths.push_back(comfy::worker_input_name(input.name, input.digest));
+      places.names[{to_comfy(input.type), input.name}] = places.paths.back();
+    }
+  }
+  return places;
 }
 
 Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "comfy/metadata/restore.hpp"
@@ -18,6 +19,15 @@ struct Prepared {
   std::string body;          // of POST /prompt
   comfy::PromptTexts texts;  // for the metadata of what comes out
 };
+
+/// Where the inputs of a run lie below ComfyUI's input folder.
+struct InputPlaces {
+  std::vector<std::string> paths;  // of each, in their order
+  comfy::WorkerNames names;        // what the prompt says for them there
+};
+/// A file of its own has its hash in its name. Those of a folder keep their names, in a folder with the hash
+/// of all of them in its name: what ComfyUI has cached for it is of these files.
+[[nodiscard]] InputPlaces places_of(const std::vector<link::InputRef>& inputs);
 
 /// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes
 /// prompt_id, the agent's own client_id takes the participant's place. Errors: bad_request (not an accepted

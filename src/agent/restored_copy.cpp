@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "agent/restored_copy.hpp"
 
-#include <algorithm>
 #include <span>
 #include <utility>
 
 #include "agent/collector.hpp"
 #include "comfy/metadata/restore.hpp"
-#include "comfy/rewrite.hpp"
 
 namespace atelier::agent {
 namespace {
@@ -50,12 +48,6 @@ struct Copy {
   std::uint64_t size = 0;
 };
 
-bool is_input(const RunFiles& run, const Digest& digest) {
-  return std::ranges::any_of(run.input_names, [&](const auto& name) {
-    return comfy::worker_input_name(name.second, digest) == name.first;
-  });
-}
-
 }  // namespace
 
 awaitable<Result<std::optional<LocalFile>>> restored_copy(Runtime& runtime,
@@ -78,10 +70,10 @@ awaitable<Result<std::optional<LocalFile>>> restored_copy(Runtime& runtime,
   }
   if (!edits) co_return std::unexpected(std::move(edits).error());
   if (edits->empty()) co_return std::optional<LocalFile>();
-  if (!run->input_names.empty()) {
+  if (!run->input_digests.empty()) {
     auto digest = co_await hash_file(runtime, file);
     if (!digest) co_return std::unexpected(std::move(digest).error());
-    if (is_input(*run, *digest)) co_return std::optional<LocalFile>();
+    if (run->input_digests.contains(*digest)) co_return std::optional<LocalFile>();
   }
   LocalFile copied;
   copied.folder = spool.folder();

@@ -43,7 +43,8 @@ struct RunFiles {
   std::set<std::string> output_paths;                   // named by some `ui`, relative to the output folder
   std::map<std::string, files::FileKey> older_outputs;  // in its folder before it ran: none of its own
   std::map<std::string, std::string> input_names;       // worker's name -> the participant's
-  std::vector<std::string> spooled;                     // names in the spool folder
+  std::set<Digest> input_digests;
+  std::vector<std::string> spooled;  // names in the spool folder
 };
 
 /// A folder of the agent's own for copies: made empty at start, gone at the end.

@@ -116,10 +116,18 @@ json::object not_listed_error(const InputSpec& spec, const json::value& value, s
                     received_value_info(spec, many ? json::value() : input_config(spec), value));
 }
 
-std::optional<json::object> check_choice(const InputSpec& spec, const json::value& value) {
+bool is_folder_with_files(const FileListKey& list, const json::value& value, const FileLookup& exists) {
+  const auto* text = value.if_string();
+  return text != nullptr && exists && is_listed_folder(text_view(*text)) &&
+         exists(list.folder, std::string(text_view(*text)) + '/');
+}
+
+std::optional<json::object> check_choice(const InputSpec& spec, const json::value& value,
+                                         const FileLookup& exists) {
   if (!spec.combo || spec.remote) return std::nullopt;
   const json::array& choices = choices_of(spec);
   const auto listed = [&](const json::value& v) {
+    if (spec.takes_folder()) return is_folder_with_files(*spec.file_list, v, exists);
     return std::any_of(choices.begin(), choices.end(),
                        [&](const json::value& c) { return python_equal(v, c); });
   };
@@ -160,7 +168,8 @@ std::string_view noun_of(const UploadFlags& upload) {
 std::optional<json::object> check_file(std::string_view input, std::string_view noun, std::string_view value,
                                        const FileLookup& exists) {
   const AnnotatedName file = split_annotation(value);
-  if (exists && stays_inside(file.name) && exists(file.type_or(FileType::input), file.name))
+  if (exists && stays_inside(file.name) && !names_folder(file.name) &&
+      exists(file.type_or(FileType::input), file.name))
     return std::nullopt;
   return make_error("custom_validation_failed", "Custom validation failed for node",
                     fmt::format("{} - Invalid {} file: {}", input, noun, value), {{"input_name", input}});
@@ -237,7 +246,8 @@ bool types_fit(const json::value& received, const InputSpec& spec) {
   return std::any_of(given.begin(), given.end(), [&](const auto& t) { return wanted.contains(t); });
 }
 
-CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json::value& value) {
+CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json::value& value,
+                        const FileLookup& exists) {
   if (auto* wrapper = value.if_object()) {
     if (auto* inner = wrapper->if_contains("__value__")) {
       json::value unwrapped = std::move(*inner);
@@ -256,7 +266,7 @@ CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json
   if (has_own_validator(node_class, spec)) return std::optional<json::object>{};
   auto range = check_range(spec, value);
   if (!range || *range) return range;
-  return check_choice(spec, value);
+  return check_choice(spec, value, exists);
 }
 
 CheckResult check_files(const NodeClass& node_class, const json::object& values, const FileLookup& exists) {

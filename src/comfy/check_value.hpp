@@ -31,10 +31,10 @@ namespace atelier::comfy {
 
 using CheckResult = std::expected<std::optional<boost::json::object>, PythonError>;
 
-/// Unwraps and coerces a literal value in place, then checks it. An unexpected result is an exception that
-/// ComfyUI's validation would raise.
+/// Unwraps and coerces a literal value in place, then checks it; of a folder, that there is something in it.
+/// An unexpected result is an exception that ComfyUI's validation would raise.
 [[nodiscard]] CheckResult check_value(const NodeClass& node_class, const InputSpec& spec,
-                                      boost::json::value& value);
+                                      boost::json::value& value, const FileLookup& exists);
 
 /// What the loaders' own validators look for: that a named file is there.
 [[nodiscard]] CheckResult check_files(const NodeClass& node_class, const boost::json::object& values,

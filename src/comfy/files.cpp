@@ -64,6 +64,8 @@ std::string_view to_string(ContentKind kind) {
       return "audio";
     case ContentKind::model3d:
       return "3d";
+    case ContentKind::latent:
+      return "latent";
     case ContentKind::other:
       return "other";
   }
@@ -80,6 +82,7 @@ ContentKind content_kind_of(std::string_view file_name) {
   if (contains(kVideos, extension)) return ContentKind::video;
   if (contains(kAudio, extension)) return ContentKind::audio;
   if (contains(kMeshes, extension)) return ContentKind::model3d;
+  if (extension == "latent") return ContentKind::latent;
   return ContentKind::other;
 }
 
@@ -120,6 +123,10 @@ std::string normal_path(std::string_view path) {
     out += parts[i];
   }
   return out.empty() ? "." : out;
+}
+
+bool is_listed_folder(std::string_view path) {
+  return normal_path(path) == path && path != "." && stays_inside(path);
 }
 
 bool stays_inside(std::string_view path) {

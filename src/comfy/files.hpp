@@ -16,10 +16,11 @@ enum class FileType : std::uint8_t { input, output, temp };
 [[nodiscard]] std::optional<FileType> parse_file_type(std::string_view text);
 
 /// What the front end's upload combos tell apart.
-enum class ContentKind : std::uint8_t { image, video, audio, model3d, other };
+enum class ContentKind : std::uint8_t { image, video, audio, model3d, latent, other };
 [[nodiscard]] std::string_view to_string(ContentKind kind);
 
-/// By the extension's registered media type, any case, as ComfyUI filters its lists.
+/// By the extension's registered media type, any case, as ComfyUI filters its lists; `latent` is its own
+/// kind.
 [[nodiscard]] ContentKind content_kind_of(std::string_view file_name);
 
 /// The keys of ComfyUI's model folders in the order of their registration (0.21.0, folder_paths.py).
@@ -66,7 +67,13 @@ struct AnnotatedName {
 /// True for a relative path whose normal form stays inside its folder ("." counts as inside).
 [[nodiscard]] bool stays_inside(std::string_view path);
 
-/// Does the participant have this file? `name` is relative to the folder of that type, without annotation.
+/// Could a list of all folders below one hold this name: "faces", "a/faces"?
+[[nodiscard]] bool is_listed_folder(std::string_view path);
+/// What stands for a folder among names of files, for inputs that take all that lies in it: its path and '/'.
+[[nodiscard]] inline bool names_folder(std::string_view name) { return name.ends_with('/'); }
+
+/// Does the participant have this file? `name` is relative to the folder of that type, without annotation. Of
+/// a folder (names_folder): are there files in it?
 using FileLookup = std::function<bool(FileType type, std::string_view name)>;
 
 }  // namespace atelier::comfy

@@ -23,7 +23,8 @@ bool contains(const std::vector<std::string>& list, std::string_view name) {
 }
 
 bool candidate(const InputSpec& input) {
-  return input.combo && input.choices != nullptr && !input.upload.any() && input.group != InputGroup::hidden;
+  return input.combo && input.choices != nullptr && !input.upload.any() && !input.file_list &&
+         input.group != InputGroup::hidden;
 }
 
 constexpr std::size_t kChoicesCompared =

@@ -77,6 +77,30 @@ struct Entry {
 constexpr std::pair<const char*, InputGroup> kGroups[] = {
     {"required", InputGroup::required}, {"optional", InputGroup::optional}, {"hidden", InputGroup::hidden}};
 
+/// Combos whose choices ComfyUI 0.21.0 makes of its input folder and does not mark as files (nodes.py,
+/// nodes_dataset.py).
+std::optional<FileListKey> unmarked_list(std::string_view class_name, std::string_view input) {
+  FileListKey key;
+  if (class_name == "LoadLatent" && input == "latent") {
+    key.content = ContentKind::latent;
+    return key;
+  }
+  if ((class_name == "LoadImageDataSetFromFolder" || class_name == "LoadImageTextDataSetFromFolder") &&
+      input == "folder") {
+    key.folders = true;
+    return key;
+  }
+  return std::nullopt;
+}
+
+InputSpec input_of_class(std::string_view class_name, std::string name, InputGroup group,
+                         const json::value& config) {
+  InputSpec spec = make_input_spec(std::move(name), group, config);
+  if (!spec.file_list && spec.choices != nullptr && !spec.remote)
+    spec.file_list = unmarked_list(class_name, spec.name);
+  return spec;
+}
+
 void read_inputs(NodeClass& node) {
   const auto* input = node.raw.object().if_contains("input");
   if (input == nullptr || !input->is_object()) return;
@@ -84,7 +108,7 @@ void read_inputs(NodeClass& node) {
     const auto* members = input->get_object().if_contains(group_name);
     if (members == nullptr || !members->is_object()) continue;
     for (const auto& member : members->get_object())
-      node.inputs.push_back(make_input_spec(std::string(member.key()), group, member.value()));
+      node.inputs.push_back(input_of_class(node.name, std::string(member.key()), group, member.value()));
   }
   for (const InputSpec& spec : node.inputs) {
     if (spec.group == InputGroup::hidden) continue;
@@ -93,16 +117,8 @@ void read_inputs(NodeClass& node) {
   }
 }
 
-/// Combos whose choices ComfyUI 0.21.0 makes of its whole input folder and does not mark as files (nodes.py,
-/// nodes_dataset.py). On a worker the files and folders of all participants lie there.
-bool lists_whole_input_folder(std::string_view class_name, std::string_view input) {
-  return (class_name == "LoadLatent" && input == "latent") ||
-         (class_name == "LoadImageDataSetFromFolder" && input == "folder") ||
-         (class_name == "LoadImageTextDataSetFromFolder" && input == "folder");
-}
-
-/// The engine's own files are nobody's business: the choices of upload combos, and of those above, are
-/// emptied before anything is kept.
+/// On a worker the files and folders of all participants lie there, and are nobody else's business: these
+/// choices are emptied before anything is kept.
 void empty_file_choices(std::string_view class_name, json::object& raw) {
   auto* input = raw.if_contains("input");
   if (input == nullptr || !input->is_object()) return;
@@ -110,9 +126,8 @@ void empty_file_choices(std::string_view class_name, json::object& raw) {
     auto* members = input->get_object().if_contains(group_name);
     if (members == nullptr || !members->is_object()) continue;
     for (auto& member : members->get_object()) {
-      const InputSpec spec = make_input_spec(std::string(member.key()), group, member.value());
-      if (!spec.file_list && (spec.choices == nullptr || !lists_whole_input_folder(class_name, spec.name)))
-        continue;
+      const InputSpec spec = input_of_class(class_name, std::string(member.key()), group, member.value());
+      if (!spec.file_list) continue;
       auto& config = member.value().get_array();
       if (config[0].is_array())
         config[0].get_array().clear();

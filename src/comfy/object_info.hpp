@@ -38,12 +38,13 @@ struct UploadFlags {
   [[nodiscard]] bool any() const { return image || animated_image || video || audio || mesh; }
 };
 
-/// Which list fills the choices of an upload combo. As in ComfyUI, `audio` means sound and video files,
-/// `image` and `video` their own kind, `model3d` the meshes of the front end's 3D viewer.
+/// Which list fills the choices of a combo. As in ComfyUI, `audio` means sound and video files, `image` and
+/// `video` their own kind, `model3d` the meshes of the front end's 3D viewer.
 struct FileListKey {
   FileType folder = FileType::input;
   ContentKind content = ContentKind::image;
   std::string subfolder;  // "" = top level only; else everything below it, with it in front ("3d/a/cup.glb")
+  bool folders = false;   // the folders themselves, of any depth: datasets
   auto operator<=>(const FileListKey&) const = default;
 };
 
@@ -63,6 +64,8 @@ struct InputSpec {
   const boost::json::object* options = nullptr;             // never null; an empty object if there are none
   const boost::json::array* choices = nullptr;              // of a combo, if it has any
   const boost::json::value *min = nullptr, *max = nullptr;  // of `options`, if it has them
+
+  [[nodiscard]] bool takes_folder() const { return file_list && file_list->folders; }
 };
 
 /// One node class.
@@ -87,8 +90,8 @@ struct NodeClass {
 /// How one participant sees it.
 struct ObjectInfoView {
   std::string route_prefix;  // put before a remote.route that begins with "/": "/user/7"; "" changes nothing
-  /// Names for upload combos, sorted, as ComfyUI lists them; called once per key and print. Empty function:
-  /// no files.
+  /// Names for combos with a file_list, sorted, as ComfyUI lists them; called once per key and print. Empty
+  /// function: no files.
   std::function<std::vector<std::string>(const FileListKey&)> files;
 };
 

@@ -41,7 +41,12 @@ class Finder {
     for (const InputSpec* spec : inputs.all) {
       spec_ = spec;
       const auto* value = values.if_contains(spec->name);
-      if (value != nullptr && !is_link(*value)) look(*value, "");
+      if (value == nullptr || is_link(*value)) continue;
+      if (spec->takes_folder()) {
+        folder(*value);
+      } else {
+        look(*value, "");
+      }
     }
   }
 
@@ -56,13 +61,20 @@ class Finder {
              fmt::format("{}/{}", pointer, escape_pointer({member.key().data(), member.key().size()})));
   }
 
+  void folder(const json::value& value) {
+    const auto* text = value.if_string();
+    if (text == nullptr || !is_listed_folder(text_view(*text))) return;
+    out_.push_back({std::string(node_), spec_->name, "", std::string(text_view(*text)),
+                    std::string(text_view(*text)) + '/', spec_->file_list->folder});
+  }
+
   void name(std::string_view text, const std::string& pointer) {
     const bool upload = spec_->upload.any();
     const bool media = !upload && exists_ && is_literal() && content_kind_of(text) != ContentKind::other;
     if (!upload && !media && !text.ends_with(']')) return;  // most texts
     AnnotatedName file = split_annotation(text);
     const FileType type = file.type_or(FileType::input);
-    if (file.name.empty() || !stays_inside(file.name)) return;
+    if (file.name.empty() || names_folder(file.name) || !stays_inside(file.name)) return;
     const bool named = file.type || (upload && text != "none" && text != "None");
     if (!named && !(media && exists_(type, file.name))) return;
     out_.push_back({std::string(node_), spec_->name, pointer, std::string(text), std::move(file.name), type});

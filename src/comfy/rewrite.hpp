@@ -19,27 +19,28 @@ namespace atelier::comfy {
 
 class PromptGraph;
 
-/// One place in a prompt that names a file of the participant.
+/// One place in a prompt that names a file of the participant, or a folder.
 struct InputFile {
   std::string node, input;
   std::string pointer;  // JSON pointer inside the value; "" = the value itself
   std::string value;    // as written: "3d/cup.glb [output]"
-  std::string name;     // "3d/cup.glb"
+  std::string name;     // "3d/cup.glb"; of a folder "faces/" (names_folder)
   FileType type = FileType::input;
   auto operator<=>(const InputFile&) const = default;
 };
 
 /// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png
-/// [input]") anywhere in the literal values of other declared inputs. With `exists`, also combo and STRING
-/// values with a media extension for which it says yes in the input folder. Order: the prompt's.
+/// [input]") anywhere in the literal values of other declared inputs; and every place that names a folder
+/// below it as ComfyUI would list it. With `exists`, also combo and STRING values with a media extension for
+/// which it says yes in the input folder. Order: the prompt's.
 [[nodiscard]] std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup& exists = {});
 
 /// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb". A file
 /// that is itself called "a.png[output]" becomes "...-a.png[output_": ComfyUI would look for "a.png"
-/// elsewhere.
+/// elsewhere. For a folder, without '/' at its end, the digest is of all that is in it.
 [[nodiscard]] std::string worker_input_name(std::string_view name, const Digest& digest);
 
-/// (type, name without annotation) -> name in the worker's input folder.
+/// (type, name without annotation) -> name in the worker's input folder; of a folder "faces/" -> its name.
 using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
 /// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a

@@ -149,7 +149,7 @@ class Walk {
       return std::nullopt;
     }
     if (value->is_array()) return link(spec, *value);
-    auto checked = check_value(*node_of(frame).node_class, spec, *value);
+    auto checked = check_value(*node_of(frame).node_class, spec, *value, exists_);
     if (!checked) return checked.error();
     if (*checked) frame.errors.push_back(std::move(**checked));
     return std::nullopt;

@@ -207,6 +207,20 @@ Result<StampedList> ParticipantFolders::list_stamped(ParticipantId participant, 
   return list;
 }
 
+Result<std::vector<std::string>> ParticipantFolders::files_in(ParticipantId participant, FolderType type,
+                                                              std::string_view folder, std::size_t depth_max,
+                                                              std::size_t count_max) const {
+  ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(type)));
+  ATELIER_TRY(const Listing listing, root.list(folder, ListLimits{count_max, depth_max}));
+  if (listing.truncated)
+    return fail(Errc::too_large, fmt::format("the folder \"{}\" has more than {} files", folder, count_max));
+  std::vector<std::string> files;
+  for (const Entry& entry : listing.entries) {
+    if (entry.kind == EntryKind::file) files.push_back(join_path(folder, entry.path));
+  }
+  return files;
+}
+
 bool ParticipantFolders::same_as(ParticipantId participant, FolderType type,
                                  const std::vector<FolderStamp>& stamps) const {
   if (stamps.empty()) return false;

@@ -105,6 +105,12 @@ class ParticipantFolders {
   /// needs. `depth_max` 1: top level alone; above that sub-folders, too ("3d/cup.glb").
   [[nodiscard]] Result<StampedList> list_stamped(ParticipantId participant, FolderType type,
                                                  std::size_t depth_max) const;
+  /// The files in a folder of the type's tree and in the `depth_max` - 1 levels of folders below it, by their
+  /// paths below the type's folder, sorted, without dotfiles. Errors: not_found and others as open_annotated;
+  /// too_large: there is more than `count_max`, folders counted.
+  [[nodiscard]] Result<std::vector<std::string>> files_in(ParticipantId participant, FolderType type,
+                                                          std::string_view folder, std::size_t depth_max,
+                                                          std::size_t count_max) const;
   /// The folder's names are still those that the stamps were taken of. A statx per folder (at most
   /// kStampsMax): on a local disk cheap enough for the loop's thread.
   [[nodiscard]] bool same_as(ParticipantId participant, FolderType type,

@@ -151,6 +151,7 @@ void fields(F& f, Arg<F, InputRef> m) {
   f("type", m.type);
   f("digest", m.digest);
   f("size", m.size);
+  f("folder", m.folder, Bytes{});
 }
 template <class F>
 void fields(F& f, Arg<F, Settings> m) {

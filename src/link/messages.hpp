@@ -143,6 +143,9 @@ struct InputRef {
   FileType type = FileType::input;
   Digest digest;
   std::uint64_t size = 0;
+  /// It lies in this folder ("faces" of "faces/1.png"), which the prompt names: the files of one folder stay
+  /// together and keep their names.
+  std::optional<std::string> folder = std::nullopt;
   bool operator==(const InputRef&) const = default;
 };
 

@@ -77,8 +77,9 @@ Reply get_internal_files(ServerState& server, Call& call) {
   const auto type = comfy::parse_file_type(call.arguments[0]);
   if (!type) co_return net::Response::json(400, R"({"error":"Invalid directory type"})");
   json::array names;
-  for (const auto kind : {comfy::ContentKind::image, comfy::ContentKind::video, comfy::ContentKind::audio,
-                          comfy::ContentKind::model3d, comfy::ContentKind::other}) {
+  for (const auto kind :
+       {comfy::ContentKind::image, comfy::ContentKind::video, comfy::ContentKind::audio,
+        comfy::ContentKind::model3d, comfy::ContentKind::latent, comfy::ContentKind::other}) {
     for (const auto& name : server.engine.folders().list(*type, kind)) {
       names.emplace_back(name + " [" + call.arguments[0] + "]");
     }

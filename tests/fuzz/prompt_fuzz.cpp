@@ -132,8 +132,11 @@ void check_rewritten(const PromptRequest& request, const Validation& validation)
   const std::vector<std::string> classes = classes_of(graph);
   for (const InputFile& file : input_files_of(graph, exists)) {
     if (!exists(file.type, file.name)) continue;
-    names[{file.type, file.name}] = worker_input_name(file.name, sha256(file.name));
-    there.insert(names[{file.type, file.name}]);
+    const bool folder = names_folder(file.name);
+    const std::string path = file.name.substr(0, file.name.size() - (folder ? 1 : 0));
+    std::string name = worker_input_name(path, sha256(path));
+    names[{file.type, file.name}] = name;
+    there.insert(name + (folder ? "/" : ""));
   }
   rewrite(prompt, fixtures::catalog(), names, JobId{1}, Epoch{2});
   expect(prompt.size() == request.prompt.object().size(), "a rewritten prompt has the same nodes");

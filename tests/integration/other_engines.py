@@ -142,6 +142,54 @@ def inputs(workshop, engine):
         workshop.submit_graph(5, value, graph, expect=400)
 
 
+def datasets(workshop, engine):
+    """A folder that a participant names comes whole, under its own names, and only its owner can name it."""
+    kind = 'LoadImageDataSetFromFolder'
+    files = {'1.png': png(), '1.txt': b'a cat', '3_dog/2.png': png(color=(9, 9, 9))}
+
+    def upload(participant, path, data, **fields):
+        folder, name = os.path.split(os.path.join('own/faces', path))
+        workshop.upload(participant, name, data, subfolder=folder, **fields)
+
+    def lists(participant):
+        return workshop.get(f'/user/{participant}/object_info')[kind]['input']['required']['folder'][0]
+
+    def graph(folder):
+        one = output('SaveImage', filename_prefix='face')
+        one['3'] = {'class_type': kind, 'inputs': {'folder': folder}}
+        one['2']['inputs']['images'] = ['3', 0]
+        return one
+
+    def placed(participant, prompt_id):
+        """The folder's name at the engine after a run, and what is in it."""
+        succeeds(workshop, participant, prompt_id, graph('own/faces'))
+        sent = engine.prompts[-1]['prompt']['3']['inputs']['folder']
+        assert sent in engine.object_info()[kind]['input']['required']['folder'][0], sent
+        root, found = os.path.join(engine.folder, 'input', sent), {}
+        for at, _, names in os.walk(root):
+            for path in (os.path.join(at, name) for name in names):
+                with open(path, 'rb') as file:
+                    found[os.path.relpath(path, root)] = file.read()
+        return sent, found
+
+    for path, data in files.items():
+        upload(9, path, data)
+    assert lists(9) == ['own', 'own/faces', 'own/faces/3_dog'], lists(9)
+    first = placed(9, 'dataset')
+    assert first[1] == files, first
+    assert placed(9, 'dataset again') == first
+    upload(9, '1.txt', b'a dog', overwrite='true')
+    changed = placed(9, 'dataset changed')
+    assert changed[1] == {**files, '1.txt': b'a dog'} and changed[0] != first[0], changed
+    assert lists(10) == [], lists(10)
+    strange = ((10, 'own/faces'), (10, first[0]), (9, first[0]), (9, 'own/nothing'), (9, '..'))
+    for participant, folder in strange:
+        refused = workshop.submit_graph(participant, folder, graph(folder), expect=400)
+        assert refused['node_errors']['3']['errors'][0]['type'] == 'value_not_in_list', refused
+    upload(10, '1.png', png())
+    assert placed(10, 'of another')[1] == {'1.png': png()}
+
+
 def prefixes(workshop, engine):
     """A prefix that leads out of the output folder is the engine's to refuse; nothing comes of it."""
     for n, prefix in enumerate(('/abroad/x', '../../abroad/x', 'a/../../abroad/x')):
@@ -213,6 +261,7 @@ def test(workshops):
                     previews(workshop, engine)
                     pictures_of_the_socket(workshop)
                     inputs(workshop, engine)
+                    datasets(workshop, engine)
                     prefixes(workshop, engine)
                     assert bool(engine.uploads) != with_folder, engine.uploads
                     assert (('GET', '/view') in engine.requests) != with_folder

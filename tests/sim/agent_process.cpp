@@ -345,10 +345,7 @@ void AgentProcess::fetch_inputs(const LifePtr& life, agent::FetchJob action, std
 }
 
 void AgentProcess::prepare(const LifePtr& life, const agent::FetchJob& action, const std::string& prompt) {
-  comfy::WorkerNames names;
-  for (const link::InputRef& input : action.lease.inputs) {
-    names[{agent::to_comfy(input.type), input.name}] = comfy::worker_input_name(input.name, input.digest);
-  }
+  const comfy::WorkerNames names = agent::places_of(action.lease.inputs).names;
   auto prepared = agent::prepare_prompt(prompt, *info_, names, action.lease, "agent");
   if (!prepared) world_.broken(fmt::format("prepare_prompt: {}", prepared.error().what));
   if (life == life_) life->runs[action.key].post_body = std::move(prepared->body);

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
+#include "files/safe_path.hpp"
 #include "net/websocket.hpp"
 
 namespace atelier::gateway {
@@ -18,12 +20,26 @@ bool fits(comfy::ContentKind wanted, std::string_view name) {
   return kind == wanted || (wanted == comfy::ContentKind::audio && kind == comfy::ContentKind::video);
 }
 
+std::vector<std::string> folders_of(const std::vector<std::string>& names) {
+  std::set<std::string, std::less<>> folders;
+  for (const std::string& name : names) {
+    std::string_view folder = name;
+    for (std::size_t level = 0; level < kDatasetDepth; ++level) {
+      folder = files::split_path(folder).folder;
+      if (folder.empty()) break;
+      folders.emplace(folder);
+    }
+  }
+  return {folders.begin(), folders.end()};
+}
+
 }  // namespace
 
 std::vector<std::string> FileLists::pick(const comfy::FileListKey& key) const {
   const std::vector<std::string>& all = key.folder == comfy::FileType::input    ? input
                                         : key.folder == comfy::FileType::output ? output
                                                                                 : temp;
+  if (key.folders) return folders_of(all);
   std::vector<std::string> names;
   const std::string below = key.subfolder.empty() ? "" : key.subfolder + "/";
   for (const std::string& name : all) {

@@ -23,7 +23,12 @@
 
 namespace atelier::gateway {
 
-/// A participant's files as upload combos list them: names of the whole tree, sorted.
+/// Of a folder that a prompt names, the levels whose files go with it: its own, and that of the folders in
+/// it, as ComfyUI's datasets read them (nodes_dataset.py).
+inline constexpr std::size_t kDatasetDepth = 2;
+
+/// A participant's files as combos list them: names of the whole tree, sorted. Folders without files for a
+/// dataset are not listed.
 struct FileLists {
   std::vector<std::string> input, output, temp;
   [[nodiscard]] std::vector<std::string> pick(const comfy::FileListKey& key) const;

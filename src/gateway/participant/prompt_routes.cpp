@@ -24,18 +24,39 @@ namespace {
 
 // Work that grows with bytes leaves the thread above this (core.md 9): a hop costs as much as 4 KB do.
 constexpr std::size_t kOnThreadMax = 16 << 10;
-constexpr std::size_t kFormBytesMax = 32 << 20;  // of the accepted form, as the agent takes it
-constexpr std::size_t kFilesMax = 1'000;         // that one prompt may name
+constexpr std::size_t kFormBytesMax = 32 << 20;    // of the accepted form, as the agent takes it
+constexpr std::size_t kFilesMax = 1'000;           // that one prompt may name, those in its folders included
+constexpr std::size_t kNamesBytesMax = 400 << 10;  // of all of them: a lease is one frame
 
 using FileKey = std::pair<comfy::FileType, std::string>;
 
 struct Pin {
   FileKey file;
+  std::string folder;  // that the prompt names; "" = it names the file itself
   files::BlobInfo blob;
 };
 
 std::string annotated(const FileKey& file) {
   return fmt::format("{} [{}]", file.second, comfy::to_string(file.first));
+}
+
+std::unexpected<Error> too_many_files() {
+  return fail(Errc::too_large, fmt::format("This prompt names more than {} files.", kFilesMax));
+}
+
+std::string path_of_folder(const FileKey& folder) {
+  return folder.second.substr(0, folder.second.size() - 1);
+}
+
+/// Empty also if there is no such folder.
+Result<std::vector<std::string>> files_in_folder(const files::ParticipantFolders& folders,
+                                                 ParticipantId participant, const FileKey& folder) {
+  const auto type = files::parse_folder_type(comfy::to_string(folder.first));
+  auto names = folders.files_in(participant, type.value_or(files::FolderType::input), path_of_folder(folder),
+                                kDatasetDepth, 2 * kFilesMax);
+  if (names) return names;
+  if (names.error().code == Errc::too_large) return too_many_files();
+  return std::vector<std::string>{};
 }
 
 /// A version 4 UUID, which every version of ComfyUI takes as prompt_id.
@@ -83,6 +104,7 @@ std::string accepted_form(const comfy::PromptRequest& request, const comfy::Vali
     entry["type"] = std::string_view(comfy::to_string(pin.file.first));
     entry["digest"] = pin.blob.digest.hex();
     entry["size"] = pin.blob.size;
+    if (!pin.folder.empty()) entry["folder"] = pin.folder;
     pin_list.push_back(std::move(entry));
   }
   std::string form;
@@ -110,9 +132,10 @@ struct ParticipantFace::Impl::PromptWork {
   std::shared_ptr<const comfy::ObjectInfo> info;
 
   std::optional<std::expected<comfy::PromptRequest, comfy::PromptError>> parsed;
-  std::optional<comfy::PromptGraph> graph;  // of what was parsed
-  std::set<FileKey> named;                  // files that the prompt may name
-  std::set<FileKey> existing;               // of those, the ones that are there: they are pinned
+  std::optional<comfy::PromptGraph> graph;               // of what was parsed
+  std::set<FileKey> named;                               // files and folders that the prompt may name
+  std::set<FileKey> existing;                            // of those, the ones that are there: they are pinned
+  std::map<FileKey, std::vector<std::string>> contents;  // of the folders among them, below the type's folder
   comfy::Validation validation;
   std::vector<Pin> pins;
   std::shared_ptr<const std::string> form;
@@ -296,24 +319,44 @@ awaitable<std::optional<net::Response>> ParticipantFace::Impl::answer_repeat(con
 }
 
 awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<PromptWork> work) {
-  if (work->named.size() > kFilesMax) {
-    co_return fail(Errc::too_large, fmt::format("This prompt names more than {} files.", kFilesMax));
-  }
-  auto look = [this, work] {
+  if (work->named.size() > kFilesMax) co_return too_many_files();
+  auto look = [this, work]() -> Result<void> {
+    std::size_t count = 0, bytes = 0;
     for (const FileKey& file : work->named) {
-      if (files.participants().open_annotated(work->participant, annotated(file)))
-        work->existing.insert(file);
+      if (comfy::names_folder(file.second)) {
+        ATELIER_TRY(auto names, files_in_folder(files.participants(), work->participant, file));
+        count += names.size();
+        for (const std::string& name : names) bytes += name.size() + file.second.size();
+        if (names.empty()) continue;
+        work->contents[file] = std::move(names);
+      } else {
+        if (!files.participants().open_annotated(work->participant, annotated(file))) continue;
+        ++count;
+        bytes += file.second.size();
+      }
+      work->existing.insert(file);
     }
+    if (count > kFilesMax) return too_many_files();
+    if (bytes > kNamesBytesMax)
+      return fail(Errc::too_large, "The names of the files that this prompt names are too long in all.");
+    return {};
   };
-  co_await files.run(std::move(look));
-  co_return Result<void>{};
+  co_return co_await files.run(std::move(look));
 }
 
 awaitable<Result<void>> ParticipantFace::Impl::pin_files(PromptWork& work) {
-  for (const FileKey& file : work.existing) {
-    auto pinned = co_await files.pin_input(work.participant, annotated(file), options.input_bytes_max);
-    if (!pinned) co_return std::unexpected(pinned.error());
-    work.pins.push_back({file, *pinned});
+  for (const FileKey& key : work.existing) {
+    const bool folder = comfy::names_folder(key.second);
+    std::vector<std::string> names{key.second};
+    if (folder) names = work.contents.at(key);
+    for (std::string& name : names) {
+      Pin pin;
+      pin.file = {key.first, std::move(name)};
+      if (folder) pin.folder = path_of_folder(key);
+      ATELIER_CO_TRY(
+          pin.blob, co_await files.pin_input(work.participant, annotated(pin.file), options.input_bytes_max));
+      work.pins.push_back(std::move(pin));
+    }
   }
   co_return Result<void>{};
 }

@@ -41,6 +41,7 @@ Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes
                      : size->is_int64() ? static_cast<std::uint64_t>(size->get_int64())
                                         : 0;
       }
+      if (pin.get_object().contains("folder")) input.folder = text_of(pin.get_object(), "folder");
       accepted.pins.push_back(std::move(input));
     }
   }

@@ -58,6 +58,51 @@ def uploads_masks_and_folders(people):
     assert 'shelf/cup.png' in json.dumps(refused), refused  # another participant has no such file
 
 
+def a_folder_is_a_dataset(people):
+    kind, folder = 'LoadImageTextDataSetFromFolder', f'faces-{RUN}'
+    if not people.has(kind, 'PreviewAny'):
+        return
+    graph = {
+        '1': node(kind, folder=folder),
+        '2': node('SaveImage', images=['1', 0], filename_prefix='face'),
+        '3': node('PreviewAny', source=['1', 1]),
+    }
+    people.submit(16, graph, expect=400)
+    for name, data in (('cat.png', png(20, 10)), ('cat.txt', b'a cat'), ('none.png', png(20, 10, (5, 5, 5)))):
+        people.workshop.upload(16, name, data, subfolder=folder)
+    for name, data in (('dog.png', png(20, 10, (7, 7, 7))), ('dog.txt', b'a dog')):
+        people.workshop.upload(16, name, data, subfolder=f'{folder}/2_dog')  # twice, by its name
+
+    def shown():
+        made = people.made(16, graph)
+        assert len(made['2']['images']) == 4, made
+        assert people.view(16, made['2']['images'][0])[16:24] == struct.pack('>II', 20, 10)
+        return sorted(made['3']['text'])
+
+    assert shown() == ['', 'a cat', 'a dog', 'a dog']
+    people.workshop.upload(16, 'cat.txt', b'another cat', subfolder=folder, overwrite='true')
+    assert shown() == ['', 'a dog', 'a dog', 'another cat']  # and not what ComfyUI has cached
+    assert folder not in json.dumps(people.workshop.get(f'/user/17/api/object_info/{kind}'))
+    refused = people.submit(17, graph, expect=400)
+    assert refused['node_errors']['1']['errors'][0]['type'] == 'value_not_in_list', refused
+
+
+def a_latent_comes_back(people):
+    if not people.has('EmptyLatentImage', 'SaveLatent', 'LoadLatent'):
+        return
+    graph = {
+        '1': node('EmptyLatentImage', width=64, height=64, batch_size=1),
+        '2': node('SaveLatent', samples=['1', 0], filename_prefix='latent'),
+    }
+    (latent,) = people.made(18, graph)['2']['latents']
+    people.workshop.upload(18, f'{RUN}.latent', people.view(18, latent))
+    listed = people.workshop.get('/user/18/api/object_info/LoadLatent')['LoadLatent']['input']['required']
+    assert listed['latent'][0] == [f'{RUN}.latent'], listed
+    graph['1'] = node('LoadLatent', latent=f'{RUN}.latent')
+    people.made(18, graph)
+    people.submit(19, graph, expect=400)
+
+
 def a_cached_preview_is_everybodys_own(people):
     graph = {
         '1': node('EmptyImage', width=32, height=32, batch_size=1, color=123456),
@@ -191,7 +236,8 @@ def its_own_page_opens(people):
 
 
 CHECKS = (
-    its_metadata_is_its_own, batches_and_counters, uploads_masks_and_folders,
+    its_metadata_is_its_own, batches_and_counters, uploads_masks_and_folders, a_folder_is_a_dataset,
+    a_latent_comes_back,
     a_cached_preview_is_everybodys_own, animations_and_video, text_is_shown, an_error_has_its_traceback,
     only_the_job_meant_is_interrupted, no_prefix_leaves_the_folder, events_come_in_their_order,
     its_own_page_opens,

@@ -131,6 +131,34 @@ TEST_CASE("a history that only Python can write is read all the same") {
         "{\"value\":[null,-1.7976931348623157e+308],\"text\":[\"a\xef\xbf\xbd\"]}");
 }
 
+TEST_CASE("the files of a folder stay together under their names, in a folder of this very content") {
+  const auto in_faces = [](std::string_view name, std::string_view bytes) {
+    return link::InputRef{fmt::format("a/faces/{}", name), link::FileType::input, sha256(bytes), bytes.size(),
+                          "a/faces"};
+  };
+  const auto folder_of = [](const std::vector<link::InputRef>& inputs) {
+    return places_of(inputs).names.at({comfy::FileType::input, "a/faces/"});
+  };
+  std::vector<link::InputRef> inputs{in_faces("1.png", "one"), in_faces("10_cat/1.txt", "a cat")};
+  inputs.push_back({"a/faces/1.png", link::FileType::input, sha256("one"), 3});  // and by itself
+  inputs.push_back({"o.png", link::FileType::output, sha256("out"), 3, "elsewhere"});
+  const InputPlaces places = places_of(inputs);
+  const std::string folder = folder_of(inputs);
+  CHECK(folder.starts_with("a/"));
+  CHECK(folder.ends_with("-faces"));
+  CHECK(folder.size() == std::string_view("a/-faces").size() + 16);
+  const std::string alone = comfy::worker_input_name("a/faces/1.png", sha256("one"));
+  const std::string output = comfy::worker_input_name("o.png", sha256("out"));
+  CHECK(places.paths == std::vector<std::string>{folder + "/1.png", folder + "/10_cat/1.txt", alone, output});
+  CHECK(places.names == comfy::WorkerNames{{{comfy::FileType::input, "a/faces/"}, folder},
+                                           {{comfy::FileType::input, "a/faces/1.png"}, alone},
+                                           {{comfy::FileType::output, "o.png"}, output}});
+  CHECK(folder_of({inputs[1], inputs[0]}) == folder);  // whatever their order
+  CHECK(folder_of({inputs[0]}) != folder);
+  CHECK(folder_of({inputs[0], in_faces("10_cat/1.txt", "a dog")}) != folder);
+  CHECK(folder_of({inputs[0], in_faces("10_cat/2.txt", "a cat")}) != folder);
+}
+
 TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own client") {
   auto info = comfy::ObjectInfo::parse(R"({
       "LoadImage":{"name":"LoadImage","input":{"required":{"image":[["a.png"],{"image_upload":true}]}},"output":["IMAGE"],"output_node":false},

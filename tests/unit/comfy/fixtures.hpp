@@ -27,6 +27,7 @@ inline constexpr std::string_view kObjectInfo = R"json({
 "LoadImageMask":{"input":{"required":{"image":[["alien.png"],{"image_upload":true}],"channel":[["alpha","red","green","blue"]]}},"output":["MASK"],"name":"LoadImageMask","output_node":false},
 "LoadImageOutput":{"input":{"required":{"image":["COMBO",{"image_upload":true,"image_folder":"output","remote":{"route":"/internal/files/output","refresh_button":true,"control_after_refresh":"first"}}]}},"output":["IMAGE","MASK"],"name":"LoadImageOutput","output_node":false},
 "LoadVideo":{"input":{"required":{"file":["COMBO",{"multiselect":false,"options":["x.mp4"],"video_upload":true}]}},"output":["VIDEO"],"name":"LoadVideo","output_node":false,"price_badge":null},
+"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["of another"]}]}},"output":["IMAGE"],"name":"LoadImageDataSetFromFolder","output_node":false},
 "Load3D":{"input":{"required":{"model_file":["COMBO",{"options":["3d/x.glb"],"file_upload":true}],"image":["LOAD_3D",{}]}},"output":["IMAGE"],"name":"Load3D","output_node":false,"price_badge":null},
 "ImageScale":{"input":{"required":{"image":["IMAGE"],"upscale_method":[["nearest-exact","bilinear","area","bicubic","lanczos"]],"width":["INT",{"default":512,"min":0,"max":16384,"step":1}],
   "height":["INT",{"default":512,"min":0,"max":16384,"step":1}],"crop":[["disabled","center"]]}},"output":["IMAGE"],"name":"ImageScale","output_node":false},

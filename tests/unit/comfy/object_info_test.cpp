@@ -156,16 +156,32 @@ TEST_CASE("limits and defaults that only Python can write do not shut the engine
   CHECK_FALSE(ObjectInfo::parse(R"({"A":{"input":{"required":{"x":[NaN,nan]}}}})"));
 }
 
-TEST_CASE("the folders of an engine's input folder are neither shown nor taken") {
+TEST_CASE("instead of the folders and latents in an engine's input folder, the participant's own are shown") {
   const auto info = ObjectInfo::parse(
       R"({"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["3d","faces of seat 5"]}]}}},
+      "LoadImageTextDataSetFromFolder":{"input":{"required":{"folder":[["of seat 5"]]}}},
       "LoadLatent":{"input":{"required":{"latent":[["of-seat-5.latent"]]}}},
-      "Other":{"input":{"required":{"folder":["COMBO",{"options":["a"]}]}}}})");
+      "Other":{"input":{"required":{"folder":["COMBO",{"options":["a.pt"]}]}}}})");
   REQUIRE(info.has_value());
-  const std::string shown = info->print_all({});
-  CHECK(shown.find("seat") == std::string::npos);
-  CHECK(shown.find(R"("options":["a"])") != std::string::npos);
+  CHECK(info->print_all({}).find("seat") == std::string::npos);
   CHECK(info->find("LoadImageDataSetFromFolder")->find_input("folder")->choices->empty());
+  ObjectInfoView view;
+  view.files = [](const FileListKey& key) -> std::vector<std::string> {
+    if (key.folder != FileType::input || !key.subfolder.empty()) return {};
+    if (key.folders) return {"a.pt", "a.pt/10_cat"};
+    return key.content == ContentKind::latent ? std::vector<std::string>{"x.latent"}
+                                              : std::vector<std::string>{};
+  };
+  CHECK(
+      info->print_all(view) ==
+      R"({"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["a.pt","a.pt/10_cat"]}]}}},)"
+      R"("LoadImageTextDataSetFromFolder":{"input":{"required":{"folder":[["a.pt","a.pt/10_cat"]]}}},)"
+      R"("LoadLatent":{"input":{"required":{"latent":[["x.latent"]]}}},)"
+      R"("Other":{"input":{"required":{"folder":["COMBO",{"options":["a.pt"]}]}}}})");
+  auto prompt = fixtures::read(
+      R"({"1":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"a.pt"}},
+      "2":{"class_type":"Other","inputs":{"folder":"a.pt"}}})");
+  CHECK(models_of(PromptGraph(prompt.as_object(), *info)).size() == 1);  // a folder is no model
 }
 
 TEST_CASE("an object_info above its limits is refused") {

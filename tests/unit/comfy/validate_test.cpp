@@ -330,6 +330,31 @@ TEST_CASE("what a class's own validator looks at is not looked for among the cho
   CHECK(verdict(mesh, "OtherMeshLoader", R"({"model_file":"none"})") == "");
 }
 
+TEST_CASE("a dataset's folder is one that the participant has something in, by its name in the list") {
+  const char* folder = R"({"folder":["COMBO",{"options":["faces of another"]}]})";
+  const FileLookup own = [](FileType type, std::string_view name) {
+    return type == FileType::input && (name == "faces/" || name == "a/faces/" || name == "x.png");
+  };
+  for (const char* dataset : {"LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"}) {
+    CHECK(verdict(folder, dataset, R"({"folder":"faces"})", own) == "");
+    CHECK(verdict(folder, dataset, R"({"folder":"a/faces"})", own) == "");
+    for (const char* name : {"", ".", "..", "other", "faces of another", "x.png", "faces/", "./faces",
+                             "a//faces", "faces [input]", "/faces", "../7/input/faces", "a/../faces"}) {
+      CHECK(verdict(folder, dataset, fmt::format(R"({{"folder":"{}"}})", name), own) ==
+            fmt::format("value_not_in_list: folder: '{}' not in []", name));
+    }
+    CHECK(verdict(folder, dataset, R"({"folder":7})", own) == "value_not_in_list: folder: 7 not in []");
+    CHECK(verdict(folder, dataset, R"({"folder":{"__value__":["faces",0]}})", own) ==
+          "value_not_in_list: folder: ['faces', 0] not in []");
+    CHECK(verdict(folder, dataset, R"({"folder":"faces"})") ==
+          "value_not_in_list: folder: 'faces' not in []");
+  }
+  CHECK(verdict(R"({"image":[[],{"image_upload":true}]})", "LoadImage", R"({"image":"faces/"})", own) ==
+        "custom_validation_failed: image - Invalid image file: faces/");
+  CHECK(verdict(folder, "OtherFolderNode", R"({"folder":"faces"})", own) ==
+        "value_not_in_list: folder: 'faces' not in ['faces of another']");
+}
+
 TEST_CASE("the mesh loader takes what ComfyUI lists, and no other file that is there") {
   const char* mesh = R"({"model_file":["COMBO",{"options":[],"file_upload":true}]})";
   const FileLookup all = [](FileType, std::string_view) { return true; };

@@ -258,6 +258,36 @@ TEST_CASE("the agent's rewriting moves files and prefixes and nothing else") {
                                              hash)));
 }
 
+TEST_CASE("the folder of a dataset and the file of a latent are found, and written as the worker has them") {
+  const auto info = ObjectInfo::parse(
+      R"({"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":[]}]}}},
+      "LoadLatent":{"input":{"required":{"latent":[[]]}}},
+      "LoadImage":{"input":{"required":{"image":[[],{"image_upload":true}]}}}})");
+  REQUIRE(info.has_value());
+  auto prompt = fixtures::read(R"({
+    "1":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"a/faces"}},
+    "2":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"../faces"}},
+    "3":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":["9",0]}},
+    "4":{"class_type":"LoadLatent","inputs":{"latent":"x.latent"}},
+    "5":{"class_type":"LoadImage","inputs":{"image":"a/faces/"}},
+    "6":{"class_type":"LoadImage","inputs":{"image":"a/faces/ [input]"}}})");
+  const FileLookup all = [](FileType, std::string_view) { return true; };
+  const auto found = input_files_of(PromptGraph(prompt.as_object(), *info), all);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0] == InputFile{"1", "folder", "", "a/faces", "a/faces/", FileType::input});
+  CHECK(found[1] == InputFile{"4", "latent", "", "x.latent", "x.latent", FileType::input});
+  const WorkerNames names{{{FileType::input, "a/faces/"}, "a/12-faces"},
+                          {{FileType::input, "x.latent"}, "34-x.latent"}};
+  rewrite(prompt.as_object(), *info, names, atelier::JobId{12}, atelier::Epoch{3});
+  CHECK(prompt == fixtures::read(R"({
+    "1":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"a/12-faces"}},
+    "2":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"../faces"}},
+    "3":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":["9",0]}},
+    "4":{"class_type":"LoadLatent","inputs":{"latent":"34-x.latent"}},
+    "5":{"class_type":"LoadImage","inputs":{"image":"a/faces/"}},
+    "6":{"class_type":"LoadImage","inputs":{"image":"a/faces/ [input]"}}})"));
+}
+
 TEST_CASE("a file whose own name ends like an annotation has a name on the worker that does not") {
   const atelier::Digest digest = atelier::sha256("x");
   const std::string hash = digest.hex().substr(0, 16);

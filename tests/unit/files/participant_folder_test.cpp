@@ -167,6 +167,25 @@ TEST_CASE("files are listed sorted, without dotfiles, down to the depth that is 
   CHECK(names(2) == "3d/sub.glb B.JPG a.webp b.png text.txt ");
 }
 
+TEST_CASE("the files in a folder are listed with it in front, as far down and as many as asked for") {
+  const TempFolder temp;
+  const Stores stores(temp.path());
+  for (const char* folder : {"", "faces", "faces/10_cat", "faces/10_cat/deep"}) {
+    for (const char* name : {"b.png", "a.txt", ".hidden.png"})
+      REQUIRE(stores.upload(kSeven, {FolderType::input, folder, name, Replace::no}, "x").has_value());
+  }
+  const auto names = [&](std::string_view folder, std::size_t depth, std::size_t count) {
+    return stores->participants().files_in(kSeven, FolderType::input, folder, depth, count);
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names("faces", 1, 9).value() == Names{"faces/a.txt", "faces/b.png"});
+  CHECK(names("faces", 2, 9).value() ==
+        Names{"faces/10_cat/a.txt", "faces/10_cat/b.png", "faces/a.txt", "faces/b.png"});
+  CHECK(fails_with(names("faces", 2, 4), Errc::too_large));
+  CHECK(fails_with(names("other", 2, 9), Errc::not_found));
+  CHECK(fails_with(names("../8", 2, 9), Errc::forbidden));
+}
+
 TEST_CASE("a name's media type is the one that Python gives") {
   CHECK(content_type("x.PNG") == "image/png");
   CHECK(content_type("x.m4v") == "video/mp4");

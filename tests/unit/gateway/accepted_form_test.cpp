@@ -19,7 +19,7 @@ TEST_CASE("of an accepted form the worker link needs the bytes, the pins and the
       R"({"prompt":{},"extra_data":{"preview_method":"taesd"},)"
       R"("pins":[{"name":"sub/cat.png","type":"input","digest":")" +
       digest.hex() + R"(","size":5000000000},{"name":"o.png","type":"output","digest":")" + digest.hex() +
-      R"(","size":0},{"name":"t.png","type":"temp","digest":")" + digest.hex() + R"("},7]})");
+      R"(","size":0},{"name":"t.png","type":"temp","digest":")" + digest.hex() + R"(","folder":"t"},7]})");
   const auto form = read_accepted_form(bytes);
   REQUIRE(form.has_value());
   CHECK(form->bytes == bytes);
@@ -27,7 +27,7 @@ TEST_CASE("of an accepted form the worker link needs the bytes, the pins and the
   REQUIRE(form->pins.size() == 3);
   CHECK(form->pins[0] == link::InputRef{"sub/cat.png", link::FileType::input, digest, 5'000'000'000});
   CHECK(form->pins[1] == link::InputRef{"o.png", link::FileType::output, digest, 0});
-  CHECK(form->pins[2] == link::InputRef{"t.png", link::FileType::temp, digest, 0});
+  CHECK(form->pins[2] == link::InputRef{"t.png", link::FileType::temp, digest, 0, "t"});
 }
 
 TEST_CASE("an accepted form without pins is fine, a damaged one is an error") {

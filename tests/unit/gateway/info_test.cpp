@@ -163,6 +163,18 @@ TEST_CASE("file lists hold what fits the input, at the top or below its sub-fold
   CHECK(pick(comfy::FileType::temp, comfy::ContentKind::image) == List{});
 }
 
+TEST_CASE("folders with files for a dataset are listed, and latents at the top") {
+  FileLists lists;
+  lists.input = {"a.latent", "deep/b/c/x.png", "faces/10_cat/1.txt", "faces/b.latent"};
+  using List = std::vector<std::string>;
+  comfy::FileListKey latents, folders;
+  latents.content = comfy::ContentKind::latent;
+  folders.folders = true;
+  CHECK(lists.pick(latents) == List{"a.latent"});
+  // Of "deep" ComfyUI's nodes would read nothing.
+  CHECK(lists.pick(folders) == List{"deep/b", "deep/b/c", "faces", "faces/10_cat"});
+}
+
 TEST_CASE("the digest of file lists changes with every name and with the folder that has it") {
   FileLists a, b, c, d;
   a.input = {"x", "y"};

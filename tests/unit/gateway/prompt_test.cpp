@@ -225,6 +225,66 @@ TEST_CASE("a file that a prompt names is pinned by its content, and another's or
   CHECK((*form)->find(sha256("picture of 8").hex()) == std::string::npos);
 }
 
+std::string dataset_body(int id, std::string_view folder) {
+  return fmt::format(
+      R"({{"prompt":{{"1":{{"class_type":"LoadImageTextDataSetFromFolder","inputs":{{"folder":"{}"}}}},)"
+      R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
+      R"(,"prompt_id":"{}"}})",
+      folder, uuid(id));
+}
+
+TEST_CASE("a folder that a prompt names is pinned with all that is in it, as it is then") {
+  Rig rig;
+  REQUIRE(rig.upload(8, "1.png", "picture of 8", {{"subfolder", "faces"}}).status == 200);
+  const Reply refused = post_prompt(rig, 7, dataset_body(1, "faces"));
+  CHECK(refused.status == 400);
+  CHECK(refused.body.find("value_not_in_list") != std::string::npos);
+  REQUIRE(rig.upload(7, "1.png", "picture", {{"subfolder", "faces"}}).status == 200);
+  REQUIRE(rig.upload(7, "1.txt", "a face", {{"subfolder", "faces"}}).status == 200);
+  REQUIRE(rig.upload(7, "1.png", "picture", {{"subfolder", "faces/2_cat"}}).status == 200);
+  REQUIRE(rig.upload(7, "1.png", "picture", {{"subfolder", "faces/2_cat/deep"}}).status == 200);
+  CHECK(post_prompt(rig, 7, dataset_body(1, "faces/")).status == 400);
+  REQUIRE(post_prompt(rig, 7, dataset_body(1, "faces")).status == 200);
+  REQUIRE(rig.upload(7, "1.txt", "another", {{"subfolder", "faces"}, {"overwrite", "true"}}).status == 200);
+  const auto& facts = rig.facts(JobId{1});
+  CHECK(facts.submitted.input_count == 3);
+  CHECK(facts.submitted.input_bytes == 20);
+  const auto form = rig.run(rig.workshop->attachment(facts.submitted.prompt.id));
+  REQUIRE(form.has_value());
+  const auto pin = [](std::string_view name, std::string_view bytes) {
+    return fmt::format(R"({{"name":"faces/{}","type":"input","digest":"{}","size":{},"folder":"faces"}})",
+                       name, sha256(bytes).hex(), bytes.size());
+  };
+  CHECK((*form)->find(fmt::format(R"("pins":[{},{},{}])", pin("1.png", "picture"), pin("1.txt", "a face"),
+                                  pin("2_cat/1.png", "picture"))) != std::string::npos);
+}
+
+TEST_CASE("folders count as all their files against the most that a prompt may name") {
+  Rig rig;
+  const auto fill = [&](std::string_view folder, int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto name = fmt::format("{}.png", i);
+      REQUIRE(rig.upload(7, name, "x", {{"subfolder", std::string(folder)}}).status == 200);
+    }
+  };
+  fill("many", 990);
+  fill("ten", 10);
+  const auto both = [](int id) {
+    std::string body = dataset_body(id, "many");
+    const std::string_view second =
+        R"("2":{"class_type":"LoadImageTextDataSetFromFolder","inputs":{"folder":"ten"}},)"
+        R"("8":{"class_type":"SaveImage","inputs":{"images":["2",0],"filename_prefix":"x"}},)";
+    return body.insert(body.find(R"("9":)"), second);
+  };
+  CHECK(post_prompt(rig, 7, both(1)).status == 200);
+  fill("ten/more", 1);
+  const Reply refused = post_prompt(rig, 7, both(2));
+  CHECK(refused.status == 413);
+  CHECK(refused.body.find("names more than 1000 files") != std::string::npos);
+  fill("many/more", 11);
+  CHECK(post_prompt(rig, 7, dataset_body(3, "many")).status == 413);
+}
+
 TEST_CASE("a repeat is answered as the first time also when its file is gone by now") {
   Rig rig;
   REQUIRE(rig.upload(7, "cat.png", "picture").status == 200);

@@ -19,7 +19,9 @@ const std::string_view kObjectInfo = R"json({
   "output":["IMAGE","MASK"],"name":"LoadImage","output_node":false},
 "LoadImageOutput":{"input":{"required":{"image":["COMBO",{"image_upload":true,"image_folder":"output",
   "remote":{"route":"/internal/files/output"}}]}},
-  "output":["IMAGE","MASK"],"name":"LoadImageOutput","output_node":false}
+  "output":["IMAGE","MASK"],"name":"LoadImageOutput","output_node":false},
+"LoadImageTextDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["of the worker"]}]}},
+  "output":["IMAGE","STRING"],"name":"LoadImageTextDataSetFromFolder","output_node":false}
 })json";
 
 std::string prompt_body(std::string_view prompt_id, std::string_view client_id, std::string_view more,
