@@ -285,6 +285,18 @@ TEST_CASE("folders count as all their files against the most that a prompt may n
   CHECK(post_prompt(rig, 7, dataset_body(3, "many")).status == 413);
 }
 
+TEST_CASE("files whose names would not fit into a lease are refused") {
+  Rig rig;
+  const std::string folder(250, 'f');
+  for (int i = 0; i < 900; ++i) {
+    const std::string name = fmt::format("{:0>240}.png", i);
+    REQUIRE(rig.upload(7, name, "x", {{"subfolder", folder}}).status == 200);
+  }
+  const Reply refused = post_prompt(rig, 7, dataset_body(1, folder));
+  CHECK(refused.status == 413);
+  CHECK(refused.body.find("too long in all") != std::string::npos);
+}
+
 TEST_CASE("a repeat is answered as the first time also when its file is gone by now") {
   Rig rig;
   REQUIRE(rig.upload(7, "cat.png", "picture").status == 200);
