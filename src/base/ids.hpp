@@ -24,6 +24,7 @@ using Sequence = Id<struct SequenceTag>;  // number of an entry in the journal, 
 using LinkId = Id<struct LinkTag>;        // one connection of a worker = the sequence of its worker_joined
 using WorkerId = Id<struct WorkerTag>;    // an agent, by its first joining; a counter of State, from 1
 using GatewayId = Id<struct GatewayTag>;  // one serve process; a counter of State, from 1
+using EnrolmentId = Id<struct EnrolmentTag>;  // = the sequence of its enrolment_made
 
 /// One ComfyUI process of a worker. `index` is what the agent calls it (0 ..).
 struct SlotId {

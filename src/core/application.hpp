@@ -49,6 +49,12 @@ class Application {
   void on(const WorkerDraining& event);
   void on(const WorkerPaused& event);
   void on(const WorkerTags& event);
+  // enrolments (apply_enrolments.cpp)
+  void on(const EnrolmentMade& event);
+  void on(const EnrolmentUsed& event);
+  void on(const EnrolmentRevoked& event);
+  void on(const EnrolmentMisused& event);
+  void on(const WorkerKeyRevoked& event);
   // the workshop (apply_workshop.cpp)
   void on(const ParticipantHeld& event);
   void on(const ParticipantLimits& event);
@@ -84,6 +90,8 @@ class Application {
   void leave_list(JobId job);
   void close_passed_stretches(const std::vector<JobId>& passed);
   void make_slot_idle(SlotFacts& slot);
+  /// For one more; false if all of them are open.
+  bool make_room_for_enrolment();
   static SlotFacts make_slot(const JoinedSlot& joined, Time now);
   std::string give_name(ParticipantId participant, const CommittedFile& file, std::int64_t number);
 

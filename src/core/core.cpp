@@ -87,6 +87,21 @@ const UnlinkedCommit* Core::unlinked(JobId job, std::string_view node) const {
   return found == state_->unlinked.end() ? nullptr : &found->second;
 }
 
+const EnrolmentFacts* Core::enrolment(EnrolmentId enrolment) const {
+  const auto found = state_->enrolments.find(enrolment);
+  return found == state_->enrolments.end() ? nullptr : &found->second;
+}
+
+const EnrolmentFacts* Core::enrolment(const Digest& token) const {
+  const auto found = state_->enrolment_tokens.find(token);
+  return found == state_->enrolment_tokens.end() ? nullptr : enrolment(found->second);
+}
+
+const WorkerKeyFacts* Core::worker_key(std::string_view worker) const {
+  const auto found = state_->worker_keys.find(worker);
+  return found == state_->worker_keys.end() ? nullptr : &found->second;
+}
+
 LaneCounts Core::counts(ParticipantId participant) const {
   const auto owner = state_->owners.find(participant);
   if (owner == state_->owners.end()) return {};
@@ -108,6 +123,9 @@ void Core::each_job(const std::function<void(const JobFacts&)>& visit) const {
 }
 void Core::each_worker(const std::function<void(const WorkerFacts&)>& visit) const {
   for (const auto& [id, worker] : state_->workers) visit(worker);
+}
+void Core::each_enrolment(const std::function<void(const EnrolmentFacts&)>& visit) const {
+  for (const auto& [id, enrolment] : state_->enrolments) visit(enrolment);
 }
 void Core::each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit) const {
   for (const auto& [key, commit] : state_->unlinked) visit(commit);
@@ -144,6 +162,8 @@ std::vector<CheckpointRecord> Core::export_facts() const {
     for (const auto& [key, facts] : counters) records.emplace_back(facts);
   }
   for (const auto& [signature, facts] : state_->runs) records.emplace_back(facts);
+  for (const auto& [id, facts] : state_->enrolments) records.emplace_back(facts);
+  for (const auto& [name, facts] : state_->worker_keys) records.emplace_back(facts);
   return records;
 }
 
@@ -168,6 +188,11 @@ void Core::import_fact(const CheckpointRecord& record) {
               state.runs[facts.signature] = facts;
               state.runs_by_age.insert({facts.used, facts.signature});
             },
+            [&](const EnrolmentFacts& facts) {
+              state.enrolments[facts.enrolment] = facts;
+              state.enrolment_tokens[facts.token] = facts.enrolment;
+            },
+            [&](const WorkerKeyFacts& facts) { state.worker_keys[facts.worker] = facts; },
             [&](const Summary&) { /* history's, not core's: the workshop takes it */ }},
       record);
 }

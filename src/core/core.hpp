@@ -92,14 +92,21 @@ class Core {
   [[nodiscard]] const WorkerFacts* worker(WorkerId worker) const;
   [[nodiscard]] const WorkerFacts* worker(std::string_view name) const;
   [[nodiscard]] const UnlinkedCommit* unlinked(JobId job, std::string_view node) const;
+  [[nodiscard]] const EnrolmentFacts* enrolment(EnrolmentId enrolment) const;
+  [[nodiscard]] const EnrolmentFacts* enrolment(const Digest& token) const;
+  /// The key that was pinned last to this worker's name; it may have been revoked.
+  [[nodiscard]] const WorkerKeyFacts* worker_key(std::string_view worker) const;
+  /// What this use of an enrolment would come to, if it were recorded now.
+  [[nodiscard]] EnrolmentVerdict judge(const EnrolmentUsed& use, Time now) const;
   [[nodiscard]] LaneCounts counts(ParticipantId participant) const;
   [[nodiscard]] std::size_t jobs_waiting() const;  // in the whole workshop
   [[nodiscard]] std::size_t jobs_live() const;
   /// The participant's live jobs: running and leased first (by job id), then waiting in the lane's order.
   void each_job_of(ParticipantId participant, const std::function<void(const JobFacts&)>& visit) const;
-  void each_job(const std::function<void(const JobFacts&)>& visit) const;             // by job id
-  void each_worker(const std::function<void(const WorkerFacts&)>& visit) const;       // by worker id
-  void each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit) const;  // by (job, node)
+  void each_job(const std::function<void(const JobFacts&)>& visit) const;              // by job id
+  void each_worker(const std::function<void(const WorkerFacts&)>& visit) const;        // by worker id
+  void each_enrolment(const std::function<void(const EnrolmentFacts&)>& visit) const;  // the oldest first
+  void each_unlinked(const std::function<void(const UnlinkedCommit&)>& visit) const;   // by (job, node)
   [[nodiscard]] bool knows_capability(const Digest& hash) const;
   /// True if a connected slot can run jobs of these classes and models (a worker that drains or is paused
   /// counts).

@@ -23,10 +23,14 @@ struct Limits {
   std::size_t moved_max = 4'096;
   std::size_t holds_max = 64;
   std::size_t timetable_max = 256;
+  std::size_t enrolments_max = 256;
+  std::size_t worker_keys_max = 1'024;
 };
 
 /// Of a weight and of a speed, in thousandths: a thousand times the usual.
 inline constexpr std::uint32_t kMilliMax = 1'000'000;
+
+inline constexpr std::uint64_t kEnrolmentLifetimeMaxMs = 86'400'000;
 
 /// The limits of decide (core.md 5), and its delays.
 inline constexpr std::uint32_t kDeathsMax = 3;

@@ -48,6 +48,8 @@ struct Core::State {
   std::map<ParticipantId, std::map<CounterKey, NameCounter>> counters;
   std::map<std::uint64_t, RunHistory> runs;
   std::map<GatewayId, GatewayFacts> gateways;
+  std::map<EnrolmentId, EnrolmentFacts> enrolments;
+  std::map<std::string, WorkerKeyFacts, std::less<>> worker_keys;  // by the worker's name
   // Index.
   WaitingIndex waiting;
   Estimates estimates;
@@ -58,6 +60,7 @@ struct Core::State {
   std::map<SlotId, std::vector<std::string>> loaded;  // the models of the job that started last in a slot
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
+  std::map<Digest, EnrolmentId> enrolment_tokens;
   std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
   std::set<std::pair<Time, JobId>> running;  // by when they started; not those that are computed
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out

@@ -53,10 +53,22 @@ std::string_view to_string(EndReason value) {
                                                         "outputs_lost", "refused"});
 }
 std::string_view to_string(NoEffect value) {
-  return name_of(value, std::array<std::string_view, 13>{
-                            "unknown_job", "stale_epoch", "stale_link", "slot_taken", "job_not_queued",
-                            "already_ended", "live_rival", "container_full", "already_committed",
-                            "unknown_worker", "unknown_slot", "nothing_to_change", "bad_value"});
+  return name_of(
+      value, std::array<std::string_view, 15>{
+                 "unknown_job", "stale_epoch", "stale_link", "slot_taken", "job_not_queued", "already_ended",
+                 "live_rival", "container_full", "already_committed", "unknown_worker", "unknown_slot",
+                 "nothing_to_change", "bad_value", "unknown_enrolment", "enrolment_refused"});
+}
+std::string_view to_string(EnrolmentVerdict value) {
+  return name_of(
+      value, std::array<std::string_view, 10>{"accepted", "repeated", "unknown", "used", "expired", "revoked",
+                                              "other_worker", "name_taken", "key_revoked", "full"});
+}
+
+bool is_misuse(EnrolmentVerdict verdict) {
+  return verdict == EnrolmentVerdict::used || verdict == EnrolmentVerdict::expired ||
+         verdict == EnrolmentVerdict::revoked || verdict == EnrolmentVerdict::other_worker ||
+         verdict == EnrolmentVerdict::name_taken;
 }
 
 std::string_view kind_name(const Event& event) {
@@ -98,7 +110,12 @@ std::string_view kind_name(const Event& event) {
                           [](const WorkerTags&) -> Name { return "worker_tags"; },
                           [](const GatewayJoined&) -> Name { return "gateway_joined"; },
                           [](const GatewayLost&) -> Name { return "gateway_lost"; },
-                          [](const HistoryForgotten&) -> Name { return "history_forgotten"; }},
+                          [](const HistoryForgotten&) -> Name { return "history_forgotten"; },
+                          [](const EnrolmentMade&) -> Name { return "enrolment_made"; },
+                          [](const EnrolmentUsed&) -> Name { return "enrolment_used"; },
+                          [](const EnrolmentRevoked&) -> Name { return "enrolment_revoked"; },
+                          [](const EnrolmentMisused&) -> Name { return "enrolment_misused"; },
+                          [](const WorkerKeyRevoked&) -> Name { return "worker_key_revoked"; }},
                     event);
 }
 

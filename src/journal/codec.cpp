@@ -84,7 +84,9 @@ std::string_view kind_name(const core::CheckpointRecord& record) {
                           [](const core::NameCounter&) { return "name_counter"sv; },
                           [](const core::RunHistory&) { return "run_history"sv; },
                           [](const core::GatewayFacts&) { return "gateway_state"sv; },
-                          [](const core::Summary&) { return "summary"sv; }},
+                          [](const core::Summary&) { return "summary"sv; },
+                          [](const core::EnrolmentFacts&) { return "enrolment_state"sv; },
+                          [](const core::WorkerKeyFacts&) { return "worker_key_state"sv; }},
                     record);
 }
 

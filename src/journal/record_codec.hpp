@@ -56,6 +56,8 @@ ATELIER_LAST_OF(MovePlace, after);
 ATELIER_LAST_OF(LossReason, worker_left);
 ATELIER_LAST_OF(ReturnReason, refused_by_engine);
 ATELIER_LAST_OF(EndReason, refused);
+ATELIER_LAST_OF(EnrolmentState, revoked);
+ATELIER_LAST_OF(EnrolmentVerdict, full);
 #undef ATELIER_LAST_OF
 
 // ---- Writing ----

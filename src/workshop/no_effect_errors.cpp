@@ -16,6 +16,8 @@ Error error_of(core::NoEffect reason) {
     case NoEffect::unknown_worker:
     case NoEffect::unknown_slot:
       return {Errc::not_found, "no such worker or slot (" + name + ")"};
+    case NoEffect::unknown_enrolment:
+      return {Errc::not_found, "no such enrolment (" + name + ")"};
     case NoEffect::container_full:
       return {Errc::unavailable, "a limit of the workshop is reached (" + name + ")"};
     case NoEffect::bad_value:
@@ -25,6 +27,7 @@ Error error_of(core::NoEffect reason) {
     case NoEffect::job_not_queued:
     case NoEffect::already_committed:
     case NoEffect::nothing_to_change:
+    case NoEffect::enrolment_refused:
       return {Errc::conflict, "nothing was changed (" + name + ")"};
   }
   return {Errc::internal, name};

@@ -430,6 +430,54 @@ struct WorkerTags {
   ATELIER_FIELDS(WorkerTags, worker, tags);
 };
 
+// ---- enrolments: how a worker's key comes to be known
+// -------------------------------------------------------------
+
+/// Whoever shows the token may have one key pinned to one worker's name, once, for `lifetime_ms` from now.
+struct EnrolmentMade {
+  static constexpr std::uint16_t kKind = 60;
+  static constexpr std::uint8_t kVersion = 1;
+  Digest token;                   // SHA-256; the token itself is nowhere
+  std::string worker;             // the one name that it is good for, or empty
+  std::uint64_t lifetime_ms = 0;  // 1 .. 86,400,000
+  std::string by;
+  ATELIER_FIELDS(EnrolmentMade, token, worker, lifetime_ms, by);
+};
+/// The worker's key is pinned to its name. The first in the journal stands.
+struct EnrolmentUsed {
+  static constexpr std::uint16_t kKind = 61;
+  static constexpr std::uint8_t kVersion = 1;
+  EnrolmentId enrolment;
+  std::string worker;      // <= 64 bytes
+  std::string public_key;  // Ed25519, 64 hex digits
+  ATELIER_FIELDS(EnrolmentUsed, enrolment, worker, public_key);
+};
+/// Before it was used.
+struct EnrolmentRevoked {
+  static constexpr std::uint16_t kKind = 62;
+  static constexpr std::uint8_t kVersion = 1;
+  EnrolmentId enrolment;
+  std::string by;
+  ATELIER_FIELDS(EnrolmentRevoked, enrolment, by);
+};
+/// Its token was shown and refused: an alarm. Of each verdict the first is kept.
+struct EnrolmentMisused {
+  static constexpr std::uint16_t kKind = 63;
+  static constexpr std::uint8_t kVersion = 1;
+  EnrolmentId enrolment;
+  EnrolmentVerdict verdict = EnrolmentVerdict::used;
+  std::string worker;  // as who it was shown
+  ATELIER_FIELDS(EnrolmentMisused, enrolment, verdict, worker);
+};
+/// The key that is pinned to this worker's name is void: the name is free for another enrolment.
+struct WorkerKeyRevoked {
+  static constexpr std::uint16_t kKind = 64;
+  static constexpr std::uint8_t kVersion = 1;
+  std::string worker;
+  std::string by;
+  ATELIER_FIELDS(WorkerKeyRevoked, worker, by);
+};
+
 // ---- gateways, history
 // --------------------------------------------------------------------------------------------
 
@@ -464,7 +512,8 @@ using Event =
                  JobChanged, JobReordered, ParticipantHeld, ParticipantLimits, ModeChanged, Paused,
                  WorkshopOpened, TimetableDue, EveryoneHeld, WorkerJoined, WorkerLeft, SlotIdle, SlotsChanged,
                  EngineLost, EngineReady, Capability, WorkerDraining, WorkerPaused, WorkerTags, GatewayJoined,
-                 GatewayLost, HistoryForgotten>;
+                 GatewayLost, HistoryForgotten, EnrolmentMade, EnrolmentUsed, EnrolmentRevoked,
+                 EnrolmentMisused, WorkerKeyRevoked>;
 
 /// Who proposed an entry: `ticket` is that gateway's own number for the caller who waits for the answer (0 =
 /// nobody).

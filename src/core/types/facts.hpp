@@ -217,8 +217,46 @@ struct Summary {
                  sentence, created, started, ended, ended_at, body, prompt, report, nodes);
 };
 
+/// A refused use of an enrolment's token: an alarm.
+struct EnrolmentMisuse {
+  EnrolmentVerdict verdict = EnrolmentVerdict::used;
+  std::string worker;  // as who it was shown
+  WallTime wall;
+  ATELIER_FIELDS(EnrolmentMisuse, verdict, worker, wall);
+};
+struct EnrolmentFacts {
+  static constexpr std::uint16_t kKind = 210;
+  static constexpr std::uint8_t kVersion = 1;
+  EnrolmentId enrolment;
+  Digest token;
+  std::string worker;  // the one name that it is good for, or empty
+  std::string by;
+  Time expires;
+  WallTime made_wall, expires_wall;
+  EnrolmentState state = EnrolmentState::open;
+  std::string used_by, public_key;       // of the worker that used it
+  WallTime over_wall;                    // when it was used or revoked
+  std::vector<EnrolmentMisuse> misuses;  // of each verdict one
+  ATELIER_FIELDS(EnrolmentFacts, enrolment, token, worker, by, expires, made_wall, expires_wall, state,
+                 used_by, public_key, over_wall, misuses);
+};
+
+/// The key pinned to a worker's name; a revoked one is known until another takes its place.
+struct WorkerKeyFacts {
+  static constexpr std::uint16_t kKind = 211;
+  static constexpr std::uint8_t kVersion = 1;
+  std::string worker;
+  std::string public_key;  // Ed25519, 64 hex digits
+  EnrolmentId enrolment;
+  WallTime pinned_wall;
+  bool revoked = false;
+  WallTime revoked_wall;
+  ATELIER_FIELDS(WorkerKeyFacts, worker, public_key, enrolment, pinned_wall, revoked, revoked_wall);
+};
+
 /// What a checkpoint is made of.
-using CheckpointRecord = std::variant<WorkshopFacts, ParticipantFacts, JobFacts, WorkerFacts, CapabilityFacts,
-                                      UnlinkedCommit, NameCounter, RunHistory, GatewayFacts, Summary>;
+using CheckpointRecord =
+    std::variant<WorkshopFacts, ParticipantFacts, JobFacts, WorkerFacts, CapabilityFacts, UnlinkedCommit,
+                 NameCounter, RunHistory, GatewayFacts, Summary, EnrolmentFacts, WorkerKeyFacts>;
 
 }  // namespace atelier::core

@@ -43,6 +43,21 @@ enum class EndReason : std::uint8_t {
   outputs_lost = 6,  // the engine's files were missing, empty or outside its folders
   refused = 7,       // the engine refused the prompt
 };
+/// Of an enrolment. One that is open has expired when its time is over.
+enum class EnrolmentState : std::uint8_t { open = 0, used = 1, revoked = 2 };
+/// What becomes of a worker that shows an enrolment's token.
+enum class EnrolmentVerdict : std::uint8_t {
+  accepted = 0,  // its key may be pinned to its name
+  repeated = 1,  // this very key is pinned to this name already
+  unknown = 2,   // no enrolment has this token
+  used = 3,      // another key was first, or this one was revoked since
+  expired = 4,
+  revoked = 5,       // before it was used
+  other_worker = 6,  // the token is for another worker's name
+  name_taken = 7,    // another key is pinned to the worker's name
+  key_revoked = 8,   // of this worker: it needs a new one
+  full = 9,          // no more keys are kept
+};
 enum class NoEffect : std::uint8_t {
   unknown_job = 0,
   stale_epoch = 1,  // the job does not hold a lease with this epoch
@@ -57,6 +72,8 @@ enum class NoEffect : std::uint8_t {
   unknown_slot = 10,
   nothing_to_change = 11,
   bad_value = 12,
+  unknown_enrolment = 13,
+  enrolment_refused = 14,  // see EnrolmentVerdict
 };
 
 [[nodiscard]] std::string_view to_string(JobState);
@@ -70,5 +87,8 @@ enum class NoEffect : std::uint8_t {
 [[nodiscard]] std::string_view to_string(ReturnReason);
 [[nodiscard]] std::string_view to_string(EndReason);
 [[nodiscard]] std::string_view to_string(NoEffect);
+[[nodiscard]] std::string_view to_string(EnrolmentVerdict);
+/// True for what the instructor is to hear of.
+[[nodiscard]] bool is_misuse(EnrolmentVerdict verdict);
 
 }  // namespace atelier::core
