@@ -103,7 +103,7 @@ void ApiEvents::mark(const core::Effect& effect) {
                    [&](const core::HistoryDropped& e) {
                      for (const JobId id : e.jobs) job(id, e.participant);
                    },
-                   [&](const core::WorkshopChanged&) { dirty_ = workers_dirty_ = true; }},
+                   [&](const core::WorkshopChanged&) { dirty_ = workers_dirty_ = enrolments_dirty_ = true; }},
              effect);
 }
 
@@ -115,7 +115,7 @@ void ApiEvents::begin_watching() {
 
 /// Whoever reads next begins with a snapshot.
 void ApiEvents::forget_all() {
-  dirty_ = workers_dirty_ = false;
+  dirty_ = workers_dirty_ = enrolments_dirty_ = false;
   jobs_.clear();
   people_.clear();
   kept_.clear();
@@ -126,6 +126,10 @@ void ApiEvents::forget_all() {
   worker_texts_.clear();
   core.each_worker(
       [&](const core::WorkerFacts& worker) { worker_texts_[worker.name] = worker_view(core, worker); });
+  enrolment_texts_.clear();
+  core.each_enrolment([&](const core::EnrolmentFacts& enrolment) {
+    enrolment_texts_[enrolment.enrolment] = enrolment_view(enrolment, workshop_.now());
+  });
   people_texts_.clear();
   for (std::uint64_t n = 1; n <= num_users_; ++n)
     people_texts_[ParticipantId{n}] = participant_view(core, ParticipantId{n});
@@ -179,6 +183,19 @@ void ApiEvents::add_workers(Delta& delta) {
   worker_texts_ = std::move(texts);
 }
 
+void ApiEvents::add_enrolments(Delta& delta) {
+  if (!std::exchange(enrolments_dirty_, false)) return;
+  std::map<EnrolmentId, std::string> texts;
+  workshop_.core().each_enrolment([&](const core::EnrolmentFacts& enrolment) {
+    std::string text = enrolment_view(enrolment, workshop_.now());
+    const auto sent = enrolment_texts_.find(enrolment.enrolment);
+    if (sent == enrolment_texts_.end() || sent->second != text)
+      delta.changes.push_back({Change::For::instructors, {}, fmt::format(R"({{"enrolment":{}}})", text)});
+    texts.emplace(enrolment.enrolment, std::move(text));
+  });
+  enrolment_texts_ = std::move(texts);
+}
+
 void ApiEvents::add_order(Delta& delta) {
   if (runtime_.now() - order_sent_ < limits_.order_pause) return;
   order_sent_ = runtime_.now();
@@ -198,6 +215,7 @@ bool ApiEvents::flush() {
   delta->to = delta->partly ? flushed_ : delta->upto;
   add_people(*delta);
   add_workers(*delta);
+  add_enrolments(*delta);
   add_order(*delta);
   if (std::string queue = queue_view(core, num_users_); queue != queue_text_) {
     queue_text_ = std::move(queue);
@@ -313,8 +331,13 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
       if (!workers.empty()) workers += ',';
       workers += worker_view(core, worker);
     });
-    workers =
-        fmt::format(R"(,"workers":[{}],"order":[{}])", workers, list_of(order_(), limits_.ordered_jobs_max));
+    std::string enrolments;
+    core.each_enrolment([&](const core::EnrolmentFacts& enrolment) {
+      if (!enrolments.empty()) enrolments += ',';
+      enrolments += enrolment_view(enrolment, workshop_.now());
+    });
+    workers = fmt::format(R"(,"workers":[{}],"enrolments":[{}],"order":[{}])", workers, enrolments,
+                          list_of(order_(), limits_.ordered_jobs_max));
   }
   co_return fmt::format(
       R"({{"type":"snapshot",{},"queue":{},"jobs":[{}],"complete":{},"participants":[{}]{}}})", head,

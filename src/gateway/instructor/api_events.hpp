@@ -97,6 +97,7 @@ class ApiEvents {
   void add_jobs(Delta& delta);
   void add_people(Delta& delta);
   void add_workers(Delta& delta);
+  void add_enrolments(Delta& delta);
   void add_order(Delta& delta);
   void keep(std::shared_ptr<const Delta> delta);
   void tick();
@@ -113,12 +114,13 @@ class ApiEvents {
   Instant last_reader_left_;
 
   // Since the last delta.
-  bool dirty_ = false, workers_dirty_ = false;
+  bool dirty_ = false, workers_dirty_ = false, enrolments_dirty_ = false;
   std::map<JobId, ParticipantId> jobs_;  // with their owners
   std::set<ParticipantId> people_;
   // As sent last.
   std::string queue_text_, order_text_;
   std::map<std::string, std::string> worker_texts_;
+  std::map<EnrolmentId, std::string> enrolment_texts_;
   std::map<ParticipantId, std::string> people_texts_;
   Instant order_sent_;
   std::uint64_t flushed_ = 0;  // the sequence up to which all is in deltas

@@ -137,10 +137,31 @@ std::string worker_view(const core::Core& core, const core::WorkerFacts& worker)
         job == nullptr ? "null" : fmt::format("{}", job->job), quote_json(slot.engine_version),
         quote_json(slot.kind), slot.vram_mib, comfy::quote_json_list(slot.holds));
   }
+  const core::WorkerKeyFacts* key = core.worker_key(worker.name);
   return fmt::format(
-      R"({{"worker":{},"connected":{},"draining":{},"paused":{},"tags":{},"speed_milli":{},"slots":[{}]}})",
+      R"({{"worker":{},"connected":{},"draining":{},"paused":{},"enrolled":{},"tags":{},"speed_milli":{},)"
+      R"("slots":[{}]}})",
       quote_json(worker.name), static_cast<bool>(worker.link), worker.draining, worker.paused,
-      comfy::quote_json_list(worker.tags), worker.speed_milli, slots);
+      key != nullptr && !key->revoked, comfy::quote_json_list(worker.tags), worker.speed_milli, slots);
+}
+
+std::string enrolment_view(const core::EnrolmentFacts& enrolment, Time now) {
+  std::string_view state = "open";
+  if (enrolment.state == core::EnrolmentState::used) state = "used";
+  if (enrolment.state == core::EnrolmentState::revoked) state = "revoked";
+  if (enrolment.state == core::EnrolmentState::open && now >= enrolment.expires) state = "expired";
+  const auto name_or_null = [](const std::string& name) { return name.empty() ? "null" : quote_json(name); };
+  std::string alarms;
+  for (const core::EnrolmentMisuse& misuse : enrolment.misuses) {
+    alarms += fmt::format(R"({}{{"reason":"{}","worker":{},"at":{}}})", alarms.empty() ? "" : ",",
+                          core::to_string(misuse.verdict), quote_json(misuse.worker), misuse.wall.ms);
+  }
+  return fmt::format(
+      R"({{"enrolment":{},"state":"{}","worker":{},"by":{},"made_at":{},"expires_at":{},"used_by":{},)"
+      R"("over_at":{},"alarms":[{}]}})",
+      enrolment.enrolment, state, name_or_null(enrolment.worker), quote_json(enrolment.by),
+      enrolment.made_wall.ms, enrolment.expires_wall.ms, name_or_null(enrolment.used_by),
+      time_or_null(enrolment.over_wall.ms), alarms);
 }
 
 std::string readings_view(const WorkerReadings& readings) {

@@ -18,6 +18,8 @@ namespace atelier::gateway {
 [[nodiscard]] std::string queue_view(const core::Core& core, std::uint64_t num_users);
 [[nodiscard]] std::string participant_view(const core::Core& core, ParticipantId participant);
 [[nodiscard]] std::string worker_view(const core::Core& core, const core::WorkerFacts& worker);
+/// Without its token, which is nowhere. `now`: of the workshop.
+[[nodiscard]] std::string enrolment_view(const core::EnrolmentFacts& enrolment, Time now);
 /// What a worker said of itself last.
 [[nodiscard]] std::string readings_view(const WorkerReadings& readings);
 /// `"sequence":12,"time":1700000000000`: after which entry of the journal this was true.

@@ -81,8 +81,9 @@ struct ApiRoute {
 /// Members of components/schemas, and of components/parameters, as JSON text without braces.
 extern const std::string_view kOpenApiSchemas, kOpenApiParameters;
 
-/// What an agent can be asked to do with the ComfyUI of a slot, and with its slots.
-enum class WorkerAction { restart_engine, free_memory, add_slot, remove_slot };
+/// What an agent can be asked to do with the ComfyUI of a slot, and with its slots; and what becomes of its
+/// key.
+enum class WorkerAction { restart_engine, free_memory, add_slot, remove_slot, revoke_key };
 [[nodiscard]] constexpr std::string_view to_string(WorkerAction action) {
   switch (action) {
     case WorkerAction::restart_engine:
@@ -93,6 +94,8 @@ enum class WorkerAction { restart_engine, free_memory, add_slot, remove_slot };
       return "add_slot";
     case WorkerAction::remove_slot:
       return "remove_slot";
+    case WorkerAction::revoke_key:
+      return "revoke_key";
   }
   return "";
 }
@@ -151,6 +154,10 @@ struct InstructorFace::Impl {
   /// Errors: not_found, conflict, with a sentence for people.
   Result<void> ask_worker(const std::string& name, WorkerAction action, std::uint32_t slot,
                           std::uint16_t port);
+  awaitable<net::Response> get_enrolments(ApiCall& call);
+  awaitable<net::Response> post_enrolment(ApiCall& call);
+  awaitable<net::Response> delete_enrolment(ApiCall& call);
+  awaitable<net::Response> revoke_key(ApiCall& call);
   awaitable<net::Response> post_ticket(ApiCall& call);
   net::Response post_engine_ticket(ApiCall& call);
   awaitable<net::Response> get_events(ApiCall& call);

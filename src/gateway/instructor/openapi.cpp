@@ -72,7 +72,7 @@ std::string responses_of(const ApiRoute& route) {
   if (route.answer.empty()) {
     list = R"("101":{"description":"The socket is open."})";
   } else {
-    const int status = route.answer == "Ticket" ? 201 : 200;
+    const int status = route.answer == "Ticket" || route.answer == "EnrolmentMade" ? 201 : 200;
     list = fmt::format(R"("{}":{{"description":"Done.","content":{{"application/json":{{"schema":{}}}}}}})",
                        status, ref("schemas", route.answer));
   }
@@ -88,7 +88,7 @@ std::string responses_of(const ApiRoute& route) {
 std::string operation_of(const ApiRoute& route) {
   std::string body;
   if (!route.body.empty()) {
-    const bool required = route.body != "JobCancel";
+    const bool required = route.body != "JobCancel" && route.body != "EnrolmentWanted";
     body = fmt::format(R"(,"requestBody":{{"required":{},"content":{{"application/json":{{"schema":{}}}}}}})",
                        required, ref("schemas", route.body));
   }

@@ -98,23 +98,31 @@ Result<void> InstructorFace::Impl::ask_worker(const std::string& name, WorkerAct
       return worker_link->add_slot(name, port);
     case WorkerAction::remove_slot:
       return worker_link->remove_slot(name, slot);
+    case WorkerAction::revoke_key:
+      break;  // not the agent's to do
   }
   return fail(Errc::internal, "an action without a meaning");
 }
 
 awaitable<net::Response> InstructorFace::Impl::post_worker_action(ApiCall& call) {
   call.fields.require("action");
-  const auto action = call.fields.choice("action", {WorkerAction::restart_engine, WorkerAction::free_memory,
-                                                    WorkerAction::add_slot, WorkerAction::remove_slot});
+  const auto action = call.fields.choice(
+      "action", {WorkerAction::restart_engine, WorkerAction::free_memory, WorkerAction::add_slot,
+                 WorkerAction::remove_slot, WorkerAction::revoke_key});
   const auto slot = call.fields.number("slot", 0, link::kSlotsMax - 1);
   const auto port = call.fields.number("port", 1, 65'535);
   const bool adds = action == WorkerAction::add_slot;
+  const bool of_key = action == WorkerAction::revoke_key;
+  if (of_key && slot) call.fields.complain("slot", "is none of the key's");
   if (adds && slot) call.fields.complain("slot", "is given by the worker when it adds one");
-  if (action && !adds) call.fields.require("slot");
+  if (action && !adds && !of_key) call.fields.require("slot");
   if (action && !adds && port) call.fields.complain("port", "belongs to add_slot");
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const std::string& name = call.captures.front();
+  // A key may be there before its worker has ever joined.
+  if (of_key && workshop.core().worker_key(name) != nullptr) co_return co_await revoke_key(call);
   if (workshop.core().worker(name) == nullptr) co_return co_await get_worker(call);  // which says so
+  if (of_key) co_return co_await revoke_key(call);
   const auto index = static_cast<std::uint32_t>(slot.value_or(0));
   const Result<void> asked = ask_worker(name, *action, index, static_cast<std::uint16_t>(port.value_or(0)));
   if (!asked) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "comfy/json.hpp"
 #include "gateway/public/metrics.hpp"
 
@@ -76,7 +78,9 @@ net::Response PublicFace::health(const net::Request& request) const {
   const bool disk = files_.quota().check_free_space(0).has_value();  // else uploads and prompts get 507
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();
-  const std::string_view verdict = !journal ? "failed" : !disk || workers.empty() ? "degraded" : "ok";
+  const std::size_t alarmed = alarms();
+  const bool needs_somebody = !disk || workers.empty() || alarmed > 0;
+  const std::string_view verdict = !journal ? "failed" : needs_somebody ? "degraded" : "ok";
   const std::uint64_t free_mb = space ? space->bytes / 1'000'000 : 0;
   if (request.headers.get("Accept").find("text/html") == std::string_view::npos) {
     std::string names;
@@ -86,9 +90,9 @@ net::Response PublicFace::health(const net::Request& request) const {
     return fresh_json(
         journal ? 200 : 503,
         fmt::format(R"({{"verdict":"{}","journal":{{"accepting":{},"longest_commit_ms":{},"reason":{}}},)"
-                    R"("disk":{{"free_mb":{},"low":{}}},"workers":[{}],"waiting":{},"live":{}}})",
+                    R"("disk":{{"free_mb":{},"low":{}}},"workers":[{}],"waiting":{},"live":{},"alarms":{}}})",
                     verdict, journal, counters.longest_commit.count(), comfy::quote_json(workshop_.refusal()),
-                    free_mb, !disk, names, waiting, workshop_.core().jobs_live()));
+                    free_mb, !disk, names, waiting, workshop_.core().jobs_live(), alarmed));
   }
   std::string lines;
   const auto line = [&lines](std::string_view text) { lines += fmt::format("<li>{}</li>", text); };
@@ -103,10 +107,26 @@ net::Response PublicFace::health(const net::Request& request) const {
                                                           ? std::string("1 worker is")
                                                           : fmt::format("{} workers are", workers.size())));
   line(fmt::format("{} jobs wait.", waiting));
-  const std::string_view headline = !journal                   ? "The server cannot work"
-                                    : !disk || workers.empty() ? "Something needs you"
-                                                               : "All well";
+  if (alarmed > 0) {
+    line(
+        "Somebody showed an enrolment token of a worker that is not theirs, or not any more: look at "
+        "/api/v1/enrolments.");
+  }
+  const std::string_view headline = !journal         ? "The server cannot work"
+                                    : needs_somebody ? "Something needs you"
+                                                     : "All well";
   return page("Health", fmt::format("<h1>{}</h1><ul>{}</ul>", headline, lines));
+}
+
+std::size_t PublicFace::alarms() const {
+  constexpr std::int64_t kDayMs = 86'400'000;
+  const std::int64_t now = workshop_.core().workshop().last_wall.ms;
+  std::size_t count = 0;
+  workshop_.core().each_enrolment([&](const core::EnrolmentFacts& enrolment) {
+    count += static_cast<std::size_t>(std::ranges::count_if(
+        enrolment.misuses, [&](const core::EnrolmentMisuse& m) { return now - m.wall.ms < kDayMs; }));
+  });
+  return count;
 }
 
 std::size_t PublicFace::jobs_on_workers() const {

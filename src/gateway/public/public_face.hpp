@@ -33,6 +33,8 @@ class PublicFace {
   net::Response queue_status() const;
   net::Response metrics() const;
   [[nodiscard]] std::size_t jobs_on_workers() const;
+  /// Refused uses of workers' enrolments, of the last day.
+  [[nodiscard]] std::size_t alarms() const;
 
   workshop::Workshop& workshop_;
   files::Files& files_;

@@ -63,13 +63,14 @@ net::Response with_offset(unsigned status, std::uint64_t offset) {
 
 }  // namespace
 
-awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request) {
+awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request, WorkerIdentity identity) {
   const std::vector<std::string_view> parts = parts_of(request.path());
   if (parts.size() < 3) co_return refuse(404, "There is nothing at this address.");
   const std::string_view what = parts[1];
   const auto link = number_of(request.headers.get("Atelier-Link"));
   const SessionPtr session = link ? session_of(LinkId{*link}) : nullptr;
   if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
+  if (session->identity != identity) co_return refuse(403, "This link is another worker's.");
   if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
   if (what == "model_sizes" && parts.size() == 3) co_return co_await take_model_sizes(request, parts[2]);
   if (what == "tunnel" && parts.size() == 3) {

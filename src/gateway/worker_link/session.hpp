@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/types/effects.hpp"
+#include "gateway/worker_link/credentials.hpp"
 #include "gateway/worker_link/worker_link.hpp"
 #include "link/codec.hpp"
 #include "link/messages.hpp"
@@ -43,7 +44,8 @@ struct LinkSession {
   std::unique_ptr<net::WebSocket> socket;
   net::OutgoingQueue outgoing;
   std::string name;
-  LinkId link;  // 0 until worker_joined is applied
+  WorkerIdentity identity;  // of whoever opened it
+  LinkId link;              // 0 until worker_joined is applied
   WorkerId worker;
   Key128 boot;
   std::vector<link::HelloJob> hello_jobs;

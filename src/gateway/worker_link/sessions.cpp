@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 
 #include <algorithm>
 
@@ -15,18 +14,20 @@ namespace {
 // docs/protocol/worker-link.md, closing codes
 constexpr std::uint16_t kReplaced = 4001;
 
-bool same_secret(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
+}  // namespace
 
-bool valid_name(std::string_view name) {
+bool is_worker_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '-';
   });
 }
 
-}  // namespace
+std::optional<std::string_view> bearer_token(const net::Request& request) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const std::string_view value = request.headers.get("Authorization");
+  return value.starts_with(kScheme) ? std::optional(value.substr(kScheme.size())) : std::nullopt;
+}
 
 core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty) {
   core::JoinedSlot joined;
@@ -95,16 +96,42 @@ awaitable<void> WorkerLink::stop(Instant deadline) {
 }
 
 awaitable<net::Response> WorkerLink::handle(net::Request& request) {
-  const std::string_view bearer = request.headers.get("Authorization");
-  if (!bearer.starts_with("Bearer ") || !same_secret(bearer.substr(7), impl_->options.token)) {
+  const std::string_view path = request.path();
+  if (path == "/worker/enrol") co_return co_await impl_->enrol(request);
+  if (path == "/worker/challenge") co_return impl_->challenge(request);
+  if (path == "/worker/session") co_return co_await impl_->open_session(request);
+  auto identity = impl_->identity_of(request);
+  if (!identity) {
     co_return net::Response::text(
-        401, "This token is not one of this workshop's. Use the content of DATA_DIR/worker.token.\n");
+        401,
+        "This token is not one of this workshop's. Use the content of DATA_DIR/worker.token, or enrol with a "
+        "token of POST /api/v1/enrolments.\n");
   }
-  if (request.path() == "/worker/link") co_return co_await impl_->open_link(request);
-  co_return co_await impl_->serve_blob(request);
+  if (path == "/worker/link") co_return co_await impl_->open_link(request, std::move(*identity));
+  co_return co_await impl_->serve_blob(request, std::move(*identity));
 }
 
-awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request) {
+std::optional<WorkerIdentity> WorkerLink::Impl::identity_of(const net::Request& request) const {
+  const auto token = bearer_token(request);
+  if (!token) return std::nullopt;
+  if (equal_in_constant_time(*token, options.token)) return WorkerIdentity{};
+  return credentials.identity_of(*token);
+}
+
+Result<void> WorkerLink::Impl::may_link(const WorkerIdentity& identity, const std::string& name) const {
+  const bool pinned = holds_key(name);
+  if (identity.worker.empty() ? !pinned : pinned && identity.worker == name) return {};
+  if (identity.worker.empty()) {
+    return fail(
+        Errc::forbidden,
+        fmt::format("The name {0} belongs to a machine with a key of its own: choose another --name, or "
+                    "revoke that key (POST /api/v1/workers/{0}/actions with revoke_key).",
+                    name));
+  }
+  return fail(Errc::forbidden, fmt::format("This session is that of another worker than {}.", name));
+}
+
+awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request, WorkerIdentity identity) {
   const std::string_view version = request.headers.get("Atelier-Protocol");
   if (version != fmt::format("{}", link::kProtocolVersion)) {
     co_return net::Response::text(
@@ -115,18 +142,20 @@ awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request) {
             link::kProtocolVersion, version.empty() ? "unknown" : version.substr(0, 16)));
   }
   std::string name(request.headers.get("Atelier-Worker"));
-  if (!valid_name(name)) {
+  if (!is_worker_name(name)) {
     co_return net::Response::text(
         400, "A worker's name has 1 to 64 of A-Z a-z 0-9 . _ - (header Atelier-Worker).\n");
   }
+  if (const auto may = may_link(identity, name); !may)
+    co_return net::Response::text(403, may.error().what + "\n");
   if (!request.wants_websocket()) co_return net::Response::text(400, "This address is for WebSockets.\n");
   if (stopping || !workshop.accepting())
     co_return net::Response::text(
         503, workshop.refusal().empty() ? "The server is stopping; try again.\n" : workshop.refusal() + "\n");
   net::WebSocketLimits limits;
   limits.message_bytes_max = link::kPreviewBytesMax;
-  auto run = [this, name](std::unique_ptr<net::WebSocket> socket) {
-    return run_session(std::move(socket), name);
+  auto run = [this, name, identity](std::unique_ptr<net::WebSocket> socket) {
+    return run_session(std::move(socket), name, identity);
   };
   co_return net::Response::websocket(std::move(run), limits);
 }
@@ -136,9 +165,11 @@ SessionPtr WorkerLink::Impl::session_of(LinkId link) const {
   return found == by_link.end() ? nullptr : found->second;
 }
 
-awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> socket, std::string name) {
+awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> socket, std::string name,
+                                              WorkerIdentity identity) {
   auto session = std::make_shared<LinkSession>(runtime, std::move(socket));
   session->name = std::move(name);
+  session->identity = std::move(identity);
   sessions.insert(session);
   TaskGroup writer(runtime);
   writer.spawn("link writer", session->outgoing.run());
@@ -156,7 +187,7 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
       auto preview = link::decode_preview(message->view());
       if (!preview) {
         done = std::unexpected(preview.error());
-      } else if (greeted) {
+      } else if (greeted && session_of(session->link) == session) {
         on_preview(*session, std::move(*preview));
         done = check_unheld(*session);
       }
@@ -242,6 +273,7 @@ void WorkerLink::Impl::expire_older_boot(const link::Hello& hello) {
 awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::Hello& hello) {
   if (hello.name != session->name)
     co_return fail(Errc::protocol, "the hello's name differs from the handshake's");
+  ATELIER_CO_TRY_VOID(may_link(session->identity, session->name));  // it may be another's since the handshake
   core::WorkerJoined joined;
   joined.name = hello.name;
   joined.gateway = workshop.gateway();
@@ -269,6 +301,7 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   expire_older_boot(hello);
   ATELIER_CO_TRY_VOID(co_await workshop.record(core::Event{std::move(joined)}));
   if (!session->link) co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
+  ATELIER_CO_TRY_VOID(may_link(session->identity, session->name));  // revoked while this was recorded
 
   link::Welcome welcome;
   welcome.link = session->link;
@@ -401,6 +434,8 @@ void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effe
         Match{[&](const core::Accepted& accepted) {
                 if (const auto* joined = std::get_if<core::WorkerJoined>(&entry.event))
                   self.on_joined(*joined, accepted);
+                if (const auto* revoked = std::get_if<core::WorkerKeyRevoked>(&entry.event))
+                  self.end_links_of_key(revoked->worker);
               },
               [&](const core::JobLeased& leased) {
                 if (auto session = self.session_of(leased.link))

@@ -45,14 +45,28 @@ void replace_all(std::string& text, std::string_view name, std::string_view valu
     text.replace(at, name.size(), value);
 }
 
-}  // namespace
-
-std::optional<std::string> join_script(std::string_view server, std::string_view digest) {
-  const bool plain = std::ranges::all_of(server, [](char c) {
+/// Nothing in it means anything to a shell.
+bool is_plain_address(std::string_view server) {
+  return std::ranges::all_of(server, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view(".-:[]/").find(c) != std::string_view::npos;
   });
-  if (!plain) return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> server_address(const net::Request& request) {
+  // Behind a proxy the scheme is the proxy's.
+  std::string forwarded(request.headers.get("X-Forwarded-Proto").substr(0, 5));
+  std::ranges::transform(forwarded, forwarded.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+  const bool secure = request.secure || forwarded == "https";
+  std::string address = fmt::format("{}://{}", secure ? "https" : "http", request.host);
+  return is_plain_address(address) ? std::optional(std::move(address)) : std::nullopt;
+}
+
+std::optional<std::string> join_script(std::string_view server, std::string_view digest) {
+  if (!is_plain_address(server)) return std::nullopt;
   utsname system{};
   if (::uname(&system) != 0) return std::nullopt;
   std::string script(kJoinScript);
@@ -89,12 +103,8 @@ awaitable<std::optional<net::Response>> WorkerDownload::handle(net::Request& req
       digest_ = std::move(*digest);
       hashed_ = key;
     }
-    // Behind a proxy the scheme is the proxy's.
-    std::string forwarded(request.headers.get("X-Forwarded-Proto").substr(0, 5));
-    std::ranges::transform(forwarded, forwarded.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
-    const bool secure = request.secure || forwarded == "https";
-    const auto text = join_script(fmt::format("{}://{}", secure ? "https" : "http", request.host), digest_);
+    const auto server = server_address(request);
+    const auto text = server ? join_script(*server, digest_) : std::nullopt;
     if (!text) co_return net::Response::text(400, "The Host header is no plain address.\n");
     net::Response response(200, "text/x-shellscript; charset=utf-8", *text);
     response.headers.add("Cache-Control", "no-store");

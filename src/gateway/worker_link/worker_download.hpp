@@ -31,6 +31,8 @@ class WorkerDownload {
   Signal hashed_now_;
 };
 
+/// "https://workshop.example", as whoever asks calls this server; nothing if a shell could mistake it.
+[[nodiscard]] std::optional<std::string> server_address(const net::Request& request);
 /// The script for the workshop at `server` ("https://workshop.example"), which offers a program with this
 /// SHA-256 (hex). Nothing if `server` holds what cannot stand in it: everything but letters, digits and
 /// ".-:[]/" of an address.

@@ -33,6 +33,9 @@ struct WorkerReadings {
       ahead_ms;  // the worker's clock minus this machine's, the message's way included
 };
 
+/// True for 1 to 64 of A-Z a-z 0-9 . _ -
+[[nodiscard]] bool is_worker_name(std::string_view name);
+
 /// One connected worker, for /health, /metrics, /api/queue/status and /system_stats.
 struct WorkerView {
   std::string name;

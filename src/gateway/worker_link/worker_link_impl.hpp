@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The parts of WorkerLink, over several files: sessions.cpp (opening, effects), reports.cpp (what agents
-// say), commits.cpp (outputs), blobs.cpp (HTTP). Internal to worker_link.
+// The parts of WorkerLink, over several files: enrolment.cpp (keys), sessions.cpp (opening, effects),
+// reports.cpp (what agents say), commits.cpp (outputs), blobs.cpp (HTTP). Internal to worker_link.
 
 #include <map>
 #include <memory>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "gateway/worker_link/accepted_form.hpp"
+#include "gateway/worker_link/credentials.hpp"
 #include "gateway/worker_link/session.hpp"
 #include "gateway/worker_link/tunnels.hpp"
 #include "gateway/worker_link/worker_link.hpp"
@@ -20,6 +21,8 @@ namespace atelier::gateway {
 using SessionPtr = std::shared_ptr<LinkSession>;
 using ModelSizes = std::map<std::string, std::uint64_t, std::less<>>;  // bytes, by name
 
+/// Of `Authorization: Bearer TOKEN`.
+[[nodiscard]] std::optional<std::string_view> bearer_token(const net::Request& request);
 /// A slot as the agent tells of it. `empty`: nothing of this workshop runs in it.
 [[nodiscard]] core::JoinedSlot joined_slot(const link::HelloSlot& slot, bool empty);
 
@@ -36,11 +39,28 @@ struct WorkerLink::Impl {
         linked(r),
         wake_hints(r),
         tunnels(r),
+        credentials(r),
         tasks(r) {}
 
+  // enrolment.cpp
+  awaitable<net::Response> enrol(net::Request& request);
+  net::Response challenge(const net::Request& request);
+  awaitable<net::Response> open_session(net::Request& request);
+  /// Into the log, and as an alarm into the journal if there is none like it.
+  awaitable<void> tell_misuse(core::EnrolmentUsed use, core::EnrolmentVerdict verdict);
+  /// Whoever has no token could fill the log.
+  bool may_tell_refusal();
+  /// A key is pinned to this worker's name.
+  bool holds_key(const std::string& worker) const;
+  void end_links_of_key(const std::string& worker);
+
   // sessions.cpp
-  awaitable<net::Response> open_link(net::Request& request);
-  awaitable<void> run_session(std::unique_ptr<net::WebSocket> socket, std::string name);
+  [[nodiscard]] std::optional<WorkerIdentity> identity_of(const net::Request& request) const;
+  /// Errors: forbidden, with a sentence: the name is not this caller's.
+  [[nodiscard]] Result<void> may_link(const WorkerIdentity& identity, const std::string& name) const;
+  awaitable<net::Response> open_link(net::Request& request, WorkerIdentity identity);
+  awaitable<void> run_session(std::unique_ptr<net::WebSocket> socket, std::string name,
+                              WorkerIdentity identity);
   awaitable<Result<void>> join(SessionPtr session, const link::Hello& hello);
   /// What an earlier process of this worker held ends before the new link begins: a server that died between
   /// the two would find the new boot recorded, take those leases for its own, and send them again.
@@ -89,7 +109,7 @@ struct WorkerLink::Impl {
                                            std::string name);
 
   // blobs.cpp
-  awaitable<net::Response> serve_blob(net::Request& request);
+  awaitable<net::Response> serve_blob(net::Request& request, WorkerIdentity identity);
   awaitable<net::Response> get_prompt(JobId job);
   awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
   awaitable<net::Response> head_output(files::StagedName name, Digest digest, std::uint64_t size);
@@ -120,10 +140,13 @@ struct WorkerLink::Impl {
   std::set<std::pair<JobId, Epoch>> finishing;                 // ends that wait for their outputs
   std::map<Digest, ModelSizes> model_sizes;                    // by object_info
   std::optional<Instant> full_disk_told;                       // when the log last said it
+  std::optional<Instant> refusal_told;
+  std::set<std::pair<EnrolmentId, core::EnrolmentVerdict>> misuses_told;  // alarms that are being recorded
   bool hints_dirty = false;
   Signal linked;  // after each linked commit
   Signal wake_hints;
   Tunnels tunnels;
+  WorkerCredentials credentials;
   bool stopping = false;
   TaskGroup tasks;
 };

@@ -279,6 +279,29 @@ TEST_CASE("a minute after the last reader nothing is kept any more") {
   CHECK(late.take().at(0).at("type") == "snapshot");
 }
 
+TEST_CASE("an enrolment and the alarms of its misuse are told to the instructor, and to nobody else") {
+  Rig rig;
+  ApiSocket instructor(rig, ""), participant(rig, "", Rig::kTokens.token_of(ParticipantId{7}));
+  CHECK(instructor.take().at(0).at("enrolments").as_array().empty());
+  CHECK_FALSE(participant.take().at(0).as_object().contains("enrolments"));
+  REQUIRE(rig.api(post, "/enrolments").status == 201);
+  const auto made = only(instructor.changes(), "enrolment");
+  REQUIRE(made.size() == 1);
+  CHECK(made[0].at("state") == "open");
+  core::EnrolmentMisused misused;
+  misused.enrolment = EnrolmentId{made[0].at("enrolment").to_number<std::uint64_t>()};
+  misused.verdict = core::EnrolmentVerdict::other_worker;
+  misused.worker = "gpu-9";
+  rig.record(core::Event{std::move(misused)});
+  const auto told = only(instructor.changes(), "enrolment");
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].at("alarms").at(0).at("reason") == "other_worker");
+  CHECK(told[0].at("alarms").at(0).at("worker") == "gpu-9");
+  ApiSocket late(rig, "");
+  CHECK(late.take().at(0).at("enrolments") == json::array(told.begin(), told.end()));
+  CHECK(only(participant.changes(), "enrolment").empty());
+}
+
 TEST_CASE("a participant's socket tells of their own jobs and of the queue, and of nothing else") {
   Rig rig;
   rig.submit(7, uuid(1));

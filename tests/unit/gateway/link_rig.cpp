@@ -31,7 +31,8 @@ Reply LinkRig::worker_request(net::Method method, std::string target, std::strin
   request.is_head = method == net::Method::head;
   request.target = std::move(target);
   request.headers = std::move(headers);
-  request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
+  if (!request.headers.contains("Authorization"))
+    request.headers.set("Authorization", fmt::format("Bearer {}", bearer));
   request.content_length = body.size();
   request.body = &reader;
   net::Response response = run(link->handle(request));
@@ -53,11 +54,11 @@ net::HeaderList handshake(std::string_view name, std::string_view version) {
 }
 
 Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t slots)
-    : rig_(rig), wire_(std::make_shared<Wire>(rig.runtime)) {
+    : rig_(rig), bearer_(rig.bearer), wire_(std::make_shared<Wire>(rig.runtime)) {
   net::Request request;
   request.target = "/worker/link";
   request.headers = handshake(name, fmt::format("{}", link::kProtocolVersion));
-  request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
+  request.headers.set("Authorization", fmt::format("Bearer {}", bearer_));
   net::Response response = rig.run(rig.link->handle(request));
   REQUIRE(response.upgrade);
   upgrade_ = std::move(response.upgrade);
@@ -109,6 +110,7 @@ void Agent::receive() {
 Reply Agent::send(net::Method method, std::string target, std::string body) {
   net::HeaderList headers;
   headers.add("Atelier-Link", fmt::format("{}", number_));
+  headers.add("Authorization", fmt::format("Bearer {}", bearer_));
   return rig_.worker_request(method, std::move(target), std::move(body), std::move(headers));
 }
 

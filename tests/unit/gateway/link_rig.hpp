@@ -21,10 +21,12 @@ class LinkRig : public Rig {
   explicit LinkRig(RigOptions options = {});
   ~LinkRig();
 
-  /// A request under /worker/ with the workers' token.
+  /// A request under /worker/ with `bearer`, unless `headers` say otherwise.
   Reply worker_request(net::Method method, std::string target, std::string body = {},
                        net::HeaderList headers = {});
 
+  /// What agents that come from now on show: by default the workers' token.
+  std::string bearer{kWorkerToken};
   std::unique_ptr<WorkerLink> link;
 };
 
@@ -65,6 +67,7 @@ class Agent {
   void receive();
 
   LinkRig& rig_;
+  std::string bearer_;
   std::shared_ptr<Wire> wire_;
   net::Upgrade upgrade_;
   std::deque<link::GatewayMessage> inbox_;
