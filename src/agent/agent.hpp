@@ -20,14 +20,14 @@ inline constexpr std::string_view kAgentVersion = "atelier-worker 0.1.0";
 struct AgentOptions {
   net::Url join;  // of the gateway: https://host, with a path if it is mounted below one
   std::shared_ptr<const net::TlsContext> tls;  // whom its certificate must be from; nothing: the system's
-  std::string token;
+  std::string token;            // long-lived, or of an enrolment; "": this machine has enrolled
   std::vector<net::Url> comfy;  // of the ComfyUI processes, slot 0 .. 63
   /// The command that starts a ComfyUI, without its port; "": they run already. Each is given --port of its
   /// address and, if there are several, a --temp-directory of its own, which a ComfyUI empties at its start,
   /// and a --database-url of its own, which it locks.
   std::string launch;
   std::string log_dir;    // of launched ones: engine-SLOT.log, and their temp folders
-  std::string state_dir;  // for outputs on their way
+  std::string state_dir;  // for outputs on their way, and the worker's key
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
   std::string name;       // 1..64 of [A-Za-z0-9._-]
   milliseconds drain_limit{600'000};

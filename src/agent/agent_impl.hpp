@@ -9,6 +9,7 @@
 
 #include "agent/agent.hpp"
 #include "agent/collector.hpp"
+#include "agent/credentials.hpp"
 #include "agent/engine_client.hpp"
 #include "agent/engine_log.hpp"
 #include "agent/gateway_client.hpp"
@@ -104,6 +105,8 @@ struct Agent::Impl {
 
   // agent_link.cpp
   awaitable<void> dial();
+  awaitable<Result<std::unique_ptr<net::WebSocket>>> connect_link(std::string address,
+                                                                  net::WebSocketLimits limits);
   awaitable<void> read_link(net::WebSocket& socket, std::uint64_t generation);
   bool hear(const net::Message& message, std::string& why);
 
@@ -152,6 +155,7 @@ struct Agent::Impl {
   Spool spool;
   net::HttpClient gateway_http;
   net::HttpClient engine_http;
+  Credentials credentials;
   GatewayClient gateway;
   Collector collector;
   Turns uploads;

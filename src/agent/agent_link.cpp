@@ -15,10 +15,26 @@ constexpr milliseconds kReadTurn{60'000};
 
 bool is_refusal(Errc code) {
   return code == Errc::unauthorized || code == Errc::forbidden || code == Errc::not_found ||
-         code == Errc::protocol;
+         code == Errc::protocol || code == Errc::config;
 }
 
 }  // namespace
+
+awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::connect_link(std::string address,
+                                                                             net::WebSocketLimits limits) {
+  for (bool again = true;; again = false) {
+    ATELIER_CO_TRY(const std::string bearer, co_await credentials.bearer());
+    net::HeaderList headers;
+    headers.add("Authorization", "Bearer " + bearer);
+    headers.add("Atelier-Protocol", fmt::format("{}", link::kProtocolVersion));
+    headers.add("Atelier-Worker", options.name);
+    auto connected = co_await net::connect_websocket(runtime, address, std::move(headers), limits,
+                                                     runtime.now() + kConnectLimit, options.tls);
+    if (connected || connected.error().code != Errc::unauthorized) co_return connected;
+    // A gateway that was started anew knows no session.
+    if (!credentials.refused(bearer) || !again) co_return connected;
+  }
+}
 
 awaitable<void> Agent::Impl::dial() {
   const std::uint64_t generation = ++link_generation;
@@ -26,14 +42,9 @@ awaitable<void> Agent::Impl::dial() {
   while (url.target.ends_with('/')) url.target.pop_back();
   std::string address =
       fmt::format("{}://{}{}/worker/link", url.scheme == "https" ? "wss" : "ws", url.authority(), url.target);
-  net::HeaderList headers;
-  headers.add("Authorization", "Bearer " + options.token);
-  headers.add("Atelier-Protocol", fmt::format("{}", link::kProtocolVersion));
-  headers.add("Atelier-Worker", options.name);
   net::WebSocketLimits limits;
   limits.message_bytes_max = link::kTextBytesMax;
-  auto connected = co_await net::connect_websocket(runtime, std::move(address), std::move(headers), limits,
-                                                   runtime.now() + kConnectLimit, options.tls);
+  auto connected = co_await connect_link(std::move(address), limits);
   if (!connected) {
     feed(LinkDown{connected.error().what, is_refusal(connected.error().code)});
     co_return;

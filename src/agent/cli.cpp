@@ -15,6 +15,7 @@
 #include <set>
 
 #include "agent/agent.hpp"
+#include "agent/credentials.hpp"
 #include "base/log.hpp"
 #include "link/messages.hpp"
 #include "runtime/real_runtime.hpp"
@@ -32,6 +33,7 @@ struct Given {
   int slots = 0;
   int drain_s = 600;
   int look_again_s = 60;
+  bool enrol_only = false;
 };
 
 constexpr const char* kAbout =
@@ -47,9 +49,13 @@ constexpr const char* kAbout =
     "It can start ComfyUI itself, and start it again when it dies; several share a large GPU:\n\n"
     "  atelier-worker --join https://workshop.example --token-file worker.token --comfy-dir ~/ComfyUI \\\n"
     "                 --launch \"python ~/ComfyUI/main.py\" --slots 3\n\n"
-    "The token lies on the server in DATA_DIR/worker.token. SIGTERM or Ctrl-C lets the running job finish "
-    "and takes no\n"
-    "more; a second one gives the job back and ends at once.\n"
+    "The token is one of POST /api/v1/enrolments, good for one machine and once: with it the worker makes a "
+    "key of its own\n"
+    "known to the server, and does not need the token again. Or it is the content of the server's "
+    "DATA_DIR/worker.token, for\n"
+    "machines of your own. SIGTERM or Ctrl-C lets the running job finish and takes no more; a second one "
+    "gives the job back\n"
+    "and ends at once.\n"
     "Exit codes: 0 fine, 1 failed, 2 wrong options, token or protocol version.";
 
 std::string host_name() {
@@ -104,6 +110,24 @@ void spread_over_ports(int slots, std::vector<net::Url>& comfy, std::vector<std:
   }
 }
 
+/// Of a worker that has enrolled the token may be gone.
+void take_token(const Given& given, AgentOptions& options, std::vector<std::string>& mistakes) {
+  const auto key = KeyFile(options.state_dir).read();
+  if (!key) mistakes.push_back(key.error().what);
+  const bool enrolled = key && key->has_value();
+  if (given.token_file.empty()) {
+    if (key && !enrolled)
+      mistakes.emplace_back("--token-file: must be given, this machine has not enrolled under this --name");
+    return;
+  }
+  auto token = read_token(given.token_file);
+  if (token) {
+    options.token = std::move(*token);
+  } else if (!enrolled) {
+    mistakes.push_back(token.error().what);
+  }
+}
+
 // All mistakes together, one sentence each.
 std::vector<std::string> check(const Given& given, AgentOptions& options) {
   std::vector<std::string> mistakes;
@@ -124,11 +148,6 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     mistakes.push_back(fmt::format("--slots: 1 to {}", link::kSlotsMax));
   } else {
     spread_over_ports(given.slots, options.comfy, mistakes);
-  }
-  if (auto token = read_token(given.token_file)) {
-    options.token = std::move(*token);
-  } else {
-    mistakes.push_back(token.error().what);
   }
   if (!given.ca_file.empty()) {
     auto tls = net::TlsContext::client(given.ca_file);
@@ -159,6 +178,7 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     mistakes.emplace_back("--log-dir is for what --launch starts");
   }
   options.state_dir = state_dir_of(options.name);
+  take_token(given, options, mistakes);
   options.launch = given.launch;
   options.log_dir = given.log_dir.empty() ? options.state_dir : given.log_dir;
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
@@ -180,6 +200,26 @@ awaitable<void> watch_signals(Agent& agent) {
   ::_exit(kExitFailed);
 }
 
+awaitable<void> show_credentials(RealRuntime& runtime, const AgentOptions& options, int& code) {
+  net::HttpClient http(runtime, {}, options.tls);
+  Credentials credentials(runtime, http, options.join, options.name, options.token, options.state_dir);
+  const auto bearer = co_await credentials.bearer();
+  if (!bearer) fmt::print(stderr, "atelier-worker: {}\n", bearer.error().what);
+  const bool refused =
+      !bearer && (bearer.error().code == Errc::forbidden || bearer.error().code == Errc::config);
+  code = bearer ? 0 : refused ? kExitConfig : kExitFailed;
+  runtime.stop();
+}
+
+int enrol_only(const AgentOptions& options) {
+  RealRuntime runtime;
+  int code = kExitFailed;
+  TaskGroup group(runtime);
+  group.spawn("enrol", show_credentials(runtime, options, code));
+  runtime.run();
+  return code;
+}
+
 awaitable<void> run_agent(RealRuntime& runtime, Agent& agent, int& code) {
   code = co_await agent.run();
   runtime.stop();
@@ -192,9 +232,12 @@ int worker_main(int argc, char** argv) {
   CLI::App app(kAbout, "atelier-worker");
   app.set_version_flag("--version", std::string(kAgentVersion));
   app.add_option("--join", given.join, "Address of the server: https://host")->required();
-  app.add_option("--token-file", given.token_file,
-                 "File with the token for workers (server: DATA_DIR/worker.token)")
-      ->required();
+  app.add_option(
+      "--token-file", given.token_file,
+      "File with the token: of an enrolment, or the server's DATA_DIR/worker.token; may be missing "
+      "once the worker has enrolled");
+  app.add_flag("--enrol-only", given.enrol_only,
+               "Only make sure that the server knows this worker, enrolling it if need be");
   app.add_option("--ca-file", given.ca_file,
                  "PEM file with the authority of the server's certificate, instead of the system's");
   app.add_option(
@@ -232,6 +275,7 @@ int worker_main(int argc, char** argv) {
   for (const std::string& mistake : mistakes) fmt::print(stderr, "atelier-worker: {}\n", mistake);
   if (!mistakes.empty()) return kExitConfig;
   ::signal(SIGPIPE, SIG_IGN);
+  if (given.enrol_only) return enrol_only(options);
   RealRuntime runtime;
   auto agent = Agent::make(runtime, std::move(options));
   if (!agent) {

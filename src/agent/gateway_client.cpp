@@ -17,8 +17,8 @@ constexpr int kResumesMax = 8;
 
 }  // namespace
 
-GatewayClient::GatewayClient(Runtime& runtime, net::HttpClient& http, std::string token)
-    : runtime_(runtime), http_(http), token_(std::move(token)) {}
+GatewayClient::GatewayClient(Runtime& runtime, net::HttpClient& http, Credentials& credentials)
+    : runtime_(runtime), http_(http), credentials_(credentials) {}
 
 void GatewayClient::set_link(net::Url base, LinkId link) {
   base_ = std::move(base);
@@ -26,16 +26,25 @@ void GatewayClient::set_link(net::Url base, LinkId link) {
   link_ = link;
 }
 
-net::ClientRequest GatewayClient::make(net::Method method, std::string path) const {
+awaitable<Result<net::ClientRequest>> GatewayClient::make(net::Method method, std::string path) {
+  auto bearer = co_await credentials_.bearer();
+  if (!bearer) co_return fail(Errc::unavailable, std::move(bearer.error().what));
   net::Url url = base_;
   url.target += path;
   net::ClientRequest request(method, std::move(url));
-  request.headers.add("Authorization", "Bearer " + token_);
+  request.headers.add("Authorization", "Bearer " + *bearer);
   request.headers.add("Atelier-Link", fmt::format("{}", link_));
-  return request;
+  co_return request;
 }
 
-net::ClientRequest GatewayClient::tunnel(Key128 id) const {
+awaitable<Result<net::ClientResponse>> GatewayClient::request(net::ClientRequest request, Instant deadline) {
+  const std::string bearer(request.headers.get("Authorization").substr(std::string_view("Bearer ").size()));
+  auto response = co_await http_.request(std::move(request), deadline);
+  if (response && response->status == 401) credentials_.refused(bearer);
+  co_return response;
+}
+
+awaitable<Result<net::ClientRequest>> GatewayClient::tunnel(Key128 id) {
   return make(net::Method::get, "/tunnel/" + id.hex());
 }
 
@@ -65,7 +74,7 @@ Error GatewayClient::error_of(unsigned status, std::string text, LinkId asked_on
 
 awaitable<Result<GatewayClient::Head>> GatewayClient::exchange(net::ClientRequest request, Instant deadline) {
   const bool bodiless = request.method == net::Method::head;
-  auto response = co_await http_.request(std::move(request), deadline);
+  auto response = co_await this->request(std::move(request), deadline);
   if (!response) co_return std::unexpected(std::move(response).error());
   Head head;
   head.status = response->status;
@@ -85,8 +94,9 @@ awaitable<Result<std::string>> GatewayClient::prompt(RunKey key, link::PromptRef
   if (reference.bytes > kPromptBytesMax) co_return fail(Errc::too_large, "the prompt is larger than 32 MB");
   const LinkId asked_on = link_;
   const Instant deadline = runtime_.now() + kPromptLimit;
-  auto response = co_await http_.request(
-      make(net::Method::get, fmt::format("/prompt/{}/{}", key.job, key.epoch)), deadline);
+  ATELIER_CO_TRY(auto wanted,
+                 co_await make(net::Method::get, fmt::format("/prompt/{}/{}", key.job, key.epoch)));
+  auto response = co_await request(std::move(wanted), deadline);
   if (!response) co_return std::unexpected(std::move(response).error());
   auto body = co_await response->read_all(kPromptBytesMax, deadline);
   if (!body) co_return std::unexpected(std::move(body).error());
@@ -98,8 +108,9 @@ awaitable<Result<std::string>> GatewayClient::prompt(RunKey key, link::PromptRef
 
 awaitable<Result<net::ClientResponse>> GatewayClient::input(RunKey key, Digest digest) {
   const LinkId asked_on = link_;
-  auto request = make(net::Method::get, fmt::format("/input/{}/{}/{}", key.job, key.epoch, digest.hex()));
-  auto response = co_await http_.request(std::move(request), runtime_.now() + kShort);
+  ATELIER_CO_TRY(auto wanted, co_await make(net::Method::get, fmt::format("/input/{}/{}/{}", key.job,
+                                                                          key.epoch, digest.hex())));
+  auto response = co_await request(std::move(wanted), runtime_.now() + kShort);
   if (!response) co_return std::unexpected(std::move(response).error());
   if (response->status == 200) co_return std::move(*response);
   auto text = co_await response->read_all(kTextBytesMax, runtime_.now() + kShort);
@@ -112,10 +123,12 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
   const LinkId asked_on = link_;
   std::uint64_t offset = 0;
   if (!anew) {
-    auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
+    ATELIER_CO_TRY(auto question, co_await make(net::Method::head, path));
+    auto asked = co_await exchange(std::move(question), runtime_.now() + kShort);
     if (asked && asked->status == 409) {
       // Stale epoch or stale link? An answer to HEAD has no text: ask with a PUT of nothing.
-      auto nothing = make(net::Method::put, fmt::format("{}&offset={}", path, file.size));
+      ATELIER_CO_TRY(auto nothing,
+                     co_await make(net::Method::put, fmt::format("{}&offset={}", path, file.size)));
       asked = co_await exchange(std::move(nothing), runtime_.now() + kShort);
       if (asked && (asked->status == 416 || asked->status == 204)) asked->status = 200;
     }
@@ -131,7 +144,7 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
     auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
     if (!opened || opened->size() != file.size)
       co_return fail(Errc::io, "an output file went away before it was uploaded");
-    auto request = make(net::Method::put, fmt::format("{}&offset={}", path, offset));
+    ATELIER_CO_TRY(auto request, co_await make(net::Method::put, fmt::format("{}&offset={}", path, offset)));
     request.headers.add("Content-Type", "application/octet-stream");
     request.body =
         net::FileBody(net::OwnedFd(std::move(*opened).take().release()), offset, file.size - offset);
@@ -149,7 +162,7 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
 
 awaitable<Result<void>> GatewayClient::publish_model_sizes(Digest digest, std::string sizes) {
   const LinkId asked_on = link_;
-  auto request = make(net::Method::put, "/model_sizes/" + digest.hex());
+  ATELIER_CO_TRY(auto request, co_await make(net::Method::put, "/model_sizes/" + digest.hex()));
   request.headers.add("Content-Type", "application/json");
   request.body = std::move(sizes);
   auto answer = co_await exchange(std::move(request), runtime_.now() + kShort);
@@ -162,12 +175,13 @@ awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest,
                                                            std::shared_ptr<const std::string> bytes) {
   const std::string path = "/object_info/" + digest.hex();
   const LinkId asked_on = link_;
-  auto asked = co_await exchange(make(net::Method::head, path), runtime_.now() + kShort);
+  ATELIER_CO_TRY(auto question, co_await make(net::Method::head, path));
+  auto asked = co_await exchange(std::move(question), runtime_.now() + kShort);
   if (!asked) co_return std::unexpected(std::move(asked).error());
   if (asked->status == 200) co_return Result<void>();
   if (asked->status != 404)
     co_return std::unexpected(error_of(asked->status, std::move(asked->text), asked_on));
-  auto request = make(net::Method::put, path);
+  ATELIER_CO_TRY(auto request, co_await make(net::Method::put, path));
   request.headers.add("Content-Type", "application/json");
   request.body = net::SharedBody(std::move(bytes));
   auto answer = co_await exchange(std::move(request), runtime_.now() + kPromptLimit);

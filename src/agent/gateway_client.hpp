@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/credentials.hpp"
 #include "agent/run_files.hpp"
 #include "agent/vocabulary.hpp"
 #include "net/http_client.hpp"
@@ -17,7 +18,7 @@ namespace atelier::agent {
 /// present one.
 class GatewayClient {
  public:
-  GatewayClient(Runtime& runtime, net::HttpClient& http, std::string token);
+  GatewayClient(Runtime& runtime, net::HttpClient& http, Credentials& credentials);
 
   /// From `welcome`; `base` without a trailing slash.
   void set_link(net::Url base, LinkId link);
@@ -29,7 +30,7 @@ class GatewayClient {
   /// Brings a file into staging, from where the gateway already has it.
   [[nodiscard]] awaitable<Result<void>> upload(RunKey key, std::uint32_t number, LocalFile file, bool anew);
   /// Where a tunnel's WebSocket is opened, with the headers of this link.
-  [[nodiscard]] net::ClientRequest tunnel(Key128 id) const;
+  [[nodiscard]] awaitable<Result<net::ClientRequest>> tunnel(Key128 id);
   /// How large the models of this object_info are: before it is published itself.
   [[nodiscard]] awaitable<Result<void>> publish_model_sizes(Digest digest, std::string sizes);
   /// Gives object_info to the gateway unless it has it.
@@ -42,13 +43,16 @@ class GatewayClient {
     std::optional<std::uint64_t> offset;  // Upload-Offset
     std::string text;
   };
-  net::ClientRequest make(net::Method method, std::string path) const;
+  /// Errors: those of Credentials::bearer(), all as unavailable.
+  awaitable<Result<net::ClientRequest>> make(net::Method method, std::string path);
+  /// Of HttpClient; after a 401 the next request has another token.
+  awaitable<Result<net::ClientResponse>> request(net::ClientRequest request, Instant deadline);
   awaitable<Result<Head>> exchange(net::ClientRequest request, Instant deadline);
   Error error_of(unsigned status, std::string text, LinkId asked_on) const;
 
   Runtime& runtime_;
   net::HttpClient& http_;
-  std::string token_;
+  Credentials& credentials_;
   net::Url base_;
   LinkId link_;
 };

@@ -40,10 +40,15 @@ awaitable<void> Agent::Impl::tunnel(OpenTunnel action) {
   net::WebSocketLimits limits;
   limits.message_bytes_max = kMessageBytesMax;
   limits.write_stall = kWriteStall;
-  const net::ClientRequest way = gateway.tunnel(action.tunnel);
+  const auto way = co_await gateway.tunnel(action.tunnel);
+  if (!way) {
+    log::warn("tunnel_failed", {{"slot", action.slot}, {"why", way.error().what}});
+    co_return;
+  }
+  const net::Url& url = way->url;
   std::string address =
-      fmt::format("{}://{}{}", way.url.scheme == "https" ? "wss" : "ws", way.url.authority(), way.url.target);
-  auto dialled = co_await net::connect_websocket(runtime, std::move(address), way.headers, limits,
+      fmt::format("{}://{}{}", url.scheme == "https" ? "wss" : "ws", url.authority(), url.target);
+  auto dialled = co_await net::connect_websocket(runtime, std::move(address), way->headers, limits,
                                                  runtime.now() + kGatewayLimit, options.tls);
   if (!dialled) {
     log::warn("tunnel_failed", {{"slot", action.slot}, {"why", dialled.error().what}});

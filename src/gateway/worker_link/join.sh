@@ -9,6 +9,10 @@
 # ComfyUI at 127.0.0.1:8188, or starts the one that it finds. Without ATELIER_ENROL the token is asked for.
 # It may be run again at any time: what it installed is replaced, the running worker finishes its job.
 #
+# The token is one of an enrolment (atelier-enrol-...): good once, for this machine, which makes a key of its
+# own that the server knows from then on. Or it is the content of DATA_DIR/worker.token on the server, for
+# machines of your own. A machine that has its key joins again with the token that it used.
+#
 # Environment: ATELIER_ENROL (the token), ATELIER_SERVER (if the server's address is another one here),
 # ATELIER_DIR (where it installs), ATELIER_START (systemd, nohup, or foreground: the worker takes this shell's
 # place).
@@ -75,8 +79,9 @@ ask_for_token() {
   if [ -z "$token" ]; then
     # The script itself comes through standard input.
     (: </dev/tty) 2>/dev/null ||
-      die "no token: put it into ATELIER_ENROL (on the server it lies in DATA_DIR/worker.token)"
-    printf 'Token for workers (on the server: DATA_DIR/worker.token): ' >/dev/tty
+      die "no token: put it into ATELIER_ENROL (of POST /api/v1/enrolments; or, on the server," \
+        "DATA_DIR/worker.token)"
+    printf 'Token (of an enrolment; or, on the server, DATA_DIR/worker.token): ' >/dev/tty
     stty -echo </dev/tty
     trap 'stty echo </dev/tty' EXIT INT TERM
     IFS= read -r token </dev/tty || true
@@ -87,8 +92,11 @@ ask_for_token() {
   [ -n "$token" ] || die "the token is empty"
 }
 
+enrols() { case $token in atelier-enrol-*) ;; *) return 1 ;; esac }
+
 # Before the worker that runs is stopped. (Only curl reads a header from its input.)
 check_token() {
+  if enrols; then return 0; fi # by the worker itself: enrol
   command -v curl >/dev/null || return 0
   status=$(printf 'Authorization: Bearer %s\n' "$token" |
     curl -s -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
@@ -117,9 +125,19 @@ install_program() {
   }
   chmod 755 "$folder/atelier-worker.new"
   "$folder/atelier-worker.new" --version >/dev/null || die "the worker does not run on this system"
-  mv -f "$folder/atelier-worker.new" "$folder/atelier-worker"
   printf '%s\n' "$token" >"$folder/worker.token.new"
+  if enrols; then enrol "$@"; fi
+  mv -f "$folder/atelier-worker.new" "$folder/atelier-worker"
   mv -f "$folder/worker.token.new" "$folder/worker.token"
+}
+
+# Before anything that runs is touched.
+enrol() {
+  "$folder/atelier-worker.new" --join "$server" --token-file "$folder/worker.token.new" --enrol-only "$@" ||
+    {
+      rm -f "$folder/atelier-worker.new" "$folder/worker.token.new"
+      die "this machine has not become a worker of $server"
+    }
 }
 
 answers() { # URL
@@ -155,6 +173,10 @@ write_start_script() {
   {
     # What a ComfyUI that the worker starts needs of this shell: its python, its home, readable files.
     printf '#!/bin/sh\numask 022\nexport HOME=%s PATH=%s\n' "$(quoted "$HOME")" "$(quoted "$PATH")"
+    # Its key lies there.
+    if [ -n "${XDG_STATE_HOME:-}" ]; then
+      printf 'export XDG_STATE_HOME=%s\n' "$(quoted "$XDG_STATE_HOME")"
+    fi
     printf 'exec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
       "$(quoted "$server")" "$(quoted "$folder/worker.token")"
     for option; do printf ' %s' "$(quoted "$option")"; done
@@ -255,7 +277,7 @@ main() {
   choose_folder
   ask_for_token
   check_token
-  install_program
+  install_program "$@"
   write_start_script "$@"
   log=$folder/worker.log
   if [ "$(wc -c <"$log" 2>/dev/null || echo 0)" -gt 50000000 ]; then mv -f "$log" "$log.1"; fi
