@@ -22,11 +22,11 @@ net::ClientLimits gateway_limits() {
   return limits;
 }
 
-Result<Spool> make_spool(const std::string& state_dir) {
-  auto spool = Spool::make(state_dir);
+Result<Spool> make_spool(const std::string& state_dir, const std::string& owner) {
+  auto spool = Spool::make(state_dir, owner);
   if (spool) return spool;
   log::warn("state_folder_not_used", {{"folder", state_dir}, {"why", spool.error().what}});
-  return Spool::make(std::filesystem::temp_directory_path().string());
+  return Spool::make(std::filesystem::temp_directory_path().string(), owner);
 }
 
 net::ClientLimits engine_limits() {
@@ -70,7 +70,8 @@ Agent::~Agent() = default;
 Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions options) {
   if (!is_worker_name(options.name))
     return fail(Errc::config, "--name: 1 to 64 of letters, digits, '.', '_' and '-'");
-  ATELIER_TRY(Spool spool, make_spool(options.state_dir));
+  const std::string gateway = options.join.authority() + options.join.target;
+  ATELIER_TRY(Spool spool, make_spool(options.state_dir, spool_owner(options.name, gateway)));
   MachineOptions machine;
   machine.name = options.name;
   machine.version = std::string(kAgentVersion);
@@ -83,6 +84,7 @@ Result<std::unique_ptr<Agent>> Agent::make(Runtime& runtime, AgentOptions option
   for (std::uint32_t slot = 0; slot < impl->engines.size(); ++slot) {
     ATELIER_TRY_VOID(impl->prepare_engine(slot));
   }
+  impl->restore();
   return std::unique_ptr<Agent>(new Agent(std::move(impl)));
 }
 

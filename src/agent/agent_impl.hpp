@@ -16,6 +16,7 @@
 #include "agent/input_store.hpp"
 #include "agent/machine.hpp"
 #include "agent/run_files.hpp"
+#include "agent/spool.hpp"
 #include "comfy/ability.hpp"
 #include "link/codec.hpp"
 #include "runtime/child_process.hpp"
@@ -94,6 +95,7 @@ struct Agent::Impl {
   void do_action(Collect&& action);
   void do_action(CollectRest&& action);
   void do_action(Upload&& action);
+  void do_action(Keep&& action);
   void do_action(PublishObjectInfo&& action);
   void do_action(Forget&& action);
   void do_action(FreeEngine&& action);
@@ -142,6 +144,12 @@ struct Agent::Impl {
   awaitable<void> collect_rest(CollectRest action, std::shared_ptr<RunFiles> run);
   awaitable<void> upload(Upload action, std::shared_ptr<RunFiles> run);
   awaitable<void> publish(PublishObjectInfo action);
+
+  // agent_kept.cpp
+  /// Before run(): what the last process of this agent had to hand over.
+  void restore();
+  Result<std::shared_ptr<RunFiles>> find_files(const KeptRun& kept);
+  awaitable<void> keep(Keep action, std::shared_ptr<RunFiles> run);
 
   // tunnel.cpp
   awaitable<void> tunnel(OpenTunnel action);

@@ -9,6 +9,7 @@
 
 #include "agent/engine_client.hpp"
 #include "agent/run_files.hpp"
+#include "agent/spool.hpp"
 #include "link/messages.hpp"
 #include "runtime/runtime.hpp"
 

@@ -35,6 +35,9 @@ struct NodeOutput {
 struct HeldJob {
   RunKey key;
   link::Lease lease;
+  std::string workshop;   // whose lease it is
+  bool kept = false;      // written down for the agent's next process
+  bool restored = false;  // found by this process: its engine, and what it knew of the run, may be gone
   Phase phase = Phase::fetching;
   bool ghost = false;  // dropped: nothing is said about it any more, only its run is waited for
   bool stop_requested = false;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.hpp"
 #include "base/match.hpp"
@@ -217,6 +218,7 @@ void AgentMachine::answer(const link::Welcome& message) {
   linked_ = true;
   ever_linked_ = true;
   link_ = message.link;
+  workshop_ = message.workshop;
   settings_ = message.settings;
   backoff_ = kBackoffLeast;
   heartbeat_ = milliseconds(message.heartbeat_ms);
@@ -226,11 +228,21 @@ void AgentMachine::answer(const link::Welcome& message) {
   for (const link::Answer& one : message.answers) verdicts[RunKey{one.job, one.epoch}] = one.verdict;
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);
+  std::set<std::uint32_t> restored;  // slots that a lease of an earlier process keeps from what they can do
   for (const RunKey& key : held) {
     HeldJob* job = find(key);
+    if (job->restored) restored.insert(job->lease.slot);
     const auto verdict = verdicts.find(key);
     const bool keep = verdict != verdicts.end() && verdict->second == link::Verdict::keep;
-    if (job->ghost) {
+    if (job->workshop != workshop_) {
+      // Another workshop's job that has the numbers of one of this one's: this one's goes back.
+      if (keep)
+        send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
+                            "the agent holds another workshop's job of this number"});
+      verdicts.erase(key);
+      drop(*job);
+      own_idle_slots();
+    } else if (job->ghost) {
       // Dropped here, but kept there: the bytes are gone, so the job goes back.
       if (keep)
         send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
@@ -252,8 +264,9 @@ void AgentMachine::answer(const link::Welcome& message) {
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    if (listed(i) && slot.hello_up && !slot.up)
-      send(link::EngineLost{i, JobId{}, Epoch{}, "it died while the link was opened"});
+    if (listed(i) && !slot.up && (slot.hello_up || restored.contains(i)))
+      send(link::EngineLost{i, JobId{}, Epoch{},
+                            slot.hello_up ? "it died while the link was opened" : "it is not up yet"});
     const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
     if (wanted) slot.announced = false;
     if (slot.up && !slot.announced) publish(i);

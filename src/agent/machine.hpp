@@ -36,6 +36,8 @@ class AgentMachine {
  public:
   explicit AgentMachine(MachineOptions options);
 
+  /// Holds what an earlier process has kept; before start(). A second one of the same key is ignored.
+  void restore(FinishedRun run);
   /// The first actions (Dial).
   [[nodiscard]] std::vector<Action> start(Instant now);
   [[nodiscard]] std::vector<Action> on(Instant now, const Input& input);
@@ -154,10 +156,14 @@ class AgentMachine {
   void collect(HeldJob& job, std::string node, std::string display_node, std::string ui);
   void upload(HeldJob& job, NodeOutput& output, bool anew);
   void commit(HeldJob& job, NodeOutput& output);
+  void lose_files(HeldJob& job, NodeOutput& output, std::string why);
   void compute_done(HeldJob& job);
   void end_if_done(HeldJob& job);
+  void keep(HeldJob& job);
+  void decide_end(HeldJob& job) const;
   void send_ended(HeldJob& job);
-  void fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type, std::string reason);
+  void fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type,
+            std::string reason) const;
   void end_without_run(HeldJob& job);
   void lose_outputs(HeldJob& job, std::string why);
   std::int64_t unix_ms() const { return now_.ms + clock_offset_; }
@@ -175,6 +181,7 @@ class AgentMachine {
   bool linked_ = false;       // welcome came
   bool ever_linked_ = false;
   LinkId link_;
+  std::string workshop_;  // of the last welcome
   link::Settings settings_;
   std::int64_t clock_offset_ = 0;  // Unix milliseconds minus Instant
   milliseconds heartbeat_{5000};

@@ -76,6 +76,7 @@ void AgentMachine::take(const link::Lease& lease) {
   HeldJob& job = jobs_[key];
   job.key = key;
   job.lease = lease;
+  job.workshop = workshop_;
   if (!listed(lease.slot) || slots_[lease.slot].place == Place::leaving) {
     give_back(job, link::ReturnReason::slot_removed, fmt::format("there is no slot {}", lease.slot));
   } else if (draining_) {

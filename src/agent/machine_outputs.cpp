@@ -83,6 +83,7 @@ void AgentMachine::handle(const Collected& input) {
   for (link::CommitFile& file : output->files) file.file = job->files++;
   output->phase = NodePhase::uploading;
   if (linked_) upload(*job, *output, false);
+  end_if_done(*job);  // with the last one it is to be kept
 }
 
 void AgentMachine::upload(HeldJob& job, NodeOutput& output, bool anew) {
@@ -127,32 +128,52 @@ void AgentMachine::handle(const Uploaded& input) {
       }
       [[fallthrough]];
     default:
-      output->phase = NodePhase::failed;
-      output->lost = error.what;
-      end_if_done(*job);
+      lose_files(*job, *output, error.what);
   }
 }
 
-void AgentMachine::commit(HeldJob& job, NodeOutput& output) {
-  output.phase = NodePhase::committing;
-  if (!linked_) return;
+void AgentMachine::lose_files(HeldJob& job, NodeOutput& output, std::string why) {
+  if (job.restored) {
+    // They may have gone with the process that collected them, or with its engine: no fault of the job's.
+    give_back(job, link::ReturnReason::refused_by_engine, std::move(why));
+    return;
+  }
+  output.phase = NodePhase::failed;
+  output.lost = std::move(why);
+  end_if_done(job);
+}
+
+namespace {
+
+/// Nothing if it is larger than can be sent.
+std::optional<link::Commit> commit_of(RunKey key, const NodeOutput& output) {
   const std::size_t files = output.files.size() * kCommitFileBytes;
   auto ui =
       shorten_json(output.ui, files > link::kTextBytesMax / 2 ? std::size_t{128 << 10} : link::kJsonBytesMax);
-  if (!ui) {
-    output.phase = NodePhase::failed;
-    output.lost = fmt::format("the output of node {} is larger than can be sent", output.node);
-    end_if_done(job);
-    return;
-  }
+  if (!ui) return std::nullopt;
   link::Commit message;
-  message.job = job.key.job;
-  message.epoch = job.key.epoch;
+  message.job = key.job;
+  message.epoch = key.epoch;
   message.node = output.node;
   message.display_node = output.display_node;
   message.ui = std::move(*ui);
   message.files = output.files;
-  send(std::move(message));
+  return message;
+}
+
+}  // namespace
+
+void AgentMachine::commit(HeldJob& job, NodeOutput& output) {
+  output.phase = NodePhase::committing;
+  if (!linked_) return;
+  auto message = commit_of(job.key, output);
+  if (message) {
+    send(std::move(*message));
+    return;
+  }
+  output.phase = NodePhase::failed;
+  output.lost = fmt::format("the output of node {} is larger than can be sent", output.node);
+  end_if_done(job);
 }
 
 void AgentMachine::answer(const link::Committed& message) {
@@ -179,9 +200,7 @@ void AgentMachine::answer(const link::Refused& message) {
       return;
     case link::RefuseReason::bad_hash:
       if (++output->bad_hashes >= kBadHashesMax) {
-        output->phase = NodePhase::failed;
-        output->lost = fmt::format("the files of node {} could not be transferred", output->node);
-        end_if_done(*job);
+        lose_files(*job, *output, fmt::format("the files of node {} could not be transferred", output->node));
         return;
       }
       output->phase = NodePhase::uploading;
@@ -243,7 +262,13 @@ void AgentMachine::end_without_run(HeldJob& job) {
 
 void AgentMachine::end_if_done(HeldJob& job) {
   if (job.ended_sent || !job.computed() || !job.report || !job.rest_collected) return;
+  keep(job);
   if (!std::ranges::all_of(job.nodes, settled)) return;
+  decide_end(job);
+  send_ended(job);
+}
+
+void AgentMachine::decide_end(HeldJob& job) const {
   if (!job.outcome) {
     fail(job, link::EndCause::engine, "", "", "ComfyUI ended the run without saying how");
   } else if (job.over_limit && *job.outcome == link::Outcome::cancelled && !job.stop_requested) {
@@ -254,11 +279,10 @@ void AgentMachine::end_if_done(HeldJob& job) {
         std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });
     if (lost != job.nodes.end()) fail(job, link::EndCause::outputs_lost, lost->node, "", lost->lost);
   }
-  send_ended(job);
 }
 
 void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type,
-                        std::string reason) {
+                        std::string reason) const {
   comfy::ExecutionError error;
   error.node_id = std::move(node);
   error.node_type = std::move(node_type);
@@ -274,27 +298,23 @@ void AgentMachine::fail(HeldJob& job, link::EndCause cause, std::string node, st
   job.messages.emplace_back("execution_error", comfy::execution_error_data(run_id, error, unix_ms()));
 }
 
-void AgentMachine::send_ended(HeldJob& job) {
-  const bool first = !job.ended_sent;
-  job.ended_sent = true;
-  // A report of the agent's own where ComfyUI's is missing or tells another end.
-  if (first && !job.messages.empty() && (job.report->empty() || job.cause != link::EndCause::engine)) {
-    std::vector<comfy::HistoryMessage> messages;
-    for (const auto& [type, data] : job.messages) messages.push_back({type, data});
-    std::string meta = "{}";
-    if (auto parsed = comfy::Json::parse(*job.report); parsed && parsed->is_object()) {
-      const json::value* found = std::as_const(*parsed).object().if_contains("meta");
-      if (found != nullptr && found->is_object()) meta = comfy::print_json(*found);
-    }
-    const bool success = *job.outcome == link::Outcome::succeeded;
-    job.report = fmt::format("{{\"status\":{},\"meta\":{}}}", comfy::history_status(success, messages), meta);
+namespace {
+
+/// A report of the agent's own where ComfyUI's is missing or tells another end.
+void complete_report(HeldJob& job) {
+  if (job.messages.empty() || (!job.report->empty() && job.cause == link::EndCause::engine)) return;
+  std::vector<comfy::HistoryMessage> messages;
+  for (const auto& [type, data] : job.messages) messages.push_back({type, data});
+  std::string meta = "{}";
+  if (auto parsed = comfy::Json::parse(*job.report); parsed && parsed->is_object()) {
+    const json::value* found = std::as_const(*parsed).object().if_contains("meta");
+    if (found != nullptr && found->is_object()) meta = comfy::print_json(*found);
   }
-  if (!linked_) return;
-  log::info("ended", {{"job", job.key.job},
-                      {"epoch", job.key.epoch},
-                      {"outcome", link::to_string(*job.outcome)},
-                      {"cause", link::to_string(job.cause)},
-                      {"gpu_ms", job.gpu_ms}});
+  const bool success = *job.outcome == link::Outcome::succeeded;
+  job.report = fmt::format("{{\"status\":{},\"meta\":{}}}", comfy::history_status(success, messages), meta);
+}
+
+link::Ended ended_of(const HeldJob& job) {
   link::Ended message;
   message.job = job.key.job;
   message.epoch = job.key.epoch;
@@ -303,7 +323,76 @@ void AgentMachine::send_ended(HeldJob& job) {
   message.reason = job.reason.substr(0, link::kTextFieldBytesMax);
   message.event = shorten_json(job.end_event, link::kJsonBytesMax).value_or("");
   message.report = shorten_json(*job.report, link::kJsonBytesMax).value_or("");
-  send(std::move(message));
+  return message;
+}
+
+}  // namespace
+
+void AgentMachine::send_ended(HeldJob& job) {
+  if (!std::exchange(job.ended_sent, true)) complete_report(job);
+  if (!linked_) return;
+  log::info("ended", {{"job", job.key.job},
+                      {"epoch", job.key.epoch},
+                      {"outcome", link::to_string(*job.outcome)},
+                      {"cause", link::to_string(job.cause)},
+                      {"gpu_ms", job.gpu_ms}});
+  send(ended_of(job));
+}
+
+// ---- For the agent's next process ----
+
+void AgentMachine::keep(HeldJob& job) {
+  const auto collecting = [](const NodeOutput& output) { return output.phase == NodePhase::collecting; };
+  // What has not begun costs nothing to do again.
+  if (job.kept || !job.started || std::ranges::any_of(job.nodes, collecting)) return;
+  job.kept = true;
+  HeldJob end = job;  // as it will be
+  decide_end(end);
+  complete_report(end);
+  FinishedRun run;
+  run.key = job.key;
+  run.slot = job.lease.slot;
+  run.workshop = job.workshop;
+  run.started = job.started;
+  run.gpu_ms = job.gpu_ms;
+  run.ended = ended_of(end);
+  for (const NodeOutput& output : job.nodes) {
+    if (output.phase == NodePhase::failed) continue;
+    auto message = commit_of(job.key, output);
+    if (!message) return;  // too large to be sent: the end will be another one
+    run.commits.push_back(std::move(*message));
+  }
+  out_.emplace_back(Keep{std::move(run)});
+}
+
+void AgentMachine::restore(FinishedRun run) {
+  const auto [place, is_new] = jobs_.try_emplace(run.key);
+  if (!is_new) return;
+  HeldJob& job = place->second;
+  job.key = run.key;
+  job.lease.job = run.key.job;
+  job.lease.epoch = run.key.epoch;
+  job.lease.slot = run.slot;
+  job.workshop = std::move(run.workshop);
+  job.kept = job.restored = true;
+  job.phase = Phase::computed;
+  job.started = run.started;
+  job.gpu_ms = run.gpu_ms;
+  job.rest_asked = job.rest_collected = true;
+  job.outcome = run.ended.outcome;
+  job.cause = run.ended.cause;
+  job.reason = std::move(run.ended.reason);
+  job.end_event = std::move(run.ended.event);
+  job.report = std::move(run.ended.report);
+  for (link::Commit& commit : run.commits) {
+    NodeOutput output;
+    output.node = std::move(commit.node);
+    output.display_node = std::move(commit.display_node);
+    output.ui = std::move(commit.ui);
+    output.files = std::move(commit.files);
+    output.phase = NodePhase::uploading;  // the gateway knows what it has
+    job.nodes.push_back(std::move(output));
+  }
 }
 
 void AgentMachine::lose_outputs(HeldJob& job, std::string why) {
@@ -317,7 +406,7 @@ void AgentMachine::answer(const link::EndedOk& message) {
   if (job == nullptr || !job->ended_sent) return;
   const std::uint32_t slot = job->lease.slot;
   // Not sooner: an idle slot is no news while the end of its job is not recorded.
-  slots_[slot].owes_idle = slots_[slot].owes_idle || job->ended_without_run;
+  if (job->ended_without_run) slots_[slot].owes_idle = true;  // a restored one's slot may be no more
   erase(*job);
   pay_idle(slot);
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/run_files.hpp"
+#include "agent/spool.hpp"
 #include "files/file_descriptor.hpp"
 #include "runtime/runtime.hpp"
 

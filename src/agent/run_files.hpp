@@ -47,23 +47,4 @@ struct RunFiles {
   std::vector<std::string> spooled;  // names in the spool folder
 };
 
-/// A folder of the agent's own for copies: made empty at start, gone at the end.
-class Spool {
- public:
-  /// Below `parent`, which is made if it is missing. What agents left there that were killed goes. Errors:
-  /// config (no such folder can be made), io, disk_full.
-  [[nodiscard]] static Result<Spool> make(const std::string& parent);
-  Spool(Spool&&) noexcept;
-  Spool& operator=(Spool&&) = delete;
-  ~Spool();
-  [[nodiscard]] const files::Directory& folder() const { return folder_; }
-  [[nodiscard]] std::string fresh_name();
-
- private:
-  Spool(std::string path, files::Directory folder) : path_(std::move(path)), folder_(std::move(folder)) {}
-  std::string path_;
-  files::Directory folder_;  // locked (flock) as long as it is used
-  std::uint64_t counter_ = 0;
-};
-
 }  // namespace atelier::agent

@@ -25,6 +25,17 @@ struct RunKey {
   auto operator<=>(const RunKey&) const = default;
 };
 
+/// A run that has been collected: all that another process of this agent needs to hand it over.
+struct FinishedRun {
+  RunKey key;
+  std::uint32_t slot = 0;
+  std::string workshop;  // whose job it is, as its welcome named itself
+  bool started = false;
+  std::uint64_t gpu_ms = 0;
+  std::vector<link::Commit> commits;
+  link::Ended ended;  // if all of them are taken
+};
+
 // ---- Actions ----
 
 /// Open a link -> LinkUp or LinkDown.
@@ -89,6 +100,11 @@ struct Upload {
   std::uint64_t size = 0;
   bool anew = false;
 };
+/// Write down this run, and where the files lie that were collected for it, so that the agent's next process
+/// finds both. Forget undoes it. No answer.
+struct Keep {
+  FinishedRun run;
+};
 /// Give the object_info of the slot's engine to the gateway unless it has it -> ObjectInfoPublished.
 struct PublishObjectInfo {
   std::uint32_t slot = 0;
@@ -128,7 +144,7 @@ struct Exit {
 };
 
 using Action = std::variant<Dial, CloseLink, Send, FetchJob, Prefetch, PostRun, AskRun, InterruptRun, Collect,
-                            CollectRest, Upload, PublishObjectInfo, Forget, FreeEngine, RestartEngine,
+                            CollectRest, Upload, Keep, PublishObjectInfo, Forget, FreeEngine, RestartEngine,
                             AddEngine, RemoveEngine, OpenTunnel, Exit>;
 
 // ---- Inputs ----

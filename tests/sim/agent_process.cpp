@@ -69,6 +69,12 @@ void AgentProcess::start() {
   options.drain_limit = milliseconds{60'000};
   life_ = std::make_shared<Life>(std::move(options));
   const LifePtr life = life_;
+  for (const auto& [key, kept] : kept_) {
+    SIM_PROBE("run_restored");
+    life->runs[key] = kept.data;
+    life->restored.insert(key);
+    life->machine.restore(kept.run);
+  }
   for (agent::Action& action : life->machine.start(world_.now())) act(life, std::move(action));
   for (std::uint32_t slot = 0; slot < options_.slots; ++slot) {
     if (engine(slot) == nullptr) add_engine(slot);  // it was removed in an earlier life
@@ -156,6 +162,7 @@ void AgentProcess::kill(bool machine_gone) {
   world_.trace("{} killed{}", options_.name, machine_gone ? " with its machine" : "");
   if (life_->pipe) life_->pipe->agent_gone(!machine_gone);
   end_life();
+  if (machine_gone) kept_.clear();
   world_.after(random_.ms(500, 90'000), [this] { start(); });
 }
 
@@ -236,7 +243,14 @@ void AgentProcess::act(const LifePtr& life, agent::Action action) {
                    },
                    [&](agent::Upload& file) { upload(life, std::move(file)); },
                    [&](agent::PublishObjectInfo& info) { publish(life, info); },
-                   [&](agent::Forget& forget) { life->runs.erase(forget.key); }, [](agent::Prefetch&) {},
+                   [&](agent::Keep& kept) {
+                     world_.after(random_.ms(1, 60), [this, life, kept] { keep(life, kept); });
+                   },
+                   [&](agent::Forget& forget) {
+                     life->runs.erase(forget.key);
+                     kept_.erase(forget.key);
+                   },
+                   [](agent::Prefetch&) {},
                    [](agent::FreeEngine&) {},
                    [&](agent::RestartEngine& restart) {
                      SIM_PROBE("engine_restarted");
@@ -245,7 +259,8 @@ void AgentProcess::act(const LifePtr& life, agent::Action action) {
                      });
                    },
                    [&](agent::AddEngine& add) { carry_out(life, add); },
-                   [&](agent::RemoveEngine& remove) { carry_out(life, remove); }, [](agent::OpenTunnel&) {},
+                   [&](agent::RemoveEngine& remove) { carry_out(life, remove); },
+                   [](agent::OpenTunnel&) {},
                    [&](agent::Exit&) { leave(life); }},
              action);
 }
@@ -270,6 +285,9 @@ void AgentProcess::dial(const LifePtr& life) {
     if (!decoded)
       world_.broken(fmt::format("the gateway sent what the agent cannot read: {}", decoded.error().what));
     if (const auto* welcome = std::get_if<link::Welcome>(&*decoded)) life->link = welcome->link;
+    if (const auto* ok = std::get_if<link::EndedOk>(&*decoded);
+        ok != nullptr && life->restored.contains(RunKey{ok->job, ok->epoch}))
+      SIM_PROBE("restored_run_handed_over");
     if (std::holds_alternative<link::Hint>(*decoded)) SIM_PROBE("hint_received");
     feed(life, agent::FromGateway{std::move(*decoded)});
   };
@@ -443,6 +461,13 @@ void AgentProcess::put(const LifePtr& life, agent::Upload action, std::uint64_t 
                   if (*at == action.size) return done({});
                   put(life, action, *at, tries + 1);
                 });
+}
+
+void AgentProcess::keep(const LifePtr& life, agent::Keep action) {
+  const auto found = life->runs.find(action.run.key);
+  if (life != life_ || found == life->runs.end()) return;
+  const agent::RunKey key = action.run.key;
+  kept_[key] = Kept{std::move(action.run), found->second};
 }
 
 void AgentProcess::publish(const LifePtr& life, agent::PublishObjectInfo action) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // A worker's agent: the real AgentMachine, whose actions are carried out on the fake network and on fake
-// ComfyUIs. A kill forgets everything but the engines it was told of at its start, which run beside it; the
-// next life has another boot.
+// ComfyUIs. A kill forgets everything but the engines it was told of at its start, which run beside it, and
+// what was kept on disk; the next life has another boot.
 
 #include <map>
 #include <memory>
@@ -44,6 +44,11 @@ class AgentProcess {
     std::map<std::pair<std::string, std::uint32_t>, std::string> collected;  // (node, index) -> bytes
     std::set<std::string> paths;                                             // of files that a ui named
   };
+  /// On the disk.
+  struct Kept {
+    agent::FinishedRun run;
+    RunData data;
+  };
   struct Life {
     explicit Life(agent::MachineOptions options) : machine(std::move(options)) {}
     agent::AgentMachine machine;
@@ -52,6 +57,7 @@ class AgentProcess {
     bool draining = false;
     std::uint64_t tick_set = 0;
     std::map<agent::RunKey, RunData> runs;
+    std::set<agent::RunKey> restored;
   };
   using LifePtr = std::shared_ptr<Life>;
 
@@ -76,6 +82,7 @@ class AgentProcess {
                                             std::string folder, std::string place);
   void upload(const LifePtr& life, agent::Upload action);
   void put(const LifePtr& life, agent::Upload action, std::uint64_t offset, int tries);
+  void keep(const LifePtr& life, agent::Keep action);
   void publish(const LifePtr& life, agent::PublishObjectInfo action);
   void leave(const LifePtr& life);
   void end_life();
@@ -95,6 +102,7 @@ class AgentProcess {
   std::vector<std::unique_ptr<FakeComfy>> former_;  // what they have planned is still to come
   std::shared_ptr<const comfy::ObjectInfo> info_;
   LifePtr life_;
+  std::map<agent::RunKey, Kept> kept_;
 };
 
 }  // namespace atelier::sim

@@ -74,6 +74,8 @@ inline constexpr std::array kProbes{
     std::string_view{"pinned_grant"},
     std::string_view{"priority_grant"},
     std::string_view{"refused_by_engine"},
+    std::string_view{"restored_run_handed_over"},
+    std::string_view{"run_restored"},
     std::string_view{"running_cap_reached"},
     std::string_view{"second_end_refused"},
     std::string_view{"second_epoch"},

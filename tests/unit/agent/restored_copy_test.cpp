@@ -44,7 +44,7 @@ struct Rig {
   files::TempFolder temp;
   files::Directory folder;
   VirtualRuntime runtime;
-  Spool spool = Spool::make(temp.path()).value();
+  Spool spool = Spool::make(temp.path(), "w1").value();
   std::shared_ptr<RunFiles> run = std::make_shared<RunFiles>();
 };
 
@@ -55,12 +55,12 @@ std::size_t files_in(const Spool& spool) { return spool.folder().list("", {}).va
 TEST_CASE("what a killed agent left of its copies goes at the next start, and another's that runs stays") {
   files::TempFolder temp;
   const std::string state = temp / "state";
-  const Spool first = Spool::make(state).value();
+  const Spool first = Spool::make(state, "w1").value();
   const files::Directory all = files::Directory::open_root(state).value();
   REQUIRE(all.make_folder("spool-killed").has_value());
   REQUIRE(all.make_folder("slot-0").has_value());
   files::write_text(state + "/spool-killed/s-1", "half a video");
-  const Spool second = Spool::make(state).value();
+  const Spool second = Spool::make(state, "w1").value();
   const auto there = [&](const char* name) { return std::filesystem::exists(state + "/" + name); };
   CHECK(!there("spool-killed"));
   CHECK(there("slot-0"));
