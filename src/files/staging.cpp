@@ -18,8 +18,13 @@ namespace {
 constexpr std::int64_t kDayMs = 24LL * 60 * 60 * 1000;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
+/// A job is given back at most so often (core.md 5), and each grant raises its epoch.
+constexpr std::uint64_t kOlderEpochsMax = 16;
+
+std::string file_of(const StagedName& name) { return fmt::format("{}-{}", name.n, name.digest.hex()); }
+
 std::string path_of(const StagedName& name) {
-  return fmt::format("{}/{}", Staging::folder_name(name.job, name.epoch), name.n);
+  return fmt::format("{}/{}", Staging::folder_name(name.job, name.epoch), file_of(name));
 }
 
 /// "12-3" as (job, epoch); empty for every other name.
@@ -52,13 +57,35 @@ Result<std::uint64_t> Staging::length(const StagedName& name) const {
   return std::unexpected(std::move(entry).error());
 }
 
+Result<std::uint64_t> Staging::length_or_older(const StagedName& name) const {
+  ATELIER_TRY(const std::uint64_t own, length(name));
+  if (own > 0) return own;
+  const std::string wanted = "-" + name.digest.hex();
+  for (std::uint64_t back = 1; back <= kOlderEpochsMax && back < name.epoch.value; ++back) {
+    auto folder = staging_.open_folder(folder_name(name.job, Epoch{name.epoch.value - back}));
+    if (!folder) continue;
+    ATELIER_TRY(const Listing listing, folder->list("", ListLimits{}));
+    const auto found = std::ranges::find_if(listing.entries, [&](const Entry& entry) {
+      return entry.kind == EntryKind::file && entry.path.ends_with(wanted);
+    });
+    if (found == listing.entries.end()) continue;
+    ATELIER_TRY(const Directory own_folder, staging_.make_folder(folder_name(name.job, name.epoch)));
+    auto moved = folder->move(found->path, own_folder, file_of(name), Replace::no);
+    // Somebody has begun anew meanwhile, or taken it: what lies there counts.
+    if (!moved && moved.error().code != Errc::conflict && moved.error().code != Errc::not_found)
+      return std::unexpected(std::move(moved).error());
+    return length(name);
+  }
+  return 0;
+}
+
 Result<AppendOutcome> Staging::append(const StagedName& name, std::uint64_t offset, std::string_view bytes,
                                       std::uint64_t bytes_max) const {
   if (offset > bytes_max || bytes.size() > bytes_max - offset) {
     return fail(Errc::too_large, fmt::format("the file is larger than {} bytes", bytes_max));
   }
   ATELIER_TRY(const Directory folder, staging_.make_folder(folder_name(name.job, name.epoch)));
-  ATELIER_TRY(const FileDescriptor fd, folder.open_for_append(fmt::format("{}", name.n)));
+  ATELIER_TRY(const FileDescriptor fd, folder.open_for_append(file_of(name)));
   while (::flock(fd.get(), LOCK_EX) != 0) {  // held for one write; gone with the descriptor
     if (errno != EINTR) return std::unexpected(errno_error(errno, "lock a staged file"));
   }
@@ -77,7 +104,7 @@ Result<AppendOutcome> Staging::append(const StagedName& name, std::uint64_t offs
 
 Result<OpenedFile> Staging::open(const StagedName& name) const {
   ATELIER_TRY(Directory folder, staging_.open_folder(folder_name(name.job, name.epoch)));
-  std::string file_name = fmt::format("{}", name.n);
+  std::string file_name = file_of(name);
   ATELIER_TRY(File file, folder.open_file(file_name));
   return OpenedFile{std::move(file), std::move(folder), std::move(file_name)};
 }
@@ -95,18 +122,16 @@ Result<void> Staging::remove(const StagedName& name) const {
   return removed;
 }
 
-Result<void> Staging::remove_job(JobId job, Epoch epoch) const {
-  return staging_.remove_tree(folder_name(job, epoch));
+Result<void> Staging::remove_job(JobId job, Epoch last) const {
+  for (std::uint64_t back = 0; back <= kOlderEpochsMax && back < last.value; ++back)
+    ATELIER_TRY_VOID(staging_.remove_tree(folder_name(job, Epoch{last.value - back})));
+  return {};
 }
 
-Result<void> Staging::remove_older_epochs(JobId job, Epoch epoch) const {
-  ATELIER_TRY(const Listing listing, staging_.list("", ListLimits{}));
-  for (const Entry& entry : listing.entries) {
-    const auto parsed = parse_folder(entry.path);
-    if (!parsed || parsed->first != job || parsed->second >= epoch) continue;
-    ATELIER_TRY_VOID(staging_.remove_tree(entry.path));
-  }
-  return {};
+Result<void> Staging::keep_newest(JobId job, Epoch epoch) const {
+  ATELIER_TRY(const bool there, staging_.exists(folder_name(job, epoch)));
+  if (!there || epoch.value < 2) return {};
+  return remove_job(job, Epoch{epoch.value - 1});
 }
 
 Result<SweepReport> Staging::sweep(WallTime now) const {

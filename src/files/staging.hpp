@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Uploads from workers: staging/<job>-<epoch>/<n>, append only (core.md 6, 8; reliability.md C3). Nothing
-// here can be seen by a participant. Any thread; every call blocks and belongs on the file pool.
+// Uploads from workers: staging/<job>-<epoch>/<n>-<digest>, append only (core.md 6, 8; reliability.md C3).
+// Nothing here can be seen by a participant. Any thread; every call blocks and belongs on the file pool.
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/hash.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "files/blobs.hpp"
@@ -14,11 +15,13 @@
 
 namespace atelier::files {
 
-/// The n-th output of one grant of a job. The caller has compared the epoch with the lease.
+/// The n-th output of one grant of a job, and what its bytes are said to be. The caller has compared the
+/// epoch with the lease.
 struct StagedName {
   JobId job;
   Epoch epoch;
   std::uint32_t n = 0;
+  Digest digest;
 };
 
 struct AppendOutcome {
@@ -36,6 +39,9 @@ class Staging {
 
   /// Bytes that lie there; 0 if none.
   [[nodiscard]] Result<std::uint64_t> length(const StagedName& name) const;
+  /// The same, and what an earlier epoch of this job has brought of this digest counts: it is moved here. Its
+  /// bytes are verified with all others by commit().
+  [[nodiscard]] Result<std::uint64_t> length_or_older(const StagedName& name) const;
   /// Appends `bytes` at `offset`. Two writers of one file cannot mix: the loser sees the new length. A failed
   /// write leaves the old length. Errors: too_large above `bytes_max` in all, disk_full, io.
   [[nodiscard]] Result<AppendOutcome> append(const StagedName& name, std::uint64_t offset,
@@ -48,10 +54,11 @@ class Staging {
                                     const Blobs& blobs) const;
   [[nodiscard]] Result<void> remove(const StagedName& name) const;
 
-  /// At `ended` or a newer epoch. Nothing there is fine.
-  [[nodiscard]] Result<void> remove_job(JobId job, Epoch epoch) const;
-  /// Every epoch of the job below `epoch`.
-  [[nodiscard]] Result<void> remove_older_epochs(JobId job, Epoch epoch) const;
+  /// At `ended`: every epoch of the job up to `last`. Nothing there is fine.
+  [[nodiscard]] Result<void> remove_job(JobId job, Epoch last) const;
+  /// When a lease is lost and the job goes on: `epoch` stays for the next one, those before go if there is
+  /// something of it.
+  [[nodiscard]] Result<void> keep_newest(JobId job, Epoch epoch) const;
   /// Removes job folders in which nothing changed for a day, and temp files (staging/tmp) as old.
   [[nodiscard]] Result<SweepReport> sweep(WallTime now) const;
 

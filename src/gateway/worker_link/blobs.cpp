@@ -107,8 +107,9 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request, Wor
     co_return refuse(400, "An output needs N below 10000, digest and size.");
   if (*size > options.output_bytes_max) co_return refuse(413, "This output is larger than the server takes.");
   name.n = static_cast<std::uint32_t>(*n);
-  if (request.is_head) co_return co_await head_output(name, *digest, *size);
-  if (request.method == net::Method::put) co_return co_await put_output(request, name, *digest, *size);
+  name.digest = *digest;
+  if (request.is_head) co_return co_await head_output(name, *size);
+  if (request.method == net::Method::put) co_return co_await put_output(session, request, name, *size);
   co_return refuse(405, "HEAD or PUT.");
 }
 
@@ -151,37 +152,35 @@ awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobI
   co_return response;
 }
 
-awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, Digest digest,
-                                                       std::uint64_t size) {
+awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, std::uint64_t size) {
   bool stored = false;
-  auto look = [this, &stored, name, digest, size]() -> Result<std::uint64_t> {
+  auto look = [this, &stored, name, size]() -> Result<std::uint64_t> {
     // A digest that lies in blobs/ is complete, whoever brought it (core.md 6, "Once").
-    ATELIER_TRY(stored, files.blobs().touch(digest));
+    ATELIER_TRY(stored, files.blobs().touch(name.digest));
     if (stored) return size;
-    ATELIER_TRY(const std::uint64_t length, files.staging().length(name));
+    ATELIER_TRY(const std::uint64_t length, files.staging().length_or_older(name));
     return std::min(length, size);
   };
   auto offset = co_await files.run(std::move(look));
   if (!offset) co_return refuse(offset.error());
   if (!stored && *offset == size) {
     // All bytes lie there, but the server died before it had verified them.
-    auto completed = co_await complete_output(name, digest, size);
+    auto completed = co_await complete_output(name, size);
     if (!completed && completed.error().code != Errc::bad_hash) co_return refuse(completed.error());
     if (!completed) offset = 0;
   }
   co_return with_offset(200, *offset);
 }
 
-awaitable<Result<void>> WorkerLink::Impl::complete_output(files::StagedName name, Digest digest,
-                                                          std::uint64_t size) {
+awaitable<Result<void>> WorkerLink::Impl::complete_output(files::StagedName name, std::uint64_t size) {
   crash_point("output_before_blob");
-  auto completed = co_await files.commit_staged(name, files::BlobInfo{digest, size});
+  auto completed = co_await files.commit_staged(name, files::BlobInfo{name.digest, size});
   crash_point("output_after_blob");
   co_return completed;
 }
 
-awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, files::StagedName name,
-                                                      Digest digest, std::uint64_t size) {
+awaitable<net::Response> WorkerLink::Impl::put_output(SessionPtr session, net::Request& request,
+                                                      files::StagedName name, std::uint64_t size) {
   auto offset = number_of(request.parameter("offset").value_or("0"));
   if (!offset || *offset > size) co_return refuse(400, "The offset is beyond the size.");
   std::uint64_t at = *offset;
@@ -199,6 +198,10 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
       }
       filled += *got;
     }
+    // What a dead agent had sent may still come out of a buffer after its next process has asked where to go.
+    const core::WorkerFacts* worker = workshop.core().worker(session->name);
+    if (worker == nullptr || worker->boot != session->boot)
+      co_return refuse(409, "stale_link: this worker was started again.");
     workshop.leases().renew(name.job, name.epoch, runtime.now());
     const std::string_view bytes(chunk.data(), filled);
     if (filled > 0) {
@@ -208,10 +211,10 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
         return files.staging().append(name, at, bytes, size);
       };
       auto appended = co_await files.run(std::move(append));
-      // The lease may have gone while the bytes were on their way: what lies there now nobody will ask for.
+      // The lease may have gone while the bytes were on their way, and the job, too.
       const core::JobFacts* job = workshop.core().job(name.job);
       if (job == nullptr || !job->lease || job->lease->epoch != name.epoch) {
-        co_await remove_staging(name.job, name.epoch);
+        co_await tidy_staging(name.job, name.epoch);
         co_return refuse(409, "stale_epoch: the lease ended during the upload.");
       }
       if (!appended) co_return not_stored(name, appended.error());
@@ -224,7 +227,7 @@ awaitable<net::Response> WorkerLink::Impl::put_output(net::Request& request, fil
     if (end) break;
   }
   if (at != size) co_return with_offset(416, at);
-  auto committed = co_await complete_output(name, digest, size);
+  auto committed = co_await complete_output(name, size);
   if (!committed) co_return not_stored(name, committed.error());
   co_return with_offset(204, size);
 }

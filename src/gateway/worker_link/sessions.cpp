@@ -77,8 +77,12 @@ awaitable<void> WorkerLink::Impl::sweep_staging() {
   } while (co_await runtime.sleep_for(milliseconds{3'600'000}));
 }
 
-awaitable<void> WorkerLink::Impl::remove_staging(JobId job, Epoch epoch) {
-  auto remove = [this, job, epoch] { return files.staging().remove_job(job, epoch); };
+awaitable<void> WorkerLink::Impl::tidy_staging(JobId job, Epoch epoch) {
+  // A job that goes on may be run once more, and make the same: what has come of it is not sent again.
+  const bool goes_on = workshop.core().job(job) != nullptr;
+  auto remove = [this, job, epoch, goes_on] {
+    return goes_on ? files.staging().keep_newest(job, epoch) : files.staging().remove_job(job, epoch);
+  };
   if (auto removed = co_await files.run(std::move(remove)); !removed) {
     log::warn("staging_not_removed", {{"job", job}, {"reason", removed.error().what}});
   }
@@ -467,11 +471,14 @@ void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effe
               [&](const core::LeaseDropped& dropped) {
                 const core::JobFacts* job = self.workshop.core().job(dropped.job);
                 if (job == nullptr) self.forms.erase(dropped.job);
-                self.tasks.spawn("remove staging", self.remove_staging(dropped.job, dropped.epoch));
+                if (job != nullptr)
+                  self.tasks.spawn("tidy staging", self.tidy_staging(dropped.job, dropped.epoch));
               },
               [&](const core::JobEnded& ended) {
                 self.live.forget(ended.facts.job);
                 self.forms.erase(ended.facts.job);
+                if (ended.facts.epoch)
+                  self.tasks.spawn("tidy staging", self.tidy_staging(ended.facts.job, ended.facts.epoch));
                 self.hints_changed();
               },
               [&](const core::NodeCommitted& committed) {

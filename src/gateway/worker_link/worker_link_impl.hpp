@@ -76,7 +76,8 @@ struct WorkerLink::Impl {
   /// Errors: conflict (not connected), not_found (no such slot).
   Result<SessionPtr> session_with(std::string_view worker, std::uint32_t slot) const;
   awaitable<void> sweep_staging();
-  awaitable<void> remove_staging(JobId job, Epoch epoch);
+  /// After the end of a lease: what this epoch brought stays while the job goes on.
+  awaitable<void> tidy_staging(JobId job, Epoch epoch);
 
   // hints.cpp
   void hints_changed() {
@@ -112,10 +113,10 @@ struct WorkerLink::Impl {
   awaitable<net::Response> serve_blob(net::Request& request, WorkerIdentity identity);
   awaitable<net::Response> get_prompt(JobId job);
   awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
-  awaitable<net::Response> head_output(files::StagedName name, Digest digest, std::uint64_t size);
+  awaitable<net::Response> head_output(files::StagedName name, std::uint64_t size);
   /// All bytes are staged: verifies them and makes them a blob.
-  awaitable<Result<void>> complete_output(files::StagedName name, Digest digest, std::uint64_t size);
-  awaitable<net::Response> put_output(net::Request& request, files::StagedName name, Digest digest,
+  awaitable<Result<void>> complete_output(files::StagedName name, std::uint64_t size);
+  awaitable<net::Response> put_output(SessionPtr session, net::Request& request, files::StagedName name,
                                       std::uint64_t size);
   /// Answers, and tells the operator if the disk is full.
   net::Response not_stored(const files::StagedName& name, const Error& error);

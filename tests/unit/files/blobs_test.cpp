@@ -72,7 +72,7 @@ TEST_CASE("an upload of a worker becomes a blob only when its digest and size ar
   const TempFolder temp;
   const Stores stores(temp.path());
   const Staging& staging = stores->staging();
-  const StagedName name{JobId{12}, Epoch{3}, 0};
+  const StagedName name{JobId{12}, Epoch{3}, 0, {}};
   CHECK(staging.length(name).value() == 0);
   CHECK(staging.append(name, 0, "hello ", 100).value().length == 6);
   const AppendOutcome wrong = staging.append(name, 3, "world", 100).value();
@@ -97,7 +97,7 @@ TEST_CASE("an upload of a worker becomes a blob only when its digest and size ar
 TEST_CASE("of two writers at one offset exactly one appends") {
   const TempFolder temp;
   const Stores stores(temp.path());
-  const StagedName name{JobId{1}, Epoch{1}, 0};
+  const StagedName name{JobId{1}, Epoch{1}, 0, {}};
   const std::string block(10'000, 'b');
   for (std::uint64_t round = 0; round < 50; ++round) {
     std::vector<std::thread> writers;
@@ -114,12 +114,46 @@ TEST_CASE("of two writers at one offset exactly one appends") {
   }
 }
 
+TEST_CASE(
+    "what an earlier epoch of a job has brought of the same bytes counts for the next one, and no other's") {
+  const TempFolder temp;
+  const Stores stores(temp.path());
+  const Staging& staging = stores->staging();
+  const std::string content = "the output of a job that was run twice";
+  const Digest digest = sha256(content);
+  const auto named = [&](std::uint64_t job, std::uint64_t epoch, std::uint32_t n, const Digest& of) {
+    return StagedName{JobId{job}, Epoch{epoch}, n, of};
+  };
+  REQUIRE(staging.append(named(12, 1, 4, digest), 0, content.substr(0, 10), 100).value().appended);
+  CHECK(staging.length_or_older(named(12, 1, 0, digest)).value() == 0);  // the same epoch's other file
+  CHECK(staging.length_or_older(named(13, 2, 0, digest)).value() == 0);
+  CHECK(staging.length_or_older(named(112, 2, 0, digest)).value() == 0);
+  CHECK(staging.length_or_older(named(12, 3, 0, sha256("another"))).value() == 0);
+  CHECK(staging.length(named(12, 3, 0, digest)).value() == 0);
+  CHECK(staging.length_or_older(named(12, 3, 0, digest)).value() == 10);
+  CHECK(staging.length_or_older(named(12, 3, 0, digest)).value() == 10);
+  CHECK(staging.length(named(12, 1, 4, digest)).value() == 0);
+  CHECK(staging.length_or_older(named(12, 4, 1, digest)).value() == 10);
+  CHECK(staging.append(named(12, 4, 1, digest), 10, content.substr(10), 100).value().appended);
+  CHECK(staging.commit(named(12, 4, 1, digest), info_of(content), stores->blobs()).has_value());
+
+  // Wrong bytes of an earlier epoch cost their length, no more.
+  const std::string other = "bytes of another kind";
+  REQUIRE(staging.append(named(7, 1, 0, sha256(other)), 0, "rubbish", 100).value().appended);
+  const StagedName again = named(7, 2, 0, sha256(other));
+  REQUIRE(staging.length_or_older(again).value() == 7);
+  REQUIRE(staging.append(again, 7, other.substr(7), 100).value().appended);
+  CHECK(fails_with(staging.commit(again, info_of(other), stores->blobs()), Errc::bad_hash));
+  CHECK(staging.length_or_older(again).value() == 0);
+  check_blobs(temp / "data");
+}
+
 TEST_CASE("staging of ended jobs and older epochs goes, and what is a day old is swept") {
   const TempFolder temp;
   const Stores stores(temp.path());
   const Staging& staging = stores->staging();
   const auto stage = [&](std::uint64_t job, std::uint64_t epoch) {
-    REQUIRE(staging.append({JobId{job}, Epoch{epoch}, 0}, 0, "x", 100).value().appended);
+    REQUIRE(staging.append({JobId{job}, Epoch{epoch}, 0, {}}, 0, "x", 100).value().appended);
   };
   const auto is_there = [&](const char* name) {
     return std::filesystem::exists(temp / ("data/staging/" + std::string(name)));
@@ -127,7 +161,10 @@ TEST_CASE("staging of ended jobs and older epochs goes, and what is a day old is
   for (const auto& [job, epoch] : {std::pair{12, 1}, {12, 2}, {12, 3}, {121, 1}, {13, 1}}) {
     stage(static_cast<std::uint64_t>(job), static_cast<std::uint64_t>(epoch));
   }
-  REQUIRE(staging.remove_older_epochs(JobId{12}, Epoch{3}).has_value());
+  REQUIRE(staging.keep_newest(JobId{12}, Epoch{4}).has_value());  // which has brought nothing
+  CHECK(is_there("12-1"));
+  CHECK(is_there("12-3"));
+  REQUIRE(staging.keep_newest(JobId{12}, Epoch{3}).has_value());
   CHECK_FALSE(is_there("12-1"));
   CHECK_FALSE(is_there("12-2"));
   CHECK(is_there("12-3"));
@@ -135,6 +172,11 @@ TEST_CASE("staging of ended jobs and older epochs goes, and what is a day old is
   REQUIRE(staging.remove_job(JobId{13}, Epoch{1}).has_value());
   REQUIRE(staging.remove_job(JobId{13}, Epoch{1}).has_value());
   CHECK_FALSE(is_there("13-1"));
+  stage(14, 1);
+  stage(14, 3);
+  REQUIRE(staging.remove_job(JobId{14}, Epoch{3}).has_value());
+  CHECK_FALSE(is_there("14-1"));
+  CHECK_FALSE(is_there("14-3"));
   write_text(temp / "data/staging/tmp/t-1-1", "left");
   const WallTime now{stat_of(stores->data().staging().fd()).value().key.modified_ns / 1'000'000};
   CHECK(staging.sweep(now).value().removed == 0);
@@ -206,7 +248,7 @@ Result<void> work(const Stores& stores, bool again) {
   ATELIER_TRY_VOID(stores.upload(kSeven, {FolderType::input, "sub", "a.png", Replace::yes}, "the upload"));
   ATELIER_TRY_VOID(stores->user_data().write(kSeven, "workflows/w.json", "{\"a\":1}", Replace::yes));
   ATELIER_TRY_VOID(stores->settings().merge(kSeven, "{\"k\":1}"));
-  const StagedName name{JobId{1}, Epoch{1}, 0};
+  const StagedName name{JobId{1}, Epoch{1}, 0, {}};
   ATELIER_TRY(const std::uint64_t length, stores->staging().length(name));
   if (length < 10 && !(again && stores->blobs().require(info_of("the output")))) {
     ATELIER_TRY_VOID(

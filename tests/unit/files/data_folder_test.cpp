@@ -160,7 +160,7 @@ TEST_CASE("a full disk is said and loses nothing that was there") {
   CHECK(fails_with(stores.upload(kSeven, {FolderType::input, "", "a.png", Replace::yes}, big),
                    Errc::disk_full));
   CHECK(fails_with(stores->user_data().write(kSeven, "w.json", big, Replace::yes), Errc::disk_full));
-  const StagedName staged{JobId{1}, Epoch{1}, 0};
+  const StagedName staged{JobId{1}, Epoch{1}, 0, {}};
   REQUIRE(stores->staging().append(staged, 0, "start", 1 << 20).value().appended);
   CHECK(fails_with(stores->staging().append(staged, 5, big, 1 << 20), Errc::disk_full));
   CHECK(stores->staging().length(staged).value() == 5);

@@ -105,7 +105,7 @@ TEST_CASE("the awaited forms commit an upload, pin an input and measure before t
       stores.upload(kSeven, {FolderType::input, "", "a.png", Replace::no}, std::string(90, 'a')).has_value());
   const std::string big((9 << 20) + 5, 'b');
   const BlobInfo expected{sha256(big), big.size()};
-  const StagedName name{JobId{1}, Epoch{1}, 0};
+  const StagedName name{JobId{1}, Epoch{1}, 0, {}};
   REQUIRE(stores->staging().append(name, 0, big, 1 << 30).value().appended);
   bool done = false;
   TaskGroup group(stores.runtime);

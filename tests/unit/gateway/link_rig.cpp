@@ -53,7 +53,8 @@ net::HeaderList handshake(std::string_view name, std::string_view version) {
   return headers;
 }
 
-Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t slots)
+Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t slots,
+             std::vector<link::HelloJob> jobs)
     : rig_(rig), bearer_(rig.bearer), wire_(std::make_shared<Wire>(rig.runtime)) {
   net::Request request;
   request.target = "/worker/link";
@@ -67,6 +68,7 @@ Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t s
   hello.agent = "test";
   hello.name = std::move(name);
   hello.boot = Key128{boot, 1};
+  hello.jobs = std::move(jobs);
   for (std::uint32_t i = 0; i < slots; ++i) {
     link::HelloSlot slot;
     slot.slot = i;
@@ -80,6 +82,7 @@ Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t s
   const auto welcome = take<link::Welcome>();
   REQUIRE(welcome.size() == 1);
   number_ = welcome.front().link;
+  for (const link::Answer& answer : welcome.front().answers) verdicts_.push_back(answer.verdict);
 }
 
 void Agent::say(const link::AgentMessage& message) {

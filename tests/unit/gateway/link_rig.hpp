@@ -33,7 +33,8 @@ class LinkRig : public Rig {
 /// An agent at the far end of a link, whose slots can run everything in kObjectInfo.
 class Agent {
  public:
-  explicit Agent(LinkRig& rig, std::string name = "gpu-1", std::uint64_t boot = 1, std::uint32_t slots = 1);
+  explicit Agent(LinkRig& rig, std::string name = "gpu-1", std::uint64_t boot = 1, std::uint32_t slots = 1,
+                 std::vector<link::HelloJob> jobs = {});
   ~Agent() { leave(); }
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -60,6 +61,8 @@ class Agent {
                                               std::string folder = "");
   void leave();
   [[nodiscard]] LinkId number() const { return number_; }
+  /// On the jobs of its hello.
+  [[nodiscard]] const std::vector<link::Verdict>& verdicts() const { return verdicts_; }
   [[nodiscard]] net::CloseCode closed() const { return wire_->server_closed; }
   [[nodiscard]] const std::string& reason() const { return wire_->reason; }
 
@@ -72,6 +75,7 @@ class Agent {
   net::Upgrade upgrade_;
   std::deque<link::GatewayMessage> inbox_;
   LinkId number_;
+  std::vector<link::Verdict> verdicts_;
 };
 
 /// What a handshake of this protocol version is answered.

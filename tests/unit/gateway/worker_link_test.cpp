@@ -20,6 +20,44 @@ std::vector<link::AgentMessage> small_talk(JobId job, Epoch epoch) {
           link::Returned{job, epoch, link::ReturnReason::draining, ""}};
 }
 
+/// A PUT of two pieces with a silence between them.
+struct SlowPut {
+  struct Reader : net::BodyReader {
+    Reader(Runtime& r, const std::string& c, milliseconds s) : runtime(r), content(c), silence(s) {}
+    awaitable<Result<std::size_t>> read(std::span<char> into, Instant) override {
+      if (at == content.size()) co_return std::size_t{0};
+      if (at == content.size() / 2) (void)co_await runtime.sleep_for(silence);
+      const std::size_t bytes = std::min(into.size(), content.size() / 2);
+      std::ranges::copy(content.substr(at, bytes), into.begin());
+      at += bytes;
+      co_return bytes;
+    }
+    Runtime& runtime;
+    const std::string& content;
+    milliseconds silence;
+    std::size_t at = 0;
+  };
+
+  SlowPut(LinkRig& r, const Agent& agent, JobId job, const std::string& content, milliseconds silence)
+      : rig(r), reader(r.runtime, content, silence), tasks(r.runtime) {
+    request.method = net::Method::put;
+    request.target = fmt::format("/worker/output/{}/1/0?digest={}&size={}&offset=0", job,
+                                 sha256(content).hex(), content.size());
+    request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
+    request.headers.set("Atelier-Link", fmt::format("{}", agent.number()));
+    request.content_length = content.size();
+    request.body = &reader;
+    tasks.spawn("put", send());
+  }
+  awaitable<void> send() { response = co_await rig.link->handle(request); }
+
+  LinkRig& rig;
+  Reader reader;
+  net::Request request;
+  std::optional<net::Response> response;
+  TaskGroup tasks;
+};
+
 /// The job is leased to nobody any more: its worker said nothing for the time of a lease.
 void expire(LinkRig& rig, JobId job) {
   const Epoch epoch = rig.facts(job).epoch;
@@ -140,45 +178,84 @@ TEST_CASE("a worker is told whether its own newer link or another worker of its 
   CHECK(again.reason() == "another worker of this name has joined");
 }
 
-TEST_CASE("an upload that outlives its lease is refused, and nothing of it stays") {
-  /// 2 MB, and between the two a silence that the lease does not survive.
-  struct Reader : net::BodyReader {
-    explicit Reader(Runtime& r) : runtime(r) {}
-    awaitable<Result<std::size_t>> read(std::span<char> into, Instant) override {
-      if (reads == 2) co_return std::size_t{0};
-      if (reads++ == 1) (void)co_await runtime.sleep_for(milliseconds{70'000});
-      const std::size_t bytes = std::min<std::size_t>(into.size(), 1 << 20);
-      std::ranges::fill(into.first(bytes), 'x');
-      co_return bytes;
-    }
-    Runtime& runtime;
-    int reads = 0;
-  };
+TEST_CASE("an upload that outlives its lease is refused, and what has come of it goes with the job") {
   LinkRig rig;
   Agent agent(rig);
   const JobId job = rig.submit(1, uuid(1));
   const std::string content(2 << 20, 'x');
-  Reader reader(rig.runtime);
-  net::Request request;
-  request.method = net::Method::put;
-  request.target = fmt::format("/worker/output/{}/1/0?digest={}&size={}&offset=0", job, sha256(content).hex(),
-                               content.size());
-  request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
-  request.headers.set("Atelier-Link", fmt::format("{}", agent.number()));
-  request.content_length = content.size();
-  request.body = &reader;
-  std::optional<net::Response> response;
-  auto put = [&]() -> awaitable<void> { response = co_await rig.link->handle(request); };
-  TaskGroup tasks(rig.runtime);
-  tasks.spawn("put", put());
+  SlowPut put(rig, agent, job, content, milliseconds{70'000});
   rig.runtime.advance(milliseconds{60'000});
   REQUIRE_FALSE(rig.facts(job).lease);
-  REQUIRE_FALSE(response);
+  REQUIRE_FALSE(put.response);
   rig.runtime.advance(milliseconds{20'000});
-  REQUIRE(response);
-  CHECK(response->status == 409);
+  REQUIRE(put.response);
+  CHECK(put.response->status == 409);
+  CHECK(std::filesystem::exists(rig.folder / fmt::format("data/staging/{}-1", job)));
+  Agent next(rig, "gpu-2");
+  REQUIRE(next.take<link::Lease>().front().epoch == Epoch{2});
+  next.say(link::Ended{job, Epoch{2}, link::Outcome::failed, link::EndCause::refused, "no", "", ""});
+  rig.runtime.advance(milliseconds{100});
+  REQUIRE(rig.workshop->core().job(job) == nullptr);
   CHECK(std::filesystem::exists(rig.folder / "data/staging"));
   CHECK_FALSE(std::filesystem::exists(rig.folder / fmt::format("data/staging/{}-1", job)));
+}
+
+TEST_CASE("what an upload had brought when its lease was lost is not sent again by who makes the same") {
+  LinkRig rig;
+  Agent first(rig, "gpu-1");
+  const JobId job = rig.submit(1, uuid(1));
+  const std::string digest = sha256(kPicture).hex();
+  const auto target = [&](int epoch, int n) {
+    return fmt::format("/worker/output/{}/{}/{}?digest={}&size={}", job, epoch, n, digest, kPicture.size());
+  };
+  const auto offset = [](const Reply& reply) { return std::string(reply.headers.get("Upload-Offset")); };
+  CHECK(first.send(net::Method::put, target(1, 0) + "&offset=0", kPicture.substr(0, 9)).status == 416);
+  expire(rig, job);
+  Agent second(rig, "gpu-2");
+  REQUIRE(second.take<link::Lease>().front().epoch == Epoch{2});
+  CHECK(second.send(net::Method::head, target(1, 0)).status == 409);
+  CHECK(offset(second.send(net::Method::head, target(2, 3))) == "9");
+  CHECK(second.send(net::Method::put, target(2, 3) + "&offset=9", kPicture.substr(9)).status == 204);
+  CHECK(offset(second.send(net::Method::head, target(2, 3))) == fmt::format("{}", kPicture.size()));
+}
+
+TEST_CASE("what a dead agent had sent does not mix with what its next process sends") {
+  LinkRig rig;
+  auto first = std::make_unique<Agent>(rig, "gpu-1", 1);
+  const JobId job = rig.submit(1, uuid(1));
+  const std::string content(2 << 20, 'x');
+  SlowPut put(rig, *first, job, content, milliseconds{2'000});
+  rig.runtime.advance(milliseconds{1'000});
+  Agent again(rig, "gpu-1", 2, 1, {{job, Epoch{1}, 0, link::JobState::computed, {}, {}}});
+  const std::string target =
+      fmt::format("/worker/output/{}/1/0?digest={}&size={}", job, sha256(content).hex(), content.size());
+  CHECK(again.send(net::Method::head, target).headers.get("Upload-Offset") == "1048576");
+  rig.runtime.advance(milliseconds{2'000});
+  REQUIRE(put.response);
+  CHECK(put.response->status == 409);
+  CHECK(again.send(net::Method::head, target).headers.get("Upload-Offset") == "1048576");
+  CHECK(again.send(net::Method::put, target + "&offset=1048576", content.substr(1 << 20)).status == 204);
+}
+
+TEST_CASE("an agent that was started again keeps the lease of a job that it names in its hello") {
+  LinkRig rig;
+  auto first = std::make_unique<Agent>(rig, "gpu-1", 1);
+  const JobId job = rig.submit(1, uuid(1));
+  first->say(link::Started{job, Epoch{1}});
+  first->leave();
+  Agent again(rig, "gpu-1", 2, 1, {{job, Epoch{1}, 0, link::JobState::computed, {}, {}}});
+  CHECK(again.verdicts() == std::vector{link::Verdict::keep});
+  REQUIRE(rig.facts(job).lease);
+  CHECK(rig.facts(job).lease->link == again.number());
+  CHECK(rig.facts(job).deaths == 0);
+  CHECK(again.take<link::Lease>().empty());
+  again.say(link::Computed{job, Epoch{1}, 500});
+  CHECK(again.put(job, Epoch{1}, 0, kPicture).status == 204);
+  again.say(Agent::commit_of(job, Epoch{1}, kPicture));
+  CHECK(again.take<link::Committed>().size() == 1);
+  // Its slot is free for the next one.
+  const JobId next = rig.submit(1, uuid(2));
+  CHECK(again.take<link::Lease>().front().job == next);
 }
 
 TEST_CASE("a commit that cannot be stored is not called stale: its agent would forget a job that it holds") {
