@@ -3,6 +3,7 @@
 // name, once; from then on a signature opens a session (docs/protocol/worker-link.md, "Enrolment").
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
@@ -103,6 +104,39 @@ unsigned status_of(EnrolmentVerdict verdict) {
 }
 
 }  // namespace
+
+bool is_worker_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+std::optional<std::string_view> bearer_token(const net::Request& request) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const std::string_view value = request.headers.get("Authorization");
+  return value.starts_with(kScheme) ? std::optional(value.substr(kScheme.size())) : std::nullopt;
+}
+
+std::optional<WorkerIdentity> WorkerLink::Impl::identity_of(const net::Request& request) const {
+  const auto token = bearer_token(request);
+  if (!token) return std::nullopt;
+  if (equal_in_constant_time(*token, options.token)) return WorkerIdentity{};
+  return credentials.identity_of(*token);
+}
+
+Result<void> WorkerLink::Impl::may_link(const WorkerIdentity& identity, const std::string& name) const {
+  const bool pinned = holds_key(name);
+  if (identity.worker.empty() ? !pinned : pinned && identity.worker == name) return {};
+  if (identity.worker.empty()) {
+    return fail(
+        Errc::forbidden,
+        fmt::format("The name {0} belongs to a machine with a key of its own: choose another --name, or "
+                    "revoke that key (POST /api/v1/workers/{0}/actions with revoke_key).",
+                    name));
+  }
+  return fail(Errc::forbidden, fmt::format("This session is that of another worker than {}.", name));
+}
 
 bool WorkerLink::Impl::may_tell_refusal() {
   const Instant now = runtime.now();

@@ -43,6 +43,9 @@ struct WorkerLink::Impl {
         tasks(r) {}
 
   // enrolment.cpp
+  [[nodiscard]] std::optional<WorkerIdentity> identity_of(const net::Request& request) const;
+  /// Errors: forbidden, with a sentence: the name is not this caller's.
+  [[nodiscard]] Result<void> may_link(const WorkerIdentity& identity, const std::string& name) const;
   awaitable<net::Response> enrol(net::Request& request);
   net::Response challenge(const net::Request& request);
   awaitable<net::Response> open_session(net::Request& request);
@@ -55,9 +58,6 @@ struct WorkerLink::Impl {
   void end_links_of_key(const std::string& worker);
 
   // sessions.cpp
-  [[nodiscard]] std::optional<WorkerIdentity> identity_of(const net::Request& request) const;
-  /// Errors: forbidden, with a sentence: the name is not this caller's.
-  [[nodiscard]] Result<void> may_link(const WorkerIdentity& identity, const std::string& name) const;
   awaitable<net::Response> open_link(net::Request& request, WorkerIdentity identity);
   awaitable<void> run_session(std::unique_ptr<net::WebSocket> socket, std::string name,
                               WorkerIdentity identity);
