@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "comfy/dynamic_inputs.hpp"
@@ -15,8 +16,20 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view kPrefixInput = "filename_prefix";
+constexpr std::string_view kPrefixInput = "filename_prefix", kFolderInput = "folder_name";
 constexpr std::size_t kHashDigits = 16;
+
+/// The path without what would lead out of a folder: "../a//b" -> "a/b", "/etc/x" -> "etc/x".
+std::string inside(std::string_view path) {
+  std::string out;
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t slash = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, slash - at);
+    if (!part.empty() && part != "." && part != "..") out += (out.empty() ? "" : "/") + std::string(part);
+    at = slash + 1;
+  }
+  return out;
+}
 
 std::string escape_pointer(std::string_view key) {
   std::string out;
@@ -90,15 +103,37 @@ class Finder {
   const InputSpec* spec_ = nullptr;
 };
 
-void rewrite_prefix(json::object& values, const NodeClass& node_class, JobId job, Epoch epoch) {
-  const InputSpec* spec = node_class.find_input(kPrefixInput);
+/// They take a folder below ComfyUI's output folder and do not look whether it stays inside
+/// (nodes_dataset.py): the one that holds everybody's files.
+bool takes_output_folder(const NodeClass& node_class) {
+  for (const std::string_view name : {"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder",
+                                      "SaveTrainingDataset", "LoadTrainingDataset"}) {
+    if (node_class.name == name) return true;
+  }
+  return false;
+}
+
+/// Replaces the text of this input, if it has one, by what `move` makes of it.
+template <class Move>
+void rewrite_text(json::object& values, const NodeClass& node_class, std::string_view input,
+                  const Move& move) {
+  const InputSpec* spec = node_class.find_input(input);
   if (spec == nullptr || spec->type != "STRING" || spec->group == InputGroup::hidden) return;
-  const json::value* prefix = values.if_contains(spec->name);
-  if (prefix == nullptr && spec->group == InputGroup::optional)
-    prefix = spec->options->if_contains("default");
-  if (prefix == nullptr || !prefix->is_string()) return;
-  const std::string moved = worker_prefix(text_view(prefix->get_string()), job, epoch);
+  const json::value* text = values.if_contains(spec->name);
+  if (text == nullptr && spec->group == InputGroup::optional) text = spec->options->if_contains("default");
+  if (text == nullptr || !text->is_string()) return;
+  const std::string moved = move(text_view(text->get_string()));
   values[spec->name] = json::string_view(moved.data(), moved.size());
+}
+
+void rewrite_outputs(json::object& values, const NodeClass& node_class, JobId job, Epoch epoch) {
+  const auto into_job_folder = [&](std::string_view prefix) { return worker_prefix(prefix, job, epoch); };
+  if (!takes_output_folder(node_class))
+    return rewrite_text(values, node_class, kPrefixInput, into_job_folder);
+  rewrite_text(values, node_class, kFolderInput, [&](std::string_view folder) {
+    return fmt::format("{}/{}", job_folder(job, epoch), inside(folder));
+  });
+  rewrite_text(values, node_class, kPrefixInput, inside);  // it is put behind the folder
 }
 
 void wrap_lists(json::object& values) {
@@ -155,7 +190,7 @@ void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& na
   }
   for (const PromptNode& node : graph.nodes()) {
     if (node.node_class == nullptr || node.inputs == nullptr) continue;
-    rewrite_prefix(*node.inputs, *node.node_class, job, epoch);
+    rewrite_outputs(*node.inputs, *node.node_class, job, epoch);
     wrap_lists(*node.inputs);
   }
 }

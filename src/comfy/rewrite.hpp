@@ -44,7 +44,8 @@ struct InputFile {
 using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
 /// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a
-/// file that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch.
+/// file that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch,
+/// those of ComfyUI's dataset nodes, which take a folder, too.
 /// Lists that are no links get their `__value__` wrapper back, which the accepted form has lost and the
 /// worker's validation wants.
 void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job,

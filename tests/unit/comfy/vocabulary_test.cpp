@@ -288,6 +288,26 @@ TEST_CASE("the folder of a dataset and the file of a latent are found, and writt
     "6":{"class_type":"LoadImage","inputs":{"image":"a/faces/ [input]"}}})"));
 }
 
+TEST_CASE("the folders that dataset nodes write and read lie in the job's own, wherever they lead") {
+  const auto info = ObjectInfo::parse(
+      R"({"SaveImageDataSetToFolder":{"input":{"required":{"folder_name":["STRING",{}]},
+        "optional":{"filename_prefix":["STRING",{"default":"image"}]}}},
+      "LoadTrainingDataset":{"input":{"required":{"folder_name":["STRING",{}]}}},
+      "Elsewhere":{"input":{"required":{"folder_name":["STRING",{}]}}}})");
+  REQUIRE(info.has_value());
+  auto prompt = fixtures::read(R"({
+    "1":{"class_type":"SaveImageDataSetToFolder","inputs":{"folder_name":"faces/old","filename_prefix":"../x/y"}},
+    "2":{"class_type":"SaveImageDataSetToFolder","inputs":{"folder_name":"../../etc"}},
+    "3":{"class_type":"LoadTrainingDataset","inputs":{"folder_name":"/a/./b/"}},
+    "4":{"class_type":"Elsewhere","inputs":{"folder_name":"../z"}}})");
+  rewrite(prompt.as_object(), *info, {}, atelier::JobId{12}, atelier::Epoch{3});
+  CHECK(prompt == fixtures::read(R"({
+    "1":{"class_type":"SaveImageDataSetToFolder","inputs":{"folder_name":"atelier/12-3/faces/old","filename_prefix":"x/y"}},
+    "2":{"class_type":"SaveImageDataSetToFolder","inputs":{"folder_name":"atelier/12-3/etc","filename_prefix":"image"}},
+    "3":{"class_type":"LoadTrainingDataset","inputs":{"folder_name":"atelier/12-3/a/b"}},
+    "4":{"class_type":"Elsewhere","inputs":{"folder_name":"../z"}}})"));
+}
+
 TEST_CASE("a file whose own name ends like an annotation has a name on the worker that does not") {
   const atelier::Digest digest = atelier::sha256("x");
   const std::string hash = digest.hex().substr(0, 16);
