@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
@@ -49,13 +50,15 @@ std::string object(std::initializer_list<std::pair<std::string_view, std::string
 
 Result<std::optional<SigningKey>> KeyFile::read() const {
   const auto folder = files::Directory::open_root(state_dir_);
-  if (!folder) return std::optional<SigningKey>();
-  const auto file = folder->open_file(kKeyName);
-  if (!file && file.error().code == Errc::not_found) return std::optional<SigningKey>();
+  if (!folder && folder.error().code == Errc::not_found) return std::optional<SigningKey>();
   const auto wrong = [this](std::string_view why) {
     return fail(Errc::config, fmt::format("{}/{}: {}", state_dir_, kKeyName, why));
   };
+  if (!folder) return wrong(folder.error().what);
+  const auto file = folder->open_file(kKeyName);
+  if (!file && file.error().code == Errc::not_found) return std::optional<SigningKey>();
   if (!file) return wrong(file.error().what);
+  if (file->stat().owner != ::geteuid()) return wrong("it is another user's; remove it");
   if ((file->stat().mode & 0077) != 0 && ::fchmod(file->fd(), 0600) != 0)
     return wrong("others can read it, and its mode cannot be changed");
   auto text = file->read_all(4'096);
@@ -136,7 +139,8 @@ awaitable<Result<std::string>> Credentials::renew() {
   }
   if (token_.empty()) co_return fail(Errc::forbidden, std::move(why));
   if (!is_enrolment_token(token_)) {
-    token_only_ = true;
+    // With a key this may be a proxy's answer: the next time the key is tried again.
+    token_only_ = !key.has_value();
     co_return token_;
   }
   const bool known = key.has_value();

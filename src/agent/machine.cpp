@@ -261,6 +261,9 @@ void AgentMachine::answer(const link::Welcome& message) {
                         "lost while the link was opened"});
     own_idle_slots();
   }
+  // The slot of a dropped one waits there for word, and its run may have ended since the hello.
+  const auto is_drop = [](const link::Answer& one) { return one.verdict == link::Verdict::drop; };
+  if (std::ranges::any_of(message.answers, is_drop)) own_idle_slots();
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];

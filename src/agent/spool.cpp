@@ -44,7 +44,7 @@ std::optional<std::pair<std::string, files::Directory>> look_around(const std::s
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(parent, failed)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kSpoolPrefix) || !entry.is_directory(failed)) continue;
+    if (!name.starts_with(kSpoolPrefix) || entry.is_symlink(failed) || !entry.is_directory(failed)) continue;
     auto folder = files::Directory::open_root(entry.path().string());
     if (!folder || !is_own(*folder) || !lock(*folder, LOCK_EX | LOCK_NB)) continue;
     if (keeps_runs(*folder)) {

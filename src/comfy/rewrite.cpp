@@ -17,7 +17,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view kPrefixInput = "filename_prefix", kFolderInput = "folder_name";
-constexpr std::size_t kHashDigits = 16;
+constexpr std::size_t kHashDigits = 16, kNameBytesMax = 255;
 
 /// The path without what would lead out of a folder: "../a//b" -> "a/b", "/etc/x" -> "etc/x".
 std::string inside(std::string_view path) {
@@ -159,8 +159,13 @@ std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup
 std::string worker_input_name(std::string_view name, const Digest& digest) {
   const std::size_t slash = name.rfind('/');
   const std::size_t base = slash == std::string_view::npos ? 0 : slash + 1;
-  std::string out =
-      fmt::format("{}{}-{}", name.substr(0, base), digest.hex().substr(0, kHashDigits), name.substr(base));
+  std::string_view own = name.substr(base);
+  // A name has 255 bytes at most; its end, with the extension, is kept.
+  std::size_t cut =
+      own.size() > kNameBytesMax - kHashDigits - 1 ? own.size() + kHashDigits + 1 - kNameBytesMax : 0;
+  while (cut < own.size() && cut > 0 && (static_cast<unsigned char>(own[cut]) & 0xC0) == 0x80) ++cut;
+  own.remove_prefix(cut);
+  std::string out = fmt::format("{}{}-{}", name.substr(0, base), digest.hex().substr(0, kHashDigits), own);
   if (split_annotation(out).type) out.back() = '_';
   return out;
 }

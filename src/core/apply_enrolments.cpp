@@ -26,7 +26,9 @@ EnrolmentVerdict judge_use(const Core::State& state, const EnrolmentUsed& use, T
   if (enrolment.state == EnrolmentState::revoked) return EnrolmentVerdict::revoked;
   if (is_over(enrolment, now)) return EnrolmentVerdict::expired;
   if (!enrolment.worker.empty() && enrolment.worker != use.worker) return EnrolmentVerdict::other_worker;
-  if (pinned) return EnrolmentVerdict::name_taken;
+  // Nor does any token take the name of a worker that has joined without a key.
+  const bool joined = !known && state.worker_names.contains(use.worker);
+  if (pinned || (joined && enrolment.worker.empty())) return EnrolmentVerdict::name_taken;
   if (own) return EnrolmentVerdict::key_revoked;
   const bool room = known || state.worker_keys.size() < state.limits.worker_keys_max ||
                     std::ranges::any_of(state.worker_keys, [](const auto& e) { return e.second.revoked; });

@@ -101,14 +101,15 @@ Result<void> Blobs::adopt(const Directory& folder, std::string_view name, const 
                 fmt::format("{} bytes came that differ from the promised {} bytes with the digest {}",
                             found.size, expected.size, expected.digest.hex()));
   }
-  return adopt_verified(folder, name, expected);
+  return adopt_verified(folder, name, file, expected);
 }
 
-Result<void> Blobs::adopt_verified(const Directory& folder, std::string_view name,
+Result<void> Blobs::adopt_verified(const Directory& folder, std::string_view name, const File& verified,
                                    const BlobInfo& known) const {
   {
     ATELIER_TRY(const File file, folder.open_file(name));
-    if (file.size() != known.size) return fail(Errc::bad_hash, "the file changed after it was verified");
+    if (file.stat().key != verified.stat().key)
+      return fail(Errc::bad_hash, "the file changed after it was verified");
     if (::fchmod(file.fd(), 0444) != 0) return std::unexpected(errno_error(errno, "make a blob read-only"));
     ATELIER_TRY_VOID(sync(file.fd(), "sync a blob"));
   }

@@ -63,9 +63,10 @@ class Blobs {
   /// removed), not_found, disk_full, io.
   [[nodiscard]] Result<void> adopt(const Directory& folder, std::string_view name,
                                    const BlobInfo& expected) const;
-  /// The same for a file whose content was verified by the caller (FileHash) and that nobody writes any more.
+  /// The same for a file whose content the caller has verified (FileHash) by `verified`. Errors, too:
+  /// bad_hash (the name is another file's by now, or it was written to since `verified` was opened).
   [[nodiscard]] Result<void> adopt_verified(const Directory& folder, std::string_view name,
-                                            const BlobInfo& known) const;
+                                            const File& verified, const BlobInfo& known) const;
   /// A finished temp file (FileMode::read_only).
   [[nodiscard]] Result<BlobInfo> adopt(TempFile file) const;
   /// Small content made here (a few MB at most).

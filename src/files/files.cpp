@@ -42,7 +42,7 @@ awaitable<Result<void>> Files::commit_staged(StagedName name, BlobInfo expected)
     co_return fail(Errc::bad_hash, "the uploaded bytes differ from the promised digest");
   }
   auto adopt = [this, &staged, expected] {
-    return blobs_.adopt_verified(staged->folder, staged->name, expected);
+    return blobs_.adopt_verified(staged->folder, staged->name, staged->file, expected);
   };
   auto adopted = co_await run(std::move(adopt));
   if (!adopted && adopted.error().code == Errc::not_found) {  // another call for it was quicker

@@ -328,6 +328,7 @@ awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<Pr
         count += names.size();
         for (const std::string& name : names) bytes += name.size() + file.second.size();
         if (names.empty()) continue;
+        if (count > kFilesMax) return too_many_files();
         work->contents[file] = std::move(names);
       } else {
         if (!files.participants().open_annotated(work->participant, annotated(file))) continue;
@@ -335,8 +336,8 @@ awaitable<Result<void>> ParticipantFace::Impl::look_for_files(std::shared_ptr<Pr
         bytes += file.second.size();
       }
       work->existing.insert(file);
+      if (count > kFilesMax) return too_many_files();
     }
-    if (count > kFilesMax) return too_many_files();
     if (bytes > kNamesBytesMax)
       return fail(Errc::too_large, "The names of the files that this prompt names are too long in all.");
     return {};

@@ -202,6 +202,8 @@ awaitable<net::Response> WorkerLink::Impl::put_output(SessionPtr session, net::R
     const core::WorkerFacts* worker = workshop.core().worker(session->name);
     if (worker == nullptr || worker->boot != session->boot)
       co_return refuse(409, "stale_link: this worker was started again.");
+    if (const auto may = may_link(session->identity, session->name); !may)
+      co_return refuse(403, may.error().what);  // its key was revoked
     workshop.leases().renew(name.job, name.epoch, runtime.now());
     const std::string_view bytes(chunk.data(), filled);
     if (filled > 0) {

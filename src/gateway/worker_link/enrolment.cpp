@@ -82,8 +82,8 @@ std::string sentence_of(EnrolmentVerdict verdict, const std::string& worker) {
           worker);
     case EnrolmentVerdict::name_taken:
       return fmt::format(
-          "The name {0} belongs to another machine's key: choose another --name, or revoke that key (POST "
-          "/api/v1/workers/{0}/actions with revoke_key).",
+          "The name {0} belongs to another machine: choose another --name, or revoke its key (POST "
+          "/api/v1/workers/{0}/actions with revoke_key); if it has none, make a token for this name.",
           worker);
     case EnrolmentVerdict::key_revoked:
       return fmt::format("{}the worker has to make a new key.", link::kKeyRevoked);

@@ -391,6 +391,63 @@ TEST_CASE("a slot that becomes empty while the link is opened says so after the 
 }
 
 TEST_CASE(
+    "the slot of a dropped job says that it is empty, whatever came between the hello and the welcome") {
+  Rig rig;
+  rig.ready();
+  const auto welcome_with_drop = [&rig] {
+    link::Welcome welcome;
+    welcome.link = LinkId{9};
+    welcome.answers.push_back({kJob.job, kJob.epoch, link::Verdict::drop});
+    rig.gateway(welcome);
+  };
+  SUBCASE("its run ended") {
+    rig.run();
+    rig.lose_link();
+    rig.open();
+    rig.finish_run();
+    welcome_with_drop();
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
+  SUBCASE("ComfyUI refused it") {
+    rig.take();
+    rig.feed(JobFetched{kJob, {}});
+    rig.lose_link();
+    rig.open();
+    rig.feed(RunPosted{kJob, PostResult::refused, R"({"error":{"message":"Bad"}})"});
+    welcome_with_drop();
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
+  SUBCASE("it had been dropped before, and its run ended") {
+    rig.run();
+    rig.lose_link();
+    rig.join(link::Verdict::drop);
+    rig.lose_link();
+    rig.open();
+    rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
+    welcome_with_drop();
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
+  SUBCASE("its engine died and is up again") {
+    rig.run();
+    rig.lose_link();
+    rig.open();
+    rig.feed(EngineDown{0, "died"});
+    rig.engine_up();
+    welcome_with_drop();
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
+  SUBCASE("nothing did: not before its run has ended") {
+    rig.run();
+    rig.lose_link();
+    rig.open();
+    welcome_with_drop();
+    CHECK(rig.sent<link::SlotIdle>().empty());
+    rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
+    CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  }
+}
+
+TEST_CASE(
     "object_info that the gateway wants is published, then the engine announced; a failure is tried again") {
   Rig rig;
   rig.engine_up();

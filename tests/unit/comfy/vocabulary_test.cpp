@@ -316,6 +316,17 @@ TEST_CASE("a file whose own name ends like an annotation has a name on the worke
   CHECK(worker_input_name("b[1]", digest) == hash + "-b[1]");
 }
 
+TEST_CASE("a long name is cut at a whole character, so that it is a name on the worker, too") {
+  const atelier::Digest digest = atelier::sha256("x");
+  const std::string hash = digest.hex().substr(0, 16);
+  std::string name;
+  for (int i = 0; i < 83; ++i) name += "\xE4\xB8\xAD";  // 249 bytes
+  const std::string there = worker_input_name("a/" + name + ".png", digest);
+  CHECK(there == "a/" + hash + "-" + name.substr(249 - 234) + ".png");
+  CHECK(worker_input_name(std::string(300, 'y'), digest) == hash + "-" + std::string(238, 'y'));
+  CHECK(worker_input_name(std::string(238, 'y'), digest) == hash + "-" + std::string(238, 'y'));
+}
+
 TEST_CASE("prefixes that ComfyUI would refuse or misplace are passed on") {
   for (const char* prefix : {"", ".", "./", "a/..", "/abs", "..", "../x", "x/../../y"})
     CHECK(worker_prefix(prefix, atelier::JobId{1}, atelier::Epoch{1}) == prefix);

@@ -74,6 +74,15 @@ TEST_CASE("an enrolment that is over, revoked, unknown or for another name pins 
   CHECK(use(world, bound, "gpu-3", key(1)) == nullptr);
 }
 
+TEST_CASE("the name of a worker that has joined without a key needs a token for that name") {
+  CoreWorld world;
+  world.join("gpu-1");
+  const EnrolmentId any = enrol(world, 1);
+  CHECK(judge(world, any, "gpu-1", key(1)) == EnrolmentVerdict::name_taken);
+  CHECK(judge(world, any, "gpu-2", key(1)) == EnrolmentVerdict::accepted);
+  CHECK(judge(world, enrol(world, 2, "gpu-1"), "gpu-1", key(1)) == EnrolmentVerdict::accepted);
+}
+
 TEST_CASE("a name with a key is nobody else's until the key is revoked, and a revoked key comes not again") {
   CoreWorld world;
   use(world, enrol(world, 1), "gpu-1", key(1));
