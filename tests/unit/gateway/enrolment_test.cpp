@@ -8,6 +8,7 @@
 #include "gateway/worker_link/credentials.hpp"
 #include "link/enrolment.hpp"
 #include "unit/gateway/link_rig.hpp"
+#include "unit/gateway/slow_put.hpp"
 
 namespace atelier::gateway::test {
 namespace {
@@ -266,6 +267,22 @@ TEST_CASE("a revoked key ends the link and its requests, and opens nothing any m
   CHECK_FALSE(session(rig, "gpu-1", key(3)).empty());
   CHECK(session(rig, "gpu-1", key(1)).empty());
   CHECK(rig.api(post, "/enrolments", R"({"worker":"gpu-1"})").status == 409);
+}
+
+TEST_CASE("an upload that is under way ends with the key, and holds its job no longer") {
+  LinkRig rig;
+  rig.bearer = enrolled(rig, "gpu-1", key(1));
+  Agent agent(rig, "gpu-1");
+  const JobId job = rig.submit(1, uuid(1));
+  const std::string content(2 << 20, 'x');
+  SlowPut put(rig, agent, job, content, milliseconds{20'000});
+  rig.runtime.advance(milliseconds{10'000});
+  CHECK(rig.api(post, "/workers/gpu-1/actions", R"({"action":"revoke_key"})").status == 200);
+  rig.runtime.advance(milliseconds{11'000});
+  REQUIRE(put.response);
+  CHECK(put.response->status == 403);
+  rig.runtime.advance(milliseconds{20'000});
+  CHECK_FALSE(rig.facts(job).lease);
 }
 
 TEST_CASE("a user of a used token whose key was revoked is refused without an alarm") {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "runtime/task_group.hpp"
 #include "unit/gateway/link_rig.hpp"
+#include "unit/gateway/slow_put.hpp"
 
 namespace atelier::gateway::test {
 namespace {
@@ -19,44 +19,6 @@ std::vector<link::AgentMessage> small_talk(JobId job, Epoch epoch) {
           link::Preview{job, epoch, 1, "\x01\x02"}, link::Computed{job, epoch, 5'000},
           link::Returned{job, epoch, link::ReturnReason::draining, ""}};
 }
-
-/// A PUT of two pieces with a silence between them.
-struct SlowPut {
-  struct Reader : net::BodyReader {
-    Reader(Runtime& r, const std::string& c, milliseconds s) : runtime(r), content(c), silence(s) {}
-    awaitable<Result<std::size_t>> read(std::span<char> into, Instant) override {
-      if (at == content.size()) co_return std::size_t{0};
-      if (at == content.size() / 2) (void)co_await runtime.sleep_for(silence);
-      const std::size_t bytes = std::min(into.size(), content.size() / 2);
-      std::ranges::copy(content.substr(at, bytes), into.begin());
-      at += bytes;
-      co_return bytes;
-    }
-    Runtime& runtime;
-    const std::string& content;
-    milliseconds silence;
-    std::size_t at = 0;
-  };
-
-  SlowPut(LinkRig& r, const Agent& agent, JobId job, const std::string& content, milliseconds silence)
-      : rig(r), reader(r.runtime, content, silence), tasks(r.runtime) {
-    request.method = net::Method::put;
-    request.target = fmt::format("/worker/output/{}/1/0?digest={}&size={}&offset=0", job,
-                                 sha256(content).hex(), content.size());
-    request.headers.set("Authorization", fmt::format("Bearer {}", kWorkerToken));
-    request.headers.set("Atelier-Link", fmt::format("{}", agent.number()));
-    request.content_length = content.size();
-    request.body = &reader;
-    tasks.spawn("put", send());
-  }
-  awaitable<void> send() { response = co_await rig.link->handle(request); }
-
-  LinkRig& rig;
-  Reader reader;
-  net::Request request;
-  std::optional<net::Response> response;
-  TaskGroup tasks;
-};
 
 /// The job is leased to nobody any more: its worker said nothing for the time of a lease.
 void expire(LinkRig& rig, JobId job) {
