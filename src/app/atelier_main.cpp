@@ -82,6 +82,23 @@ int run(int argc, char** argv) {
               "Keeps the present state and history, removes all entries before it, and gives the space back. "
               "Only while no server runs; needs as much free disk as is left of it.",
               atelier::app::journal_compact);
+  std::string backup;
+  const auto add_journal_with_file = [&](const char* name, const char* help,
+                                         int (*command)(const atelier::app::Options&, const std::string&)) {
+    CLI::App* sub = journal->add_subcommand(name, help);
+    sub->add_option("FILE", backup, "The backup.")->required();
+    atelier::app::add_config_options(*sub, options);
+    sub->callback([&, command] { exit_code = command(options, backup); });
+  };
+  add_journal_with_file("backup",
+                        "Writes a copy of the journal at one moment into a new FILE and checks it. A server "
+                        "may run. Copy the rest of DATA_DIR after it: then all that it names is there.",
+                        atelier::app::journal_backup);
+  add_journal_with_file(
+      "restore",
+      "Puts FILE in the place of the journal and keeps what was there beside it. Only while "
+      "no server runs.",
+      atelier::app::journal_restore);
 
   atelier::app::SimulateOptions simulation;
   CLI::App* simulate = program.add_subcommand("simulate",

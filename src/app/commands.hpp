@@ -32,9 +32,11 @@ struct SimulateOptions {
 [[nodiscard]] int simulate(const SimulateOptions& options);
 /// Prints what the journal's last day and present queue would be like with other workers or in another mode.
 [[nodiscard]] int what_if(const SimulateOptions& simulation, const Options& options);
-/// `journal dump`, `journal check` and `journal compact`.
+/// `journal dump`, `journal check`, `journal compact`, `journal backup FILE` and `journal restore FILE`.
 [[nodiscard]] int journal_dump(const Options& options);
 [[nodiscard]] int journal_check(const Options& options);
 [[nodiscard]] int journal_compact(const Options& options);
+[[nodiscard]] int journal_backup(const Options& options, const std::string& file);
+[[nodiscard]] int journal_restore(const Options& options, const std::string& file);
 
 }  // namespace atelier::app

@@ -13,6 +13,7 @@
 #include "base/hash.hpp"
 #include "gateway/seat_access.hpp"
 #include "journal/dump.hpp"
+#include "journal/sqlite/backup.hpp"
 #include "journal/sqlite/compact.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "workshop/fold.hpp"
@@ -145,6 +146,40 @@ int journal_compact(const Options& options) {
   fmt::print("{} entries and {} attachments removed; {} records keep the state: {:.1f} MB -> {:.1f} MB\n",
              done->entries_removed, done->attachments_removed, done->records,
              static_cast<double>(done->bytes_before) / 1e6, static_cast<double>(done->bytes_after) / 1e6);
+  return 0;
+}
+
+int journal_backup(const Options& options, const std::string& file) {
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  const auto bytes = journal::sqlite::back_up(config->text("DATA_DIR") + "/atelier.db", file);
+  if (!bytes) {
+    fmt::print(stderr, "{}\n", bytes.error().what);
+    return exit_code_of(bytes.error());
+  }
+  // What cannot be read again is no backup.
+  auto reader = journal::sqlite::open_reader(file);
+  const auto report = reader ? journal::check(**reader) : journal::CheckReport{};
+  if (!reader || !report.problems.empty()) {
+    fmt::print(stderr, "{}: {}\n", file, reader ? report.problems.front() : reader.error().what);
+    return kExitFailed;
+  }
+  fmt::print("{} entries and {} attachments, {:.1f} MB: {}\n", report.entries, report.attachments,
+             static_cast<double>(*bytes) / 1e6, file);
+  return 0;
+}
+
+int journal_restore(const Options& options, const std::string& file) {
+  const auto config = read_config(options);
+  if (!config) return kExitConfig;
+  const auto done = journal::sqlite::restore(config->text("DATA_DIR") + "/atelier.db", file);
+  if (!done) {
+    fmt::print(stderr, "{}\nNothing was changed.{}\n", done.error().what,
+               done.error().what.starts_with("another server") ? " Stop the server first." : "");
+    return exit_code_of(done.error());
+  }
+  fmt::print("{} is the journal now ({:.1f} MB).\n", file, static_cast<double>(done->bytes) / 1e6);
+  if (!done->kept_as.empty()) fmt::print("What was there is kept as {}\n", done->kept_as);
   return 0;
 }
 

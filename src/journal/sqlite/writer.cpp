@@ -17,17 +17,13 @@
 
 namespace atelier::journal::sqlite {
 
-Writer::Descriptor::~Descriptor() {
-  if (descriptor >= 0) ::close(descriptor);
-}
-
 Writer::~Writer() {
   if (connection_ && (failure_ || vfs_->failed())) connection_->close_without_checkpoint();
 }
 
 Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjection inject) {
   std::unique_ptr<Writer> writer(new Writer(path));
-  ATELIER_TRY_VOID(writer->lock_against_others());
+  ATELIER_TRY(writer->lock_, LockFile::take(path));
   writer->vfs_ = std::make_unique<GuardedVfs>(std::move(inject));
   ATELIER_TRY(Connection connection,
               Connection::open(path, Connection::Access::read_write, writer->vfs_->name()));
@@ -42,18 +38,6 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
   writer->database_ = identity(path);
   writer->wal_ = identity(path + "-wal");
   return writer;
-}
-
-Result<void> Writer::lock_against_others() {
-  // SQLite's own locks are held only within transactions. Ours is on a file beside the database: closing any
-  // descriptor of the database itself would drop SQLite's POSIX locks (sqlite.org/howtocorrupt.html, 2.2).
-  const std::string path = path_ + "-lock";
-  lock_.descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock_.descriptor < 0) return fail(Errc::config, errno_error(errno, "open " + path).what);
-  if (::flock(lock_.descriptor, LOCK_EX | LOCK_NB) != 0) {
-    return fail(Errc::config, fmt::format("another server is using {}", path_));
-  }
-  return {};
 }
 
 Result<void> Writer::prepare_schema() {
@@ -92,7 +76,7 @@ Result<void> Writer::keep_copy(std::int64_t version) {
   ATELIER_TRY(Statement vacuum_into, connection_->prepare(sql::kCopyInto));
   ATELIER_TRY_VOID(vacuum_into.bind_text(1, part).run());
   // SQLite does not sync what it copies into (sqlite.org/lang_vacuum.html).
-  const Descriptor file{::open(part.c_str(), O_RDWR | O_CLOEXEC)};
+  const OwnedDescriptor file{::open(part.c_str(), O_RDWR | O_CLOEXEC)};
   if (file.descriptor < 0 || ::fsync(file.descriptor) != 0) {
     return std::unexpected(errno_error(errno, "sync " + part));
   }
@@ -236,7 +220,7 @@ std::unexpected<Error> Writer::undo(Error error) {
 std::unexpected<Error> Writer::latch(Error error) {
   if (connection_->found_damage()) {
     // A replay may not meet what a write has met: the next start shall know.
-    const Descriptor mark{::open((path_ + "-damaged").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+    const OwnedDescriptor mark{::open((path_ + "-damaged").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
   }
   error.code = Errc::io;
   error.what = fmt::format("the journal {} can take nothing more: {}", path_, error.what);

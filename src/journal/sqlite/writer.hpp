@@ -12,6 +12,7 @@
 #include "journal/journal.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/guarded_vfs.hpp"
+#include "journal/sqlite/lock_file.hpp"
 #include "journal/sqlite/packing.hpp"
 
 namespace atelier::journal::sqlite {
@@ -60,13 +61,8 @@ class Writer {
     ino_t inode = 0;
     bool operator==(const FileIdentity&) const = default;
   };
-  struct Descriptor {
-    int descriptor = -1;
-    ~Descriptor();
-  };
 
   explicit Writer(std::string path) : path_(std::move(path)) {}
-  [[nodiscard]] Result<void> lock_against_others();
   [[nodiscard]] Result<void> prepare_schema();
   [[nodiscard]] Result<void> keep_copy(std::int64_t version);
   [[nodiscard]] Result<void> migrate(std::int64_t from);
@@ -82,7 +78,7 @@ class Writer {
   [[nodiscard]] static FileIdentity identity(const std::string& path);
 
   std::string path_;
-  Descriptor lock_;
+  LockFile lock_;
   std::unique_ptr<GuardedVfs> vfs_;  // before the connection: outlives it
   std::optional<Connection> connection_;
   Statement begin_, commit_, rollback_, insert_entry_, insert_attachment_;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#include "journal/sqlite/backup.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/crash_point.hpp"
+#include "journal/sqlite/connection.hpp"
+#include "journal/sqlite/lock_file.hpp"
+#include "journal/sqlite/reader.hpp"
+#include "journal/sqlite/sql.hpp"
+
+namespace atelier::journal::sqlite {
+namespace {
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+Result<void> sync(const std::string& path, int flags) {
+  const OwnedDescriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
+  if (file.descriptor < 0 || ::fsync(file.descriptor) != 0)
+    return std::unexpected(errno_error(errno, "sync " + path));
+  return {};
+}
+
+Result<void> sync_folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return sync(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
+}
+
+/// A synced copy of one moment of the database in a file that is made for it.
+Result<std::uint64_t> copy(const Connection& from, const std::string& to) {
+  ::unlink(to.c_str());
+  {
+    // SQLite would give it the mode of the umask; it fills an empty file as well.
+    const OwnedDescriptor file{::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    if (file.descriptor < 0) return std::unexpected(errno_error(errno, "make " + to));
+  }
+  ATELIER_TRY(Statement vacuum_into, from.prepare(sql::kCopyInto));
+  ATELIER_TRY_VOID(vacuum_into.bind_text(1, to).run());
+  // SQLite does not sync what it copies into (sqlite.org/lang_vacuum.html).
+  ATELIER_TRY_VOID(sync(to, O_RDWR));
+  struct stat status{};
+  if (::stat(to.c_str(), &status) != 0) return std::unexpected(errno_error(errno, "look at " + to));
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<void> check_backup(const Connection& backup, const std::string& path) {
+  const auto application = backup.query_integer(sql::kGetApplicationId);
+  if (!application || *application != sql::kApplicationId)
+    return fail(Errc::config, fmt::format("{} is not a journal of Atelier", path));
+  ATELIER_TRY(const std::int64_t version, backup.query_integer(sql::kGetUserVersion));
+  if (version > sql::kSchemaVersion)
+    return fail(Errc::newer_version,
+                fmt::format("{} was written by a newer Atelier (schema version {})", path, version));
+  const auto problems = backup.quick_check();
+  if (problems && problems->empty()) return {};
+  return fail(Errc::config,
+              fmt::format("{} is damaged: {}", path, problems ? problems->front() : problems.error().what));
+}
+
+/// Into the database with what its log holds, so that one file is all of it. A damaged one stays as it is.
+void empty_log(const std::string& path) {
+  const auto connection = Connection::open(path, Connection::Access::read_write, nullptr);
+  if (connection) (void)connection->query_integer(sql::kTruncateLog);
+}
+
+/// A second name for the journal that is there, and its log's if it could not be emptied.
+Result<std::string> keep_aside(const std::string& path) {
+  empty_log(path);
+  for (int n = 1;; ++n) {
+    std::string kept = fmt::format("{}.before-restore-{}", path, n);
+    if (exists(kept)) continue;
+    for (const char* log : {"-wal", "-shm"}) {
+      if (exists(path + log) && ::rename((path + log).c_str(), (kept + log).c_str()) != 0)
+        return std::unexpected(errno_error(errno, "move " + path + log));
+    }
+    if (::link(path.c_str(), kept.c_str()) != 0)
+      return std::unexpected(errno_error(errno, "keep " + path + " as " + kept));
+    return kept;
+  }
+}
+
+}  // namespace
+
+Result<std::uint64_t> back_up(const std::string& path, const std::string& to) {
+  ATELIER_TRY_VOID(Reader::open(path));  // what it is, and of which version
+  ATELIER_TRY(const Connection journal, Connection::open(path, Connection::Access::read_only, nullptr));
+  if (exists(to)) return fail(Errc::conflict, fmt::format("{} exists: name a new file", to));
+  const std::string part = to + ".part";
+  auto bytes = copy(journal, part);
+  if (!bytes) {
+    ::unlink(part.c_str());
+    return bytes;
+  }
+  if (::link(part.c_str(), to.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(part.c_str());
+    if (error == EEXIST) return fail(Errc::conflict, fmt::format("{} exists: name a new file", to));
+    return std::unexpected(errno_error(error, "name " + to));
+  }
+  ::unlink(part.c_str());
+  ATELIER_TRY_VOID(sync_folder_of(to));
+  return bytes;
+}
+
+Result<RestoreReport> restore(const std::string& path, const std::string& from) {
+  ATELIER_TRY(const LockFile lock, LockFile::take(path));
+  RestoreReport report;
+  const std::string part = path + ".restore";
+  {
+    ATELIER_TRY(const Connection backup, Connection::open(from, Connection::Access::read_only, nullptr));
+    ATELIER_TRY_VOID(check_backup(backup, from));
+    ATELIER_TRY(report.bytes, copy(backup, part));
+  }
+  crash_point("journal_restore_copied");
+  if (exists(path)) {
+    ATELIER_TRY(report.kept_as, keep_aside(path));
+  }
+  crash_point("journal_restore_kept");
+  if (::rename(part.c_str(), path.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
+  ::unlink((path + "-damaged").c_str());  // of what was there
+  ATELIER_TRY_VOID(sync_folder_of(path));
+  return report;
+}
+
+}  // namespace atelier::journal::sqlite

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`atelier journal backup` beside a server that takes prompts: a whole journal of one moment, with every
+prompt that was acknowledged before it began. `restore`: refused beside a running server and for what is no
+whole backup; otherwise the state of the backup, twice as once, and what was there is kept."""
+
+import os, subprocess, threading
+from atelier_processes import BIN, WORK, Workshop, run, until
+from link_worker import LinkWorker
+
+FOLDER = os.path.join(WORK, 'backups')
+
+
+def journal(workshop, command, *arguments, env=None):
+    return subprocess.run(
+        [os.path.join(BIN, 'atelier'), 'journal', command, *arguments, '--data', workshop.data],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def backup(name):
+    return os.path.join(FOLDER, name)
+
+
+def refused(done, code, *words):
+    assert done.returncode == code, done
+    for word in words:
+        assert word in done.stderr, (word, done.stderr)
+
+
+def prompts(workshop):
+    return {entry['event']['prompt_id'] for entry in workshop.journal() if entry['kind'] == 'submitted'}
+
+
+def view(workshop):
+    paths = ('queue', 'history', 'api/jobs')
+    return {(n, path): workshop.get(f'/user/{n}/{path}') for n in (1, 2) for path in paths}
+
+
+class Crowd:
+    """Submits as fast as it is answered, and keeps what was acknowledged."""
+
+    def __init__(self, workshop):
+        self.acknowledged, self.going = [], True
+        self.thread = threading.Thread(target=self.submit, args=(workshop,))
+        self.thread.start()
+
+    def submit(self, workshop):
+        while self.going:
+            name = f'crowd-{len(self.acknowledged)}'
+            workshop.submit(1 + len(self.acknowledged) % 2, name)
+            self.acknowledged.append(name)
+
+    def stop(self):
+        self.going = False
+        self.thread.join()
+
+
+def damaged(source, name):
+    with open(source, 'rb') as file:
+        bytes_ = bytearray(file.read())
+    middle = len(bytes_) // 2
+    bytes_[middle : middle + 8192] = b'\xa5' * 8192
+    with open(backup(name), 'wb') as file:
+        file.write(bytes_)
+    return backup(name)
+
+
+def test(workshops):
+    os.makedirs(FOLDER)
+    workshop = Workshop('backup', MAX_WAITING_PER_USER='0')
+    workshops.append(workshop)
+    workshop.serve()
+    worker = LinkWorker(workshop)
+    workshop.ready_for_jobs()
+    for n in range(20):
+        workshop.submit(1 + n % 2, f'done-{n}', color=n)
+    until(lambda: not workshop.get('/api/queue/status')['pending'], 'the jobs')
+    worker.close()
+
+    crowd = Crowd(workshop)
+    for n in range(4):
+        until(lambda: len(crowd.acknowledged) >= 50 * (n + 1), 'a crowd')
+        before = set(crowd.acknowledged)
+        done = journal(workshop, 'backup', backup(f'{n}.db'))
+        assert done.returncode == 0, done
+        assert os.stat(backup(f'{n}.db')).st_mode & 0o777 == 0o600
+        copy = Workshop(f'copy-{n}')
+        workshops.append(copy)
+        os.makedirs(copy.data)
+        restored = journal(copy, 'restore', backup(f'{n}.db'))
+        assert restored.returncode == 0, restored
+        whole = journal(copy, 'check')
+        assert whole.returncode == 0, whole
+        there = prompts(copy)
+        assert before <= there, before - there
+        assert {f'done-{n}' for n in range(20)} <= there
+    crowd.stop()
+    assert prompts(workshop) >= set(crowd.acknowledged)
+
+    refused(journal(workshop, 'backup', backup('0.db')), 1, 'exists')
+    refused(journal(workshop, 'restore', backup('3.db')), 2, 'another server is using', 'Stop the server first')
+    workshop.submit(1, 'before-the-last')
+    assert journal(workshop, 'backup', backup('last.db')).returncode == 0
+    then = view(workshop)
+    workshop.submit(1, 'after-the-last')
+    workshop.server.kill()
+
+    refused(journal(workshop, 'restore', backup('none.db')), 1, 'none.db')
+    refused(journal(workshop, 'restore', damaged(backup('last.db'), 'torn.db')), 2, 'torn.db', 'Nothing was changed')
+    with open(backup('letter.db'), 'w') as file:
+        file.write('Dear journal, ' * 500)
+    refused(journal(workshop, 'restore', backup('letter.db')), 2, 'letter.db is not a journal of Atelier')
+    for point in ('journal_restore_copied:1', 'journal_restore_kept:1'):
+        died = journal(workshop, 'restore', backup('last.db'), env={'ATELIER_CRASH_AT': point})
+        assert died.returncode == 137, (point, died)
+        assert 'after-the-last' in prompts(workshop), point  # what was there before
+    for _ in range(2):
+        done = journal(workshop, 'restore', backup('last.db'))
+        assert done.returncode == 0, done
+        kept = done.stdout.splitlines()[-1].removeprefix('What was there is kept as ')
+        workshop.serve()
+        assert view(workshop) == then
+        workshop.server.stop()
+    assert os.path.exists(kept), done.stdout
+    # The first one that was kept has all that was lost by going back.
+    first = Workshop('first')
+    os.makedirs(first.data)
+    assert journal(first, 'restore', os.path.join(workshop.data, 'atelier.db.before-restore-1')).returncode == 0
+    assert 'after-the-last' in prompts(first)
+
+
+if __name__ == '__main__':
+    run(test)
