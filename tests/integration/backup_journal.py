@@ -101,7 +101,8 @@ def test(workshops):
     assert prompts(workshop) >= set(crowd.acknowledged)
 
     refused(journal(workshop, 'backup', backup('0.db')), 1, 'exists')
-    refused(journal(workshop, 'restore', backup('3.db')), 2, 'another server is using', 'Stop the server first')
+    running = journal(workshop, 'restore', backup('3.db'))
+    refused(running, 2, 'another server is using', 'Stop the server first')
     workshop.submit(1, 'before-the-last')
     assert journal(workshop, 'backup', backup('last.db')).returncode == 0
     then = view(workshop)
@@ -109,7 +110,8 @@ def test(workshops):
     workshop.server.kill()
 
     refused(journal(workshop, 'restore', backup('none.db')), 1, 'none.db')
-    refused(journal(workshop, 'restore', damaged(backup('last.db'), 'torn.db')), 2, 'torn.db', 'Nothing was changed')
+    torn = damaged(backup('last.db'), 'torn.db')
+    refused(journal(workshop, 'restore', torn), 2, 'torn.db is damaged', 'Nothing was changed')
     with open(backup('letter.db'), 'w') as file:
         file.write('Dear journal, ' * 500)
     refused(journal(workshop, 'restore', backup('letter.db')), 2, 'letter.db is not a journal of Atelier')
@@ -128,7 +130,8 @@ def test(workshops):
     # The first one that was kept has all that was lost by going back.
     first = Workshop('first')
     os.makedirs(first.data)
-    assert journal(first, 'restore', os.path.join(workshop.data, 'atelier.db.before-restore-1')).returncode == 0
+    kept = os.path.join(workshop.data, 'atelier.db.before-restore-1')
+    assert journal(first, 'restore', kept).returncode == 0
     assert 'after-the-last' in prompts(first)
 
 
