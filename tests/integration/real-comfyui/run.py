@@ -87,6 +87,22 @@ def a_folder_is_a_dataset(people):
     assert refused['node_errors']['1']['errors'][0]['type'] == 'value_not_in_list', refused
 
 
+def a_saved_dataset_is_its_owners(people):
+    kind, folder = 'SaveImageDataSetToFolder', f'mine-{RUN}'
+    if not people.has(kind, 'EmptyImage'):
+        return
+    graph = {
+        '1': node('EmptyImage', width=16, height=16, batch_size=1, color=255),
+        '2': node(kind, images=['1', 0], folder_name=f'../../{folder}', filename_prefix='face'),
+    }
+    people.made(18, graph)
+    saved = os.path.join(people.workshop.data, 'participants', '18', 'output', folder)
+    assert os.path.isdir(saved), people.workshop.outputs(18)
+    assert len([name for name in os.listdir(saved) if name.startswith('face')]) == 1, os.listdir(saved)
+    if given.comfy_dir:
+        assert not os.path.exists(os.path.join(given.comfy_dir, '..', folder))
+
+
 def a_latent_comes_back(people):
     if not people.has('EmptyLatentImage', 'SaveLatent', 'LoadLatent'):
         return
@@ -237,7 +253,7 @@ def its_own_page_opens(people):
 
 CHECKS = (
     its_metadata_is_its_own, batches_and_counters, uploads_masks_and_folders, a_folder_is_a_dataset,
-    a_latent_comes_back,
+    a_saved_dataset_is_its_owners, a_latent_comes_back,
     a_cached_preview_is_everybodys_own, animations_and_video, text_is_shown, an_error_has_its_traceback,
     only_the_job_meant_is_interrupted, no_prefix_leaves_the_folder, events_come_in_their_order,
     its_own_page_opens,
