@@ -10,7 +10,6 @@
 
 #include "base/log.hpp"
 #include "comfy/json.hpp"
-#include "files/directory.hpp"
 #include "files/temp_file.hpp"
 #include "link/enrolment.hpp"
 
@@ -69,7 +68,7 @@ Result<std::optional<SigningKey>> KeyFile::read() const {
   return std::optional(*key);
 }
 
-Result<SigningKey> KeyFile::write(const SigningKey& key, Replace replace) const {
+Result<SigningKey> KeyFile::write(const SigningKey& key, files::Replace replace) const {
   const auto wrong = [this](std::string_view why) {
     return fail(Errc::config, fmt::format("the worker's key cannot be kept in {}: {}", state_dir_, why));
   };
@@ -78,9 +77,8 @@ Result<SigningKey> KeyFile::write(const SigningKey& key, Replace replace) const 
   if (failed) return wrong(failed.message());
   const auto folder = files::Directory::open_root(state_dir_);
   if (!folder) return wrong(folder.error().what);
-  const auto mode = replace == Replace::yes ? files::Replace::yes : files::Replace::no;
   const auto written =
-      files::write_atomically(*folder, *folder, kKeyName, key.hex() + "\n", files::FileMode::secret, mode);
+      files::write_atomically(*folder, *folder, kKeyName, key.hex() + "\n", files::FileMode::secret, replace);
   if (written) return key;
   if (written.error().code != Errc::conflict) return wrong(written.error().what);
   ATELIER_TRY(auto other, read());  // another agent of this name was faster
@@ -145,11 +143,11 @@ awaitable<Result<std::string>> Credentials::renew() {
   }
   const bool known = key.has_value();
   if (!key) {
-    ATELIER_CO_TRY(key, co_await make_key(KeyFile::Replace::no));
+    ATELIER_CO_TRY(key, co_await make_key(files::Replace::no));
   }
   auto enrolled = co_await enrol(key->public_key());
   if (!enrolled && enrolled.error().code == Errc::conflict) {
-    ATELIER_CO_TRY(key, co_await make_key(KeyFile::Replace::yes));
+    ATELIER_CO_TRY(key, co_await make_key(files::Replace::yes));
     enrolled = co_await enrol(key->public_key());
   }
   if (!enrolled) {
@@ -161,7 +159,7 @@ awaitable<Result<std::string>> Credentials::renew() {
   co_return co_await open_session(*key);
 }
 
-awaitable<Result<SigningKey>> Credentials::make_key(KeyFile::Replace replace) {
+awaitable<Result<SigningKey>> Credentials::make_key(files::Replace replace) {
   SigningKey::Seed seed{};
   for (std::size_t i = 0; i < seed.size(); i += 8) {
     std::uint64_t bits = runtime_.random();

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/signature.hpp"
+#include "files/directory.hpp"
 #include "net/http_client.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
@@ -20,9 +21,8 @@ class KeyFile {
   explicit KeyFile(std::string state_dir) : state_dir_(std::move(state_dir)) {}
   /// Nothing if there is none. One that others could read gets mode 0600. Errors: config, with the path.
   [[nodiscard]] Result<std::optional<SigningKey>> read() const;
-  /// `Replace`: the one that is there is of no use any more; else it stays, and is given. Errors: config.
-  enum class Replace { no, yes };
-  [[nodiscard]] Result<SigningKey> write(const SigningKey& key, Replace replace) const;
+  /// Replace::yes: the one that is there is of no use any more; else it stays, and is given. Errors: config.
+  [[nodiscard]] Result<SigningKey> write(const SigningKey& key, files::Replace replace) const;
 
  private:
   std::string state_dir_;
@@ -53,7 +53,7 @@ class Credentials {
   awaitable<Result<std::string>> open_session(SigningKey key);
   /// Errors: conflict (this key was revoked: make another), forbidden, unavailable.
   awaitable<Result<void>> enrol(std::string public_key);
-  awaitable<Result<SigningKey>> make_key(KeyFile::Replace replace);
+  awaitable<Result<SigningKey>> make_key(files::Replace replace);
   awaitable<Result<Answer>> post(std::string path, std::string body, std::string bearer);
 
   Runtime& runtime_;

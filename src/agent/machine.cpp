@@ -228,6 +228,9 @@ void AgentMachine::answer(const link::Welcome& message) {
   for (const link::Answer& one : message.answers) verdicts[RunKey{one.job, one.epoch}] = one.verdict;
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);
+  // The slot of a dropped job waits there for word, and its run may have ended since the hello.
+  const auto is_drop = [](const link::Answer& one) { return one.verdict == link::Verdict::drop; };
+  bool emptied = std::ranges::any_of(message.answers, is_drop);
   std::set<std::uint32_t> restored;  // slots that a lease of an earlier process keeps from what they can do
   for (const RunKey& key : held) {
     HeldJob* job = find(key);
@@ -241,7 +244,7 @@ void AgentMachine::answer(const link::Welcome& message) {
                             "the agent holds another workshop's job of this number"});
       verdicts.erase(key);
       drop(*job);
-      own_idle_slots();
+      emptied = true;
     } else if (job->ghost) {
       // Dropped here, but kept there: the bytes are gone, so the job goes back.
       if (keep)
@@ -259,11 +262,9 @@ void AgentMachine::answer(const link::Welcome& message) {
     // Listed in the hello and gone since: its engine died, or it was given back without a link.
     send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
                         "lost while the link was opened"});
-    own_idle_slots();
+    emptied = true;
   }
-  // The slot of a dropped one waits there for word, and its run may have ended since the hello.
-  const auto is_drop = [](const link::Answer& one) { return one.verdict == link::Verdict::drop; };
-  if (std::ranges::any_of(message.answers, is_drop)) own_idle_slots();
+  if (emptied) own_idle_slots();
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];

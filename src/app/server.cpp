@@ -11,6 +11,7 @@
 #include "files/files.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/engine_pages/engine_pages.hpp"
+#include "gateway/fresh_secret.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_face.hpp"
@@ -83,10 +84,6 @@ gateway::ApiAccessOptions api_access(const Config& config) {
   return options;
 }
 
-std::string fresh_secret(Runtime& runtime) {
-  return sha256(runtime.random_key().hex() + runtime.random_key().hex()).hex();
-}
-
 }  // namespace
 
 struct Server::Impl {
@@ -144,8 +141,8 @@ awaitable<Result<void>> Server::open() {
   if (!bound) co_return std::unexpected(bound.error());
   self.listeners = std::make_unique<Listeners>(std::move(*bound));
   files::DataFolder data = std::move(*opened);
-  ATELIER_CO_TRY(const std::string token, data.worker_token(fresh_secret(self.runtime)));
-  ATELIER_CO_TRY(std::string seat_key, data.seat_key(fresh_secret(self.runtime)));
+  ATELIER_CO_TRY(const std::string token, data.worker_token(gateway::fresh_secret(self.runtime)));
+  ATELIER_CO_TRY(std::string seat_key, data.seat_key(gateway::fresh_secret(self.runtime)));
   const std::string database = data.database_path();
   net::KeptBytes::use_folder(data.path());
   files::QuotaLimits quota;

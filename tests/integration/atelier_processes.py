@@ -157,13 +157,19 @@ class Workshop:
     def wait_history(self, participant, prompt_id, seconds=60.0):
         return until(lambda: self.history(participant, prompt_id), f'the end of {prompt_id}', seconds)
 
+    def journal_command(self, command, *arguments, env=None):
+        """`atelier journal COMMAND` on this data folder; the process that has ended."""
+        return subprocess.run(
+            [os.path.join(BIN, 'atelier'), 'journal', command, *arguments, '--data', self.data],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+
     def journal(self):
         """Every entry of the journal, as `atelier journal dump` prints it."""
-        done = subprocess.run(
-            [os.path.join(BIN, 'atelier'), 'journal', 'dump', '--data', self.data],
-            capture_output=True,
-            check=True,
-        )
+        done = self.journal_command('dump')
+        done.check_returncode()
         return [json.loads(line) for line in done.stdout.splitlines() if line]
 
     def tokens(self):

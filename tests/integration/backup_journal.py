@@ -4,20 +4,11 @@
 prompt that was acknowledged before it began. `restore`: refused beside a running server and for what is no
 whole backup; otherwise the state of the backup, twice as once, and what was there is kept."""
 
-import os, subprocess, threading
-from atelier_processes import BIN, WORK, Workshop, run, until
+import os, threading
+from atelier_processes import WORK, Workshop, run, until
 from link_worker import LinkWorker
 
 FOLDER = os.path.join(WORK, 'backups')
-
-
-def journal(workshop, command, *arguments, env=None):
-    return subprocess.run(
-        [os.path.join(BIN, 'atelier'), 'journal', command, *arguments, '--data', workshop.data],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
 
 
 def backup(name):
@@ -84,15 +75,15 @@ def test(workshops):
     for n in range(4):
         until(lambda: len(crowd.acknowledged) >= 50 * (n + 1), 'a crowd')
         before = set(crowd.acknowledged)
-        done = journal(workshop, 'backup', backup(f'{n}.db'))
+        done = workshop.journal_command('backup', backup(f'{n}.db'))
         assert done.returncode == 0, done
         assert os.stat(backup(f'{n}.db')).st_mode & 0o777 == 0o600
         copy = Workshop(f'copy-{n}')
         workshops.append(copy)
         os.makedirs(copy.data)
-        restored = journal(copy, 'restore', backup(f'{n}.db'))
+        restored = copy.journal_command('restore', backup(f'{n}.db'))
         assert restored.returncode == 0, restored
-        whole = journal(copy, 'check')
+        whole = copy.journal_command('check')
         assert whole.returncode == 0, whole
         there = prompts(copy)
         assert before <= there, before - there
@@ -100,27 +91,28 @@ def test(workshops):
     crowd.stop()
     assert prompts(workshop) >= set(crowd.acknowledged)
 
-    refused(journal(workshop, 'backup', backup('0.db')), 1, 'exists')
-    running = journal(workshop, 'restore', backup('3.db'))
+    refused(workshop.journal_command('backup', backup('0.db')), 1, 'exists')
+    running = workshop.journal_command('restore', backup('3.db'))
     refused(running, 2, 'another server is using', 'Stop the server first')
     workshop.submit(1, 'before-the-last')
-    assert journal(workshop, 'backup', backup('last.db')).returncode == 0
+    assert workshop.journal_command('backup', backup('last.db')).returncode == 0
     then = view(workshop)
     workshop.submit(1, 'after-the-last')
     workshop.server.kill()
 
-    refused(journal(workshop, 'restore', backup('none.db')), 1, 'none.db')
+    refused(workshop.journal_command('restore', backup('none.db')), 1, 'none.db')
     torn = damaged(backup('last.db'), 'torn.db')
-    refused(journal(workshop, 'restore', torn), 2, 'torn.db is damaged', 'Nothing was changed')
+    refused(workshop.journal_command('restore', torn), 2, 'torn.db is damaged', 'Nothing was changed')
     with open(backup('letter.db'), 'w') as file:
         file.write('Dear journal, ' * 500)
-    refused(journal(workshop, 'restore', backup('letter.db')), 2, 'letter.db is not a journal of Atelier')
+    done = workshop.journal_command('restore', backup('letter.db'))
+    refused(done, 2, 'letter.db is not a journal of Atelier')
     for point in ('journal_restore_copied:1', 'journal_restore_kept:1'):
-        died = journal(workshop, 'restore', backup('last.db'), env={'ATELIER_CRASH_AT': point})
+        died = workshop.journal_command('restore', backup('last.db'), env={'ATELIER_CRASH_AT': point})
         assert died.returncode == 137, (point, died)
         assert 'after-the-last' in prompts(workshop), point  # what was there before
     for _ in range(2):
-        done = journal(workshop, 'restore', backup('last.db'))
+        done = workshop.journal_command('restore', backup('last.db'))
         assert done.returncode == 0, done
         kept = done.stdout.splitlines()[-1].removeprefix('What was there is kept as ')
         workshop.serve()
@@ -131,7 +123,7 @@ def test(workshops):
     first = Workshop('first')
     os.makedirs(first.data)
     kept = os.path.join(workshop.data, 'atelier.db.before-restore-1')
-    assert journal(first, 'restore', kept).returncode == 0
+    assert first.journal_command('restore', kept).returncode == 0
     assert 'after-the-last' in prompts(first)
 
 

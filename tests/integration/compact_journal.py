@@ -3,8 +3,8 @@
 """`atelier journal compact`: refused beside a running server; afterwards the same jobs, history and outputs
 are there in a smaller file, `journal check` finds it whole, and a kill at any of its steps loses nothing."""
 
-import os, subprocess
-from atelier_processes import BIN, Workshop, run, until
+import os
+from atelier_processes import Workshop, run, until
 from link_worker import LinkWorker
 
 POINTS = [
@@ -19,17 +19,8 @@ POINTS = [
 ]
 
 
-def journal(workshop, command, env=None):
-    return subprocess.run(
-        [os.path.join(BIN, 'atelier'), 'journal', command, '--data', workshop.data],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
-
-
 def whole(workshop):
-    done = journal(workshop, 'check')
+    done = workshop.journal_command('check')
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -63,13 +54,13 @@ def test(workshops):
     for n in range(0, 200, 2):
         workshop.request('POST', '/user/1/history', b'{"delete": ["job-%d"]}' % n)
     before, large = view(workshop), size(workshop)
-    refused = journal(workshop, 'compact')
+    refused = workshop.journal_command('compact')
     assert refused.returncode == 2, refused
     assert 'another server is using' in refused.stderr and 'Stop the server first' in refused.stderr
 
     for point in POINTS:
         workshop.server.kill()
-        died = journal(workshop, 'compact', {'ATELIER_CRASH_AT': point})
+        died = workshop.journal_command('compact', env={'ATELIER_CRASH_AT': point})
         assert died.returncode == 137, (point, died)
         whole(workshop)
         workshop.serve()
@@ -80,12 +71,12 @@ def test(workshops):
         until(lambda: view(workshop) == before, 'the state of before')
 
     workshop.server.stop()
-    done = journal(workshop, 'compact')
+    done = workshop.journal_command('compact')
     assert done.returncode == 0, done
     assert size(workshop) < large / 4, (size(workshop), large)
     whole(workshop)
     assert len(workshop.journal()) == 1, 'only the newest entry is kept'
-    again = journal(workshop, 'compact')
+    again = workshop.journal_command('compact')
     assert again.returncode == 0 and again.stdout.startswith('0 entries and 0 attachments'), again
     workshop.serve()
     assert view(workshop) == before

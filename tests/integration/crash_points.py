@@ -8,7 +8,7 @@ or one; the same body again gets the same answer. In the end every job has ended
 The real server, not the journal alone: half of the points lie between journal, workshop, gateway and files.
 It starts in 20 ms. crash_points.py [POINT [RUNS]] runs one."""
 
-import concurrent.futures, http.client, json, os, random, shutil, subprocess, sys, threading, time
+import concurrent.futures, http.client, json, os, random, shutil, sys, threading, time
 from atelier_processes import BIN, WORK, Workshop, events_of, free_ports, run, save_graph, until
 from link_worker import LinkWorker
 
@@ -187,8 +187,7 @@ class Trial:
             folder = os.path.join(self.workshop.data, 'participants', str(p.number), 'output')
             contents = [open(os.path.join(folder, name)).read() for name in os.listdir(folder)]
             assert len(contents) == len(set(contents)) == len(p.answers), (len(contents), len(p.answers))
-        check = [os.path.join(BIN, 'atelier'), 'journal', 'check', '--data', self.workshop.data]
-        done = subprocess.run(check, capture_output=True, text=True)
+        done = self.workshop.journal_command('check')
         assert done.returncode == 0, done.stdout
         shutil.rmtree(self.workshop.data)
 

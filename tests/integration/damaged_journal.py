@@ -8,14 +8,6 @@ from atelier_processes import BIN, Workshop, events_of, run, until
 from link_worker import LinkWorker
 
 
-def check(workshop):
-    return subprocess.run(
-        [os.path.join(BIN, 'atelier'), 'journal', 'check', '--data', workshop.data],
-        capture_output=True,
-        text=True,
-    )
-
-
 def read_only(workshop, entries):
     """The promises of a server that runs on a damaged journal."""
     answer = workshop.post('/user/1/prompt', {'prompt': {}}, 503)
@@ -78,7 +70,7 @@ def test(workshops):
     at = good.index(b'job-30')
     put_content(workshop, good[:at] + b'X' + good[at + 1 :])
     before = hashlib.sha256(content(workshop)).digest()
-    done = check(workshop)
+    done = workshop.journal_command('check')
     assert done.returncode == 1 and f'entry {submitted["job-30"]} ' in done.stdout, done.stdout
     workshop.serve()
     read_only(workshop, (submitted['job-30'] - 1, submitted['job-30'] - 1))
@@ -107,7 +99,7 @@ def test(workshops):
     refused(workshop, os.urandom(page) + good[page:], 2, 'is not a journal of Atelier')
     refused(workshop, good[:100] + os.urandom(page - 100) + good[page:], 74, 'put a backup in its place')
     put_content(workshop, good)
-    assert check(workshop).returncode == 0
+    assert workshop.journal_command('check').returncode == 0
     workshop.serve()
     assert workshop.get('/health', expect=None)['journal']['accepting']
     shutil.rmtree(workshop.data, ignore_errors=True)

@@ -109,8 +109,7 @@ class FullSite(Site):
         commits = [entry['event']['job'] for entry in events_of(journal, 'committed')]
         assert len(commits) == len(set(commits)) == succeeded, commits
         assert {entry['event']['epoch'] for entry in events_of(journal, 'leased')} == {1}
-        check = [os.path.join(BIN, 'atelier'), 'journal', 'check', '--data', self.workshop.data]
-        subprocess.run(check, check=True, capture_output=True)
+        self.workshop.journal_command('check').check_returncode()
 
     def staged(self):
         return [name for name in os.listdir(os.path.join(self.workshop.data, 'staging')) if name != 'tmp']

@@ -4,12 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-namespace atelier::gateway {
+#include "gateway/fresh_secret.hpp"
 
-std::string EngineSessions::fresh_secret() {
-  const Key128 first = runtime_.random_key(), second = runtime_.random_key();
-  return first.hex() + second.hex();
-}
+namespace atelier::gateway {
 
 void EngineSessions::drop_old() {
   const Instant now = runtime_.now();
@@ -23,7 +20,7 @@ Result<std::string> EngineSessions::make_ticket(EnginePlace place) {
   drop_old();
   if (tickets_.size() >= kTicketsMax)
     return fail(Errc::queue_full, "Too many tickets were made and not used; try again in a minute.");
-  std::string ticket = fresh_secret();
+  std::string ticket = fresh_secret(runtime_);
   tickets_.emplace(sha256(ticket), Ticket{std::move(place), runtime_.now() + kTicketLife});
   return ticket;
 }
@@ -42,7 +39,7 @@ std::optional<EngineSessions::Opened> EngineSessions::open(std::string_view tick
     sessions_.erase(
         std::ranges::min_element(sessions_, {}, [](const auto& entry) { return entry.second.used; }));
   }
-  Opened opened{fresh_secret(), std::move(spent.mapped().place)};
+  Opened opened{fresh_secret(runtime_), std::move(spent.mapped().place)};
   sessions_.emplace(sha256(opened.secret), Session{opened.place, runtime_.now(), runtime_.now()});
   return opened;
 }

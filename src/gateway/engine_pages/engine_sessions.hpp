@@ -67,7 +67,6 @@ class EngineSessions {
     EnginePlace place;
     Instant started, used;
   };
-  std::string fresh_secret();
   void drop_old();
 
   Runtime& runtime_;

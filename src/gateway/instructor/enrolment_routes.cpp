@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "comfy/json.hpp"
 #include "gateway/access.hpp"
+#include "gateway/fresh_secret.hpp"
 #include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_impl.hpp"
 #include "gateway/worker_link/worker_download.hpp"
@@ -49,8 +50,7 @@ awaitable<net::Response> InstructorFace::Impl::post_enrolment(ApiCall& call) {
                                           worker));
     co_return problem_response(pinned);
   }
-  const std::string token = fmt::format("{}{}{}", link::kEnrolmentTokenPrefix, runtime.random_key().hex(),
-                                        runtime.random_key().hex());
+  const std::string token = std::string(link::kEnrolmentTokenPrefix) + fresh_secret(runtime);
   core::EnrolmentMade made;
   made.token = sha256(token);
   made.worker = worker;

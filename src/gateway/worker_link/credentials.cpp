@@ -3,11 +3,9 @@
 
 #include <algorithm>
 
-namespace atelier::gateway {
+#include "gateway/fresh_secret.hpp"
 
-std::string WorkerCredentials::secret() const {
-  return runtime_.random_key().hex() + runtime_.random_key().hex();
-}
+namespace atelier::gateway {
 
 std::string WorkerCredentials::make_challenge() {
   const Instant now = runtime_.now();
@@ -15,7 +13,7 @@ std::string WorkerCredentials::make_challenge() {
     challenges_.erase(in_order_.front().first);
     in_order_.pop_front();
   }
-  std::string challenge = secret();
+  std::string challenge = fresh_secret(runtime_);
   challenges_.emplace(challenge, now + kChallengeLife);
   in_order_.emplace_back(challenge, now + kChallengeLife);
   return challenge;
@@ -40,7 +38,7 @@ std::string WorkerCredentials::open_session(const std::string& worker) {
     }
     sessions_.erase(oldest);
   }
-  std::string token = secret();
+  std::string token = fresh_secret(runtime_);
   sessions_.emplace(sha256(token), Session{worker, now + kSessionLife});
   return token;
 }

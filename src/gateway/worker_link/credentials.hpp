@@ -43,7 +43,6 @@ class WorkerCredentials {
     std::string worker;
     Instant until;
   };
-  std::string secret() const;
 
   Runtime& runtime_;
   std::map<std::string, Instant> challenges_;             // until when they are good

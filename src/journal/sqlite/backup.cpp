@@ -3,13 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "base/crash_point.hpp"
 #include "journal/sqlite/connection.hpp"
+#include "journal/sqlite/database_copy.hpp"
 #include "journal/sqlite/lock_file.hpp"
 #include "journal/sqlite/reader.hpp"
 #include "journal/sqlite/sql.hpp"
@@ -19,33 +19,9 @@ namespace {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-Result<void> sync(const std::string& path, int flags) {
-  const OwnedDescriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
-  if (file.descriptor < 0 || ::fsync(file.descriptor) != 0)
-    return std::unexpected(errno_error(errno, "sync " + path));
-  return {};
-}
-
 Result<void> sync_folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  return sync(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
-}
-
-/// A synced copy of one moment of the database in a file that is made for it.
-Result<std::uint64_t> copy(const Connection& from, const std::string& to) {
-  ::unlink(to.c_str());
-  {
-    // SQLite would give it the mode of the umask; it fills an empty file as well.
-    const OwnedDescriptor file{::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-    if (file.descriptor < 0) return std::unexpected(errno_error(errno, "make " + to));
-  }
-  ATELIER_TRY(Statement vacuum_into, from.prepare(sql::kCopyInto));
-  ATELIER_TRY_VOID(vacuum_into.bind_text(1, to).run());
-  // SQLite does not sync what it copies into (sqlite.org/lang_vacuum.html).
-  ATELIER_TRY_VOID(sync(to, O_RDWR));
-  struct stat status{};
-  if (::stat(to.c_str(), &status) != 0) return std::unexpected(errno_error(errno, "look at " + to));
-  return static_cast<std::uint64_t>(status.st_size);
+  return sync_path(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
 }
 
 Result<void> check_backup(const Connection& backup, const std::string& path) {
@@ -91,7 +67,7 @@ Result<std::uint64_t> back_up(const std::string& path, const std::string& to) {
   ATELIER_TRY(const Connection journal, Connection::open(path, Connection::Access::read_only, nullptr));
   if (exists(to)) return fail(Errc::conflict, fmt::format("{} exists: name a new file", to));
   const std::string part = to + ".part";
-  auto bytes = copy(journal, part);
+  auto bytes = copy_database(journal, part);
   if (!bytes) {
     ::unlink(part.c_str());
     return bytes;
@@ -114,7 +90,7 @@ Result<RestoreReport> restore(const std::string& path, const std::string& from) 
   {
     ATELIER_TRY(const Connection backup, Connection::open(from, Connection::Access::read_only, nullptr));
     ATELIER_TRY_VOID(check_backup(backup, from));
-    ATELIER_TRY(report.bytes, copy(backup, part));
+    ATELIER_TRY(report.bytes, copy_database(backup, part));
   }
   crash_point("journal_restore_copied");
   if (exists(path)) {

@@ -13,6 +13,7 @@
 #include "base/crash_point.hpp"
 #include "journal/codec.hpp"
 #include "journal/sqlite/blob.hpp"
+#include "journal/sqlite/database_copy.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -72,14 +73,7 @@ Result<void> Writer::keep_copy(std::int64_t version) {
   const std::string copy = fmt::format("{}.schema-{}", path_, version);
   const std::string part = copy + ".part";
   if (::access(copy.c_str(), F_OK) == 0) return {};  // a crash came between the copy and the migration
-  ::unlink(part.c_str());
-  ATELIER_TRY(Statement vacuum_into, connection_->prepare(sql::kCopyInto));
-  ATELIER_TRY_VOID(vacuum_into.bind_text(1, part).run());
-  // SQLite does not sync what it copies into (sqlite.org/lang_vacuum.html).
-  const OwnedDescriptor file{::open(part.c_str(), O_RDWR | O_CLOEXEC)};
-  if (file.descriptor < 0 || ::fsync(file.descriptor) != 0) {
-    return std::unexpected(errno_error(errno, "sync " + part));
-  }
+  ATELIER_TRY_VOID(copy_database(*connection_, part));
   crash_point("journal_before_copy_is_named");
   if (::rename(part.c_str(), copy.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
   return {};

@@ -149,7 +149,7 @@ TEST_CASE("a key that the gateway does not know enrols; one that it revoked is r
   FakeGateway gateway;
   const files::TempFolder folder;
   const SigningKey old(SigningKey::Seed{7});
-  REQUIRE(KeyFile(folder / "state").write(old, KeyFile::Replace::no));
+  REQUIRE(KeyFile(folder / "state").write(old, files::Replace::no));
   Worker worker(gateway, folder, kOneUse);
   SUBCASE("unknown: another workshop's, or of an enrolment that was never recorded") {
     CHECK(worker.bearer() == "session-1");
@@ -211,10 +211,10 @@ TEST_CASE("a key file that holds no key is a mistake of the configuration, and i
   REQUIRE_FALSE(read);
   CHECK(read.error().code == Errc::config);
   CHECK(read.error().what.find(folder / "state/worker.key") != std::string::npos);
-  const auto written = KeyFile(folder / "state").write(SigningKey(SigningKey::Seed{1}), KeyFile::Replace::no);
+  const auto written = KeyFile(folder / "state").write(SigningKey(SigningKey::Seed{1}), files::Replace::no);
   CHECK_FALSE(written);
   files::write_text(folder / "no-folder", "");
-  CHECK_FALSE(KeyFile(folder / "no-folder").write(SigningKey(SigningKey::Seed{1}), KeyFile::Replace::no));
+  CHECK_FALSE(KeyFile(folder / "no-folder").write(SigningKey(SigningKey::Seed{1}), files::Replace::no));
   CHECK_FALSE(KeyFile(folder / "nothing").read()->has_value());
 }
 

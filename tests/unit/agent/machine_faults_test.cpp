@@ -365,10 +365,7 @@ TEST_CASE("a job lost with its engine while the link was opened goes back") {
   REQUIRE(hello.jobs.size() == 1);
   rig.feed(EngineDown{0, "died"});
   CHECK(rig.count<Send>() == 0);
-  link::Welcome welcome;
-  welcome.link = LinkId{9};
-  welcome.answers.push_back({kJob.job, kJob.epoch, link::Verdict::keep});
-  rig.gateway(welcome);
+  rig.welcome(link::Verdict::keep);
   CHECK(rig.only_sent<link::Returned>().job == kJob.job);
   CHECK(rig.sent<link::EngineLost>().size() == 1);
 }
@@ -382,10 +379,7 @@ TEST_CASE("a slot that becomes empty while the link is opened says so after the 
   REQUIRE(hello.jobs.size() == 1);
   rig.feed(JobFetched{kJob, fail(Errc::disk_full, "no space")});  // goes back
   CHECK(rig.count<Send>() == 0);
-  link::Welcome welcome;
-  welcome.link = LinkId{9};
-  welcome.answers.push_back({kJob.job, kJob.epoch, link::Verdict::keep});
-  rig.gateway(welcome);
+  rig.welcome(link::Verdict::keep);
   CHECK(rig.only_sent<link::Returned>().job == kJob.job);
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
@@ -394,18 +388,12 @@ TEST_CASE(
     "the slot of a dropped job says that it is empty, whatever came between the hello and the welcome") {
   Rig rig;
   rig.ready();
-  const auto welcome_with_drop = [&rig] {
-    link::Welcome welcome;
-    welcome.link = LinkId{9};
-    welcome.answers.push_back({kJob.job, kJob.epoch, link::Verdict::drop});
-    rig.gateway(welcome);
-  };
   SUBCASE("its run ended") {
     rig.run();
     rig.lose_link();
     rig.open();
     rig.finish_run();
-    welcome_with_drop();
+    rig.welcome(link::Verdict::drop);
     CHECK(rig.sent<link::SlotIdle>().size() == 1);
   }
   SUBCASE("ComfyUI refused it") {
@@ -414,7 +402,7 @@ TEST_CASE(
     rig.lose_link();
     rig.open();
     rig.feed(RunPosted{kJob, PostResult::refused, R"({"error":{"message":"Bad"}})"});
-    welcome_with_drop();
+    rig.welcome(link::Verdict::drop);
     CHECK(rig.sent<link::SlotIdle>().size() == 1);
   }
   SUBCASE("it had been dropped before, and its run ended") {
@@ -424,7 +412,7 @@ TEST_CASE(
     rig.lose_link();
     rig.open();
     rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
-    welcome_with_drop();
+    rig.welcome(link::Verdict::drop);
     CHECK(rig.sent<link::SlotIdle>().size() == 1);
   }
   SUBCASE("its engine died and is up again") {
@@ -433,14 +421,14 @@ TEST_CASE(
     rig.open();
     rig.feed(EngineDown{0, "died"});
     rig.engine_up();
-    welcome_with_drop();
+    rig.welcome(link::Verdict::drop);
     CHECK(rig.sent<link::SlotIdle>().size() == 1);
   }
   SUBCASE("nothing did: not before its run has ended") {
     rig.run();
     rig.lose_link();
     rig.open();
-    welcome_with_drop();
+    rig.welcome(link::Verdict::drop);
     CHECK(rig.sent<link::SlotIdle>().empty());
     rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
     CHECK(rig.sent<link::SlotIdle>().size() == 1);

@@ -91,6 +91,13 @@ struct Rig {
     for (const link::HelloJob& job : hello.jobs) welcome.answers.push_back({job.job, job.epoch, verdict});
     gateway(std::move(welcome));
   }
+  /// After open(), which listed kJob.
+  void welcome(link::Verdict verdict) {
+    link::Welcome welcome;
+    welcome.link = LinkId{++links};
+    welcome.answers.push_back({kJob.job, kJob.epoch, verdict});
+    gateway(std::move(welcome));
+  }
   void lose_link() { feed(LinkDown{"the cable", false}); }
   void engine_up() {
     EngineInfo info;
