@@ -13,6 +13,11 @@ find_library(LZ4_LIBRARY lz4 REQUIRED)
 add_library(LZ4::LZ4 UNKNOWN IMPORTED)
 set_target_properties(LZ4::LZ4 PROPERTIES IMPORTED_LOCATION ${LZ4_LIBRARY}
   INTERFACE_INCLUDE_DIRECTORIES ${LZ4_INCLUDE_DIR})
+find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
+find_library(HIREDIS_LIBRARY hiredis REQUIRED)
+add_library(hiredis::hiredis UNKNOWN IMPORTED)
+set_target_properties(hiredis::hiredis PROPERTIES IMPORTED_LOCATION ${HIREDIS_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${HIREDIS_INCLUDE_DIR})
 
 # An executable with the property ATELIER_PORTABLE needs nothing but glibc where it runs (atelier-worker: on
 # machines with Ubuntu 22.04 or newer); all others take the distribution's shared libraries and their updates.
@@ -53,6 +58,7 @@ set(ATELIER_ALLOWED_core base)
 set(ATELIER_ALLOWED_comfy base)
 set(ATELIER_ALLOWED_link base)
 set(ATELIER_ALLOWED_journal base core runtime)
+set(ATELIER_ALLOWED_journal_redis base core runtime net)
 set(ATELIER_ALLOWED_files base runtime)
 set(ATELIER_ALLOWED_net base runtime)
 set(ATELIER_ALLOWED_image base runtime image_request)
@@ -70,9 +76,11 @@ function(atelier_library name)
   if(NOT A_FOLDER)
     set(A_FOLDER ${name})
   endif()
+  # A backend may more than its folder.
+  set(allowed ${ATELIER_ALLOWED_${A_FOLDER}} ${ATELIER_ALLOWED_${name}})
   foreach(dependency IN LISTS A_DEPENDS)
     string(REPLACE "atelier::" "" other ${dependency})
-    if(NOT other IN_LIST ATELIER_ALLOWED_${A_FOLDER} AND NOT other STREQUAL A_FOLDER)
+    if(NOT other IN_LIST allowed AND NOT other STREQUAL A_FOLDER)
       message(FATAL_ERROR "src/${A_FOLDER} may not depend on ${dependency}: see cmake/AtelierTargets.cmake")
     endif()
     if(NOT TARGET ${dependency})

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "app/journals.hpp"
 #include "app/listeners.hpp"
 #include "app/options.hpp"
 #include "base/log.hpp"
@@ -19,7 +20,6 @@
 #include "gateway/seat_access.hpp"
 #include "gateway/worker_link/worker_download.hpp"
 #include "gateway/worker_link/worker_link.hpp"
-#include "journal/sqlite/sqlite_journal.hpp"
 #include "net/http_server.hpp"
 #include "net/kept_bytes.hpp"
 #include "runtime/signal.hpp"
@@ -143,14 +143,11 @@ awaitable<Result<void>> Server::open() {
   files::DataFolder data = std::move(*opened);
   ATELIER_CO_TRY(const std::string token, data.worker_token(gateway::fresh_secret(self.runtime)));
   ATELIER_CO_TRY(std::string seat_key, data.seat_key(gateway::fresh_secret(self.runtime)));
-  const std::string database = data.database_path();
   net::KeptBytes::use_folder(data.path());
   files::QuotaLimits quota;
   quota.bytes = config.bytes("USER_QUOTA");
   self.files = std::make_unique<files::Files>(self.runtime, std::move(data), quota);
-  journal::sqlite::Options journal_options;
-  journal_options.path = database;
-  ATELIER_CO_TRY(self.journal, journal::sqlite::open(self.runtime, std::move(journal_options)));
+  ATELIER_CO_TRY(self.journal, co_await open_journal(self.runtime, config));
   self.workshop = std::make_unique<workshop::Workshop>(self.runtime, *self.journal, workshop_options(config));
   self.workshop->on_fatal([&self](const Error& error) {
     log::error("stopping", {{"reason", error.what}});

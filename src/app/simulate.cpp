@@ -6,8 +6,8 @@
 #include <iterator>
 
 #include "app/commands.hpp"
+#include "app/journals.hpp"
 #include "app/options.hpp"
-#include "journal/sqlite/sqlite_journal.hpp"
 #include "simulate/recording.hpp"
 #include "simulate/replay.hpp"
 #include "simulate/report.hpp"
@@ -64,7 +64,7 @@ int what_if(const SimulateOptions& simulation, const Options& options) {
   }
   const auto config = read_config(options);
   if (!config) return kExitConfig;
-  const auto reader = journal::sqlite::open_reader(config->text("DATA_DIR") + "/atelier.db");
+  const auto reader = open_journal_reader(*config);
   workshop::Fold fold;
   simulate::Recording recording;
   auto read = reader ? read_journal(**reader, fold, recording) : std::unexpected(reader.error());

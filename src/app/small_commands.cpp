@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "app/commands.hpp"
+#include "app/journals.hpp"
 #include "app/listeners.hpp"
 #include "app/options.hpp"
 #include "base/hash.hpp"
@@ -77,7 +78,7 @@ Result<std::unique_ptr<journal::StoreReader>> open_journal(const Options& option
     exit_code = kExitConfig;
     return fail(Errc::config, "");
   }
-  auto reader = journal::sqlite::open_reader(config->text("DATA_DIR") + "/atelier.db");
+  auto reader = open_journal_reader(*config);
   if (!reader) {
     exit_code = reader.error().code == Errc::newer_version ? kExitNewerData : kExitFailed;
     fmt::print(stderr, "{}\n", reader.error().what);
@@ -128,15 +129,25 @@ Result<journal::sqlite::State> state_of(journal::StoreReader& reader) {
   return journal::sqlite::State{cursor.after, fold.records()};
 }
 
+/// What belongs to a database in DATA_DIR; nothing if it is kept elsewhere (said).
+std::optional<Config> config_with_database(const Options& options, std::string_view instead) {
+  auto config = read_config(options);
+  if (config && keeps_journal_in_redis(*config)) {
+    fmt::print(stderr, "The journal is kept in Redis (JOURNAL=redis): {}.\n", instead);
+    return std::nullopt;
+  }
+  return config;
+}
+
 }  // namespace
 
 int journal_compact(const Options& options) {
-  const auto config = read_config(options);
+  const auto config = config_with_database(options, "there it is not made smaller");
   if (!config) return kExitConfig;
   const std::string folder = config->text("DATA_DIR");
   // What SQLite writes on the side may be as large as the journal: it has its place beside it.
   ::setenv("SQLITE_TMPDIR", folder.c_str(), 0);
-  auto done = journal::sqlite::compact(folder + "/atelier.db", state_of);
+  auto done = journal::sqlite::compact(journal_database(*config), state_of);
   if (!done) {
     fmt::print(stderr, "{}\n", done.error().what);
     if (done.error().code == Errc::config)
@@ -150,9 +161,10 @@ int journal_compact(const Options& options) {
 }
 
 int journal_backup(const Options& options, const std::string& file) {
-  const auto config = read_config(options);
+  const auto config =
+      config_with_database(options, "back up that Redis (its append-only files, or BGSAVE and dump.rdb)");
   if (!config) return kExitConfig;
-  const auto bytes = journal::sqlite::back_up(config->text("DATA_DIR") + "/atelier.db", file);
+  const auto bytes = journal::sqlite::back_up(journal_database(*config), file);
   if (!bytes) {
     fmt::print(stderr, "{}\n", bytes.error().what);
     return exit_code_of(bytes.error());
@@ -170,9 +182,9 @@ int journal_backup(const Options& options, const std::string& file) {
 }
 
 int journal_restore(const Options& options, const std::string& file) {
-  const auto config = read_config(options);
+  const auto config = config_with_database(options, "put its own backup back, with Redis stopped");
   if (!config) return kExitConfig;
-  const auto done = journal::sqlite::restore(config->text("DATA_DIR") + "/atelier.db", file);
+  const auto done = journal::sqlite::restore(journal_database(*config), file);
   if (!done) {
     fmt::print(stderr, "{}\nNothing was changed.{}\n", done.error().what,
                done.error().what.starts_with("another server") ? " Stop the server first." : "");

@@ -70,10 +70,16 @@ constexpr std::array kKeys{
     KeySpec{"CHECKPOINT_ENTRIES", number, "50000", 0, 10'000'000, "", "", "",
             "Entries of the journal after which its state is written down, so that a restart need not read "
             "all of it; 0 is never."},
-    KeySpec{"JOURNAL", choice, "sqlite", 0, 0, "", "sqlite|redis", "", "Where the journal is kept."},
+    KeySpec{"JOURNAL", choice, "sqlite", 0, 0, "", "sqlite|redis", "",
+            "Where the journal is kept: in DATA_DIR, or in a Redis with appendfsync always."},
     KeySpec{"REDIS_HOST", text, "127.0.0.1", 0, 0, "", "", "", "Redis for JOURNAL=redis."},
     KeySpec{"REDIS_PORT", number, "6379", 1, 65'535, "", "", "", "Its port."},
     KeySpec{"REDIS_PASSWORD", secret, "", 0, 0, "", "", "", "Its password."},
+    KeySpec{
+        "REDIS_TLS", boolean, "false", 0, 0, "", "", "",
+        "Speak TLS with it; its certificate must be for REDIS_HOST and of an authority the system knows."},
+    KeySpec{"REDIS_PREFIX", text, "atelier", 0, 0, "", "", "",
+            "Its keys begin with this, in braces: one for each workshop."},
     KeySpec{"INFERENCE_PROVIDER", choice, "local", 0, 0, "", "local|verda|runpod|modal", "",
             "Who rents out the GPUs."},
     KeySpec{"VERDA_API_KEY", secret, "", 0, 0, "", "", "", "id:secret."},
@@ -102,10 +108,9 @@ constexpr std::array kKeys{
 };
 
 // In the order of the table. A key leaves this list with the change that reads it.
-constexpr std::array<std::string_view, 11> kWithoutEffect = {
-    "NUM_WORKERS",    "TRUSTED_PROXIES",    "JOURNAL",       "REDIS_HOST",     "REDIS_PORT",
-    "REDIS_PASSWORD", "INFERENCE_PROVIDER", "VERDA_API_KEY", "RUNPOD_API_KEY", "MODAL_API_KEY",
-    "BUDGET_PER_DAY"};
+constexpr std::array<std::string_view, 7> kWithoutEffect = {
+    "NUM_WORKERS",    "TRUSTED_PROXIES", "INFERENCE_PROVIDER", "VERDA_API_KEY",
+    "RUNPOD_API_KEY", "MODAL_API_KEY",   "BUDGET_PER_DAY"};
 
 }  // namespace
 

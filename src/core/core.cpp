@@ -110,6 +110,9 @@ LaneCounts Core::counts(ParticipantId participant) const {
 
 std::size_t Core::jobs_waiting() const { return state_->waiting.size(); }
 std::size_t Core::jobs_live() const { return state_->jobs.size(); }
+GatewayId Core::first_gateway() const {
+  return state_->gateways.empty() ? GatewayId{} : state_->gateways.begin()->first;
+}
 
 void Core::each_job_of(ParticipantId participant, const std::function<void(const JobFacts&)>& visit) const {
   const auto owner = state_->owners.find(participant);

@@ -89,6 +89,8 @@ class Core {
   /// The participant's live job (waiting, leased, running) with this prompt_id.
   [[nodiscard]] const JobFacts* live(ParticipantId participant, std::string_view prompt_id) const;
   [[nodiscard]] const ParticipantFacts* participant(ParticipantId participant) const;
+  /// The lowest of those that have joined and are not lost; 0: none.
+  [[nodiscard]] GatewayId first_gateway() const;
   [[nodiscard]] const WorkerFacts* worker(WorkerId worker) const;
   [[nodiscard]] const WorkerFacts* worker(std::string_view name) const;
   [[nodiscard]] const UnlinkedCommit* unlinked(JobId job, std::string_view node) const;

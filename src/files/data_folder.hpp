@@ -56,8 +56,6 @@ class DataFolder {
   /// Grows after every change that this process makes in a participant's input, output or temp folder and
   /// before anybody is told of it. Any thread.
   [[nodiscard]] std::uint64_t tree_changes() const { return tree_changes_->load(); }
-  /// The absolute path of the journal's database: DATA_DIR/atelier.db.
-  [[nodiscard]] std::string database_path() const { return path_ + "/atelier.db"; }
 
   /// What statvfs says of DATA_DIR. Cheap enough for the loop's thread on a local disk.
   [[nodiscard]] Result<FreeSpace> free_space() const;

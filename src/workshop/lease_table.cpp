@@ -5,10 +5,15 @@
 
 namespace atelier::workshop {
 
-void LeaseTable::apply(std::span<const core::Effect> effects, Instant now) {
+void LeaseTable::apply(std::span<const core::Effect> effects, Instant now,
+                       const std::function<bool(LinkId)>& held_here) {
   for (const core::Effect& effect : effects) {
     if (const auto* moved = std::get_if<core::LeaseMoved>(&effect)) {
-      leases_[moved->job] = Lease{moved->epoch, moved->link, now + ttl_};
+      if (held_here(moved->link)) {
+        leases_[moved->job] = Lease{moved->epoch, moved->link, now + ttl_};
+      } else {
+        leases_.erase(moved->job);
+      }
     } else if (const auto* dropped = std::get_if<core::LeaseDropped>(&effect)) {
       const auto found = leases_.find(dropped->job);
       if (found != leases_.end() && found->second.epoch == dropped->epoch) leases_.erase(found);

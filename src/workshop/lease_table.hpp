@@ -28,8 +28,10 @@ class LeaseTable {
   /// `ttl`: LEASE_TTL, 5 s .. 10 min.
   explicit LeaseTable(milliseconds ttl) : ttl_(ttl) {}
 
-  /// Starts, moves and drops clocks as core says.
-  void apply(std::span<const core::Effect> effects, Instant now);
+  /// Starts, moves and drops clocks as core says. `held_here`: whether this gateway holds that link; leases
+  /// of others have their clocks there.
+  void apply(std::span<const core::Effect> effects, Instant now,
+             const std::function<bool(LinkId)>& held_here);
   /// A lease found in the journal at start: the worker could not renew while we were down, it gets `grace`.
   void restore(JobId job, Epoch epoch, LinkId link, Instant now, milliseconds grace);
   /// A heartbeat: all leases of this link live for another `ttl` from `now`.

@@ -34,6 +34,12 @@ struct WorkshopOptions {
   /// than half as many records. 0 = never.
   std::uint64_t checkpoint_entries = 50'000;
   std::string release = "0.1.0";
+  /// No other process writes this journal: what held links before is gone. Off: what others record is
+  /// applied, too, and a worker's leases have their clocks where its link is.
+  bool alone = true;
+  /// With others: what is theirs to propose is proposed here after so long without any entry (core.md 7). 0:
+  /// everybody proposes everything, and the first stands.
+  milliseconds others_patience{1'000};
 };
 
 /// What became of a posted event.
@@ -89,7 +95,7 @@ class Workshop {
   /// job waits or runs: byte-equal body -> the same answer, another -> conflict. After it ended: byte-equal
   /// within 10 min -> the same answer, else a new job. `event.prompt` is filled in from `prompt`; a
   /// digest that stands in it already is taken for that of `prompt`. Errors: queue_full (429), conflict
-  /// (409), disk_full (507), unavailable (503), bad_request.
+  /// (409), disk_full (507), unavailable (503; at once while the journal is out of reach), bad_request.
   [[nodiscard]] awaitable<Result<Submission>> submit(core::Submitted event,
                                                      std::shared_ptr<const std::string> prompt);
   /// Records an event and waits until it is applied. Errors: stale_epoch, conflict, not_found, ... as core

@@ -74,7 +74,7 @@ net::Response PublicFace::start_page() const {
 net::Response PublicFace::health(const net::Request& request) const {
   const std::vector<WorkerView> workers = workers_ ? workers_() : std::vector<WorkerView>{};
   const auto space = files_.data().free_space();
-  const bool journal = workshop_.accepting();
+  const bool journal = workshop_.accepting() && workshop_.refusal().empty();
   const bool disk = files_.quota().check_free_space(0).has_value();  // else uploads and prompts get 507
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();

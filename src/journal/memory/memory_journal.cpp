@@ -102,6 +102,8 @@ class MemoryJournal final : public Journal {
     const WallTime wall = state->clock.wall();
     co_await turn(*state, state->store.commit_latency);
     if (state->closed) co_return closed();
+    if (state->store.out_of_reach_)
+      co_return fail(Errc::unavailable, "the store cannot be reached, as planned");
     if (!batch.empty()) {
       auto commit = [&] { return state->store.store(batch, time, wall); };
       ATELIER_CO_TRY_VOID(co_await commit_with_faults(state, commit));

@@ -31,6 +31,8 @@ class MemoryStore final : public StoreReader {
   void plan(Fault fault, std::uint64_t nth = 1) { planned_[commits_ + nth] = fault; }
   /// While set, every commit fails with disk_full.
   void set_full(bool full) { full_ = full; }
+  /// While set, every append fails with unavailable and nothing is stored: the store cannot be reached.
+  void set_out_of_reach(bool now) { out_of_reach_ = now; }
   /// Called when a commit met one of the two crash faults: the simulation kills its server here or later.
   std::function<void()> on_crash;
   /// How long a commit takes.
@@ -67,6 +69,7 @@ class MemoryStore final : public StoreReader {
   std::map<std::uint64_t, Fault> planned_;
   std::uint64_t commits_ = 0;
   bool full_ = false;
+  bool out_of_reach_ = false;
   std::vector<std::weak_ptr<std::function<void()>>>
       watchers_;  // one per open Journal: something was recorded
 };

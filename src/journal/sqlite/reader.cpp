@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "journal/codec.hpp"
+#include "journal/packing.hpp"
 #include "journal/sqlite/blob.hpp"
-#include "journal/sqlite/packing.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {

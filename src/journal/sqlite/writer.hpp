@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "journal/journal.hpp"
+#include "journal/packing.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/guarded_vfs.hpp"
 #include "journal/sqlite/lock_file.hpp"
-#include "journal/sqlite/packing.hpp"
 
 namespace atelier::journal::sqlite {
 

@@ -6,31 +6,14 @@
 #include <sqlite3.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "runtime/real_runtime.hpp"
 #include "suite.hpp"
+#include "temp_folder.hpp"
 
 namespace atelier::journal::sqlite {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "atelier-journal-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] std::string file(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 class SqliteRig final : public Rig {
  public:

@@ -31,10 +31,10 @@ TEST_CASE("a key that is like none of ours is a warning") {
 }
 
 TEST_CASE("a key that nothing reads yet is accepted with a warning") {
-  const auto outcome = read_file("JOURNAL=redis\nQUEUE_MODE=fifo\n");
+  const auto outcome = read_file("NUM_WORKERS=2\nQUEUE_MODE=fifo\n");
   CHECK(outcome.mistakes.empty());
   REQUIRE(outcome.warnings.size() == 1);
-  CHECK(outcome.warnings[0] == ".env:1: JOURNAL has no effect in this version");
+  CHECK(outcome.warnings[0] == ".env:1: NUM_WORKERS has no effect in this version");
 }
 
 TEST_CASE("the server is open to other machines only when that is asked for") {

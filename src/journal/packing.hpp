@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How the bytes of an attachment lie in the database: as one LZ4 block where that is clearly shorter
+// How the bytes of an attachment lie in a store: as one LZ4 block where that is clearly shorter
 // (lz4.org; docs/decisions/journal-2026-11-28-packed-attachments.md). One thread at a time.
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "base/result.hpp"
 
-namespace atelier::journal::sqlite {
+namespace atelier::journal {
 
 struct Packed {
   std::string_view bytes;     // into the Packer or what it was given
@@ -29,4 +29,4 @@ class Packer {
 /// Errors: io (damaged).
 [[nodiscard]] Result<std::shared_ptr<const std::string>> unpack(const Packed& packed);
 
-}  // namespace atelier::journal::sqlite
+}  // namespace atelier::journal

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "journal/sqlite/packing.hpp"
+#include "journal/packing.hpp"
 
 #include <lz4.h>
 
 #include "journal/journal.hpp"
 
-namespace atelier::journal::sqlite {
+namespace atelier::journal {
 namespace {
 
 constexpr std::size_t kShortest = 256;         // below that there is nothing to win
@@ -45,4 +45,4 @@ Result<std::shared_ptr<const std::string>> unpack(const Packed& packed) {
   return std::shared_ptr<const std::string>(std::move(bytes));
 }
 
-}  // namespace atelier::journal::sqlite
+}  // namespace atelier::journal
