@@ -10,6 +10,7 @@
 #include "base/crash_point.hpp"
 #include "base/log.hpp"
 #include "comfy/json.hpp"
+#include "files/safe_path.hpp"
 #include "gateway/range_answer.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
 
@@ -138,11 +139,14 @@ awaitable<net::Response> WorkerLink::Impl::get_prompt(JobId job) {
 awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobId job, Digest digest) {
   auto form = co_await accepted_form(job);
   if (!form) co_return refuse(form.error());
-  const bool pinned =
-      std::ranges::any_of((*form)->pins, [&](const link::InputRef& pin) { return pin.digest == digest; });
-  if (!pinned) co_return refuse(404, "This job does not read such an input.");
+  const auto pin = std::ranges::find((*form)->pins, digest, &link::InputRef::digest);
+  if (pin == (*form)->pins.end()) co_return refuse(404, "This job does not read such an input.");
   auto open = [this, digest] { return files.blobs().open(digest); };
   auto file = co_await files.run(std::move(open));
+  const bool gone = !file && file.error().code == Errc::not_found;
+  if (gone || (file && file->size() != pin->size))
+    co_return co_await end_without_input(job, pin->name,
+                                         gone ? "is not on the server any more" : "is damaged on the server");
   if (!file) co_return refuse(file.error());
   net::Response response(200);
   net::ByteRange range;
@@ -150,6 +154,23 @@ awaitable<net::Response> WorkerLink::Impl::get_input(net::Request& request, JobI
   response.headers.add("Content-Type", "application/octet-stream");
   response.body = net::FileBody(net::OwnedFd(std::move(*file).take().release()), range.first, range.length);
   co_return response;
+}
+
+/// No worker will ever get it: to give the job to the next one would only put the end off.
+awaitable<net::Response> WorkerLink::Impl::end_without_input(JobId job, std::string name, std::string what) {
+  log::error("input_missing",
+             {{"job", job},
+              {"reason", what},
+              {"what_to_do", "stop the server and see what `atelier fsck` says; a backup may have it"}});
+  core::Ended ended;  // by the workshop: a worker that holds the job is told to stop
+  ended.job = job;
+  ended.outcome = core::Outcome::failed;
+  ended.reason = core::EndReason::refused;
+  ended.sentence = fmt::format("The file \"{}\" that this job reads {}. Choose it again and press Run.",
+                               files::split_path(name).name, what);
+  const auto recorded = co_await workshop.record(core::Event{std::move(ended)});
+  if (!recorded && recorded.error().code == Errc::unavailable) co_return refuse(recorded.error());
+  co_return refuse(409, "stale_epoch: this job has ended, for an input is missing.");
 }
 
 awaitable<net::Response> WorkerLink::Impl::head_output(files::StagedName name, std::uint64_t size) {

@@ -113,6 +113,7 @@ struct WorkerLink::Impl {
   awaitable<net::Response> serve_blob(net::Request& request, WorkerIdentity identity);
   awaitable<net::Response> get_prompt(JobId job);
   awaitable<net::Response> get_input(net::Request& request, JobId job, Digest digest);
+  awaitable<net::Response> end_without_input(JobId job, std::string name, std::string what);
   awaitable<net::Response> head_output(files::StagedName name, std::uint64_t size);
   /// All bytes are staged: verifies them and makes them a blob.
   awaitable<Result<void>> complete_output(files::StagedName name, std::uint64_t size);

@@ -220,6 +220,55 @@ TEST_CASE("an agent that was started again keeps the lease of a job that it name
   CHECK(again.take<link::Lease>().front().job == next);
 }
 
+/// A job of participant 1 that reads an uploaded "cat.png".
+JobId submit_with_input(LinkRig& rig, int id) {
+  REQUIRE(rig.upload(1, "cat.png", "a cat").status == 200);
+  const Reply reply = rig.post(
+      "/user/1/prompt",
+      fmt::format(
+          R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"cat.png"}}}},)"
+          R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
+          R"(,"prompt_id":"{}","client_id":"mine"}})",
+          uuid(id)));
+  REQUIRE(reply.status == 200);
+  return rig.workshop->core().live(ParticipantId{1}, uuid(id))->job;
+}
+
+std::string blob_of(const LinkRig& rig, std::string_view content) {
+  const std::string hex = sha256(content).hex();
+  return rig.folder / ("data/blobs/" + hex.substr(0, 2) + "/" + hex.substr(2));
+}
+
+TEST_CASE("a job whose input is gone from the server, or is cut, ends at once with the file's name") {
+  for (const bool cut : {false, true}) {
+    CAPTURE(cut);
+    LinkRig rig;
+    Tab tab(rig, 1, "mine");
+    Agent agent(rig);
+    const JobId job = submit_with_input(rig, 1);
+    REQUIRE(agent.take<link::Lease>().size() == 1);
+    const std::string address = fmt::format("/worker/input/{}/1/{}", job, sha256("a cat").hex());
+    CHECK(agent.send(net::Method::get, address).body == "a cat");
+    std::filesystem::remove(blob_of(rig, "a cat"));
+    if (cut) files::write_text(blob_of(rig, "a cat"), "a c");
+    const Reply refused = agent.send(net::Method::get, address);
+    CHECK(refused.status == 409);
+    CHECK(refused.body.starts_with("stale_epoch"));
+    CHECK(agent.take<link::Stop>().size() == 1);
+    const core::Summary* summary = rig.workshop->history().find(job);
+    REQUIRE(summary != nullptr);
+    CHECK(summary->outcome == core::Outcome::failed);
+    CHECK(std::ranges::count(tab.take_types(), "execution_error") == 1);
+    const Reply history = rig.get(fmt::format("/user/1/history/{}", uuid(1)));
+    const std::string sentence = cut ? "is damaged on the server" : "is not on the server any more";
+    CHECK(history.body.find("The file \\\"cat.png\\\" that this job reads " + sentence) != std::string::npos);
+    // The slot is free for the next one.
+    agent.say(link::SlotIdle{0});
+    const JobId next = rig.submit(1, uuid(2));
+    CHECK(agent.take<link::Lease>().front().job == next);
+  }
+}
+
 TEST_CASE("a commit that cannot be stored is not called stale: its agent would forget a job that it holds") {
   LinkRig rig;
   Agent agent(rig);
