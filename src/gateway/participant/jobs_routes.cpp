@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "comfy/json.hpp"
+#include "comfy/output_files.hpp"
 #include "gateway/participant/face_impl.hpp"
 #include "gateway/participant/history_parts.hpp"
 
@@ -37,6 +38,22 @@ comfy::JobEntry entry_of(const LiveJob& job) {
   if (job.running && job.started.ms > 0) entry.execution_start_time = job.started.ms;
   if (!job.workflow_id.empty()) entry.workflow_id = job.workflow_id;
   return entry;
+}
+
+/// A file that /view would not find: its owner removed it, or it was lost (`atelier fsck`).
+awaitable<std::string> with_missing(files::Files& files, ParticipantId participant, std::string outputs) {
+  auto mark = [&files, participant, outputs = std::move(outputs)]() mutable {
+    const auto is_missing = [&](const comfy::OutputFile& file) {
+      files::ViewRequest wanted;
+      wanted.filename = file.name;
+      wanted.type = std::string(comfy::to_string(file.type));
+      wanted.subfolder = file.folder;
+      const auto viewed = files.participants().open_for_view(participant, wanted);
+      return !viewed && viewed.error().code == Errc::not_found;
+    };
+    return comfy::mark_missing(std::move(outputs), is_missing);
+  };
+  co_return co_await files.run(std::move(mark));
 }
 
 bool is_uuid(std::string_view text) { return text.size() == 36 && Key128::parse(text).has_value(); }
@@ -108,7 +125,8 @@ awaitable<net::Response> ParticipantFace::Impl::get_job(Call& call) {
   if (found == nullptr || never_ran(*found))
     co_return net::Response::json(404, comfy::jobs_error("Job not found"));
   const core::Summary summary = *found;
-  const HistoryParts parts = co_await history_parts(summary);
+  HistoryParts parts = co_await history_parts(summary);
+  parts.outputs = co_await with_missing(files, call.participant, std::move(parts.outputs));
   const comfy::JobEntry entry = co_await job_entry(summary);
   const AcceptedParts none;
   const AcceptedParts& accepted = parts.accepted ? *parts.accepted : none;

@@ -215,6 +215,11 @@ TEST_CASE("a job's detail has its workflow, after the end its outputs and status
   detail = rig.get("/user/7" + path).json();
   CHECK(detail.at("status") == "completed");
   CHECK(detail.at("outputs").at("9").at("images").at(0).at("filename") == "cat_00001_.png");
+  // The rig links no names.
+  CHECK(detail.at("outputs").at("9").at("images").at(0).at("missing") == true);
+  files::write_text(rig.folder / "data/participants/7/output/cat_00001_.png", "a picture");
+  detail = rig.get("/user/7" + path).json();
+  CHECK_FALSE(detail.at("outputs").at("9").at("images").at(0).as_object().contains("missing"));
   CHECK(detail.at("execution_status").at("status_str") == "success");
   CHECK(detail.at("workflow").at("extra_data").at("client_id") == "tab");
   CHECK(rig.get("/user/8" + path).status == 404);
