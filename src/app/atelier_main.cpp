@@ -100,6 +100,21 @@ int run(int argc, char** argv) {
       "no server runs.",
       atelier::app::journal_restore);
 
+  atelier::app::FsckOptions wanted;
+  CLI::App* fsck = program.add_subcommand(
+      "fsck",
+      "Compares the files in DATA_DIR with the journal, for instance when the two come from different "
+      "backups: "
+      "one line for each that is missing, damaged or without a row. Only while no server runs. The exit "
+      "status is 1 if something is wrong and was not mended.");
+  fsck->add_flag("--repair", wanted.repair,
+                 "Gives committed outputs the names that they lack, and moves what has no row, is damaged or "
+                 "left over to DATA_DIR/quarantine/DATE, with a list. Nothing is removed.");
+  fsck->add_flag("--digests", wanted.digests,
+                 "Reads and hashes all that the journal names, instead of comparing sizes.");
+  atelier::app::add_config_options(*fsck, options);
+  fsck->callback([&] { exit_code = atelier::app::fsck(wanted, options); });
+
   atelier::app::SimulateOptions simulation;
   CLI::App* simulate = program.add_subcommand("simulate",
                                               "Replays a recorded workshop (--trace FILE) through the real "

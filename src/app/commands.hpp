@@ -39,4 +39,11 @@ struct SimulateOptions {
 [[nodiscard]] int journal_backup(const Options& options, const std::string& file);
 [[nodiscard]] int journal_restore(const Options& options, const std::string& file);
 
+struct FsckOptions {
+  bool repair = false;   // else nothing is changed
+  bool digests = false;  // hash what the journal names, instead of comparing sizes
+};
+/// Compares the files in DATA_DIR with the journal. 0 if nothing is wrong, or all of it was mended.
+[[nodiscard]] int fsck(const FsckOptions& wanted, const Options& options);
+
 }  // namespace atelier::app

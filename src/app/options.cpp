@@ -50,6 +50,16 @@ int exit_code_of(const Error& error) {
   }
 }
 
+files::DataFolderOptions folder_options(const Config& config) {
+  files::DataFolderOptions options;
+  options.data_dir = config.text("DATA_DIR");
+  options.inputs_path = config.text("INPUTS_PATH");
+  options.outputs_path = config.text("OUTPUTS_PATH");
+  options.workflows_path = config.text("WORKFLOWS_PATH");
+  options.models_path = config.text("MODELS_PATH");
+  return options;
+}
+
 void add_config_options(CLI::App& command, std::map<std::string, std::string>& values) {
   for (const KeySpec& key : config_keys()) {
     std::string names = "--" + option_name(key.name);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/config.hpp"
+#include "files/data_folder.hpp"
 
 namespace CLI {
 class App;
@@ -32,6 +33,9 @@ void add_config_options(CLI::App& command, std::map<std::string, std::string>& v
 /// For an option that is not ours: the one it was probably meant to be ("--num-user" -> "--num-users"), or
 /// "".
 [[nodiscard]] std::string near_option(std::string_view option);
+
+/// DATA_DIR, and the folders that may lie elsewhere.
+[[nodiscard]] files::DataFolderOptions folder_options(const Config& config);
 
 /// Folders of the front end and of our own web files: the configured one, else beside the program
 /// (build/<preset>/atelier -> vendor/frontend, build/web/editor). Empty if there is none.

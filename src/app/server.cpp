@@ -31,16 +31,6 @@ namespace {
 
 constexpr milliseconds kGraceful{5'000};  // for requests in flight; then hard (style.md 5)
 
-files::DataFolderOptions folder_options(const Config& config) {
-  files::DataFolderOptions options;
-  options.data_dir = config.text("DATA_DIR");
-  options.inputs_path = config.text("INPUTS_PATH");
-  options.outputs_path = config.text("OUTPUTS_PATH");
-  options.workflows_path = config.text("WORKFLOWS_PATH");
-  options.models_path = config.text("MODELS_PATH");
-  return options;
-}
-
 core::QueueMode configured_mode(const Config& config) {
   const std::string mode = config.text("QUEUE_MODE");
   if (mode == "priority" || (!config.is_set("QUEUE_MODE") && config.flag("ENABLE_PRIORITY")))

@@ -137,6 +137,44 @@ Result<DataFolder> DataFolder::open(const DataFolderOptions& options) {
   return data;
 }
 
+Result<DataFolder> DataFolder::open_to_look(const DataFolderOptions& options, Missing missing) {
+  ATELIER_TRY_VOID(Directory::check_kernel());
+  DataFolder data;
+  const auto open_root = [](const char* key, const std::string& path, Directory& into) -> Result<void> {
+    if (path.empty()) return {};
+    auto opened = Directory::open_root(path);
+    if (!opened)
+      return fail(Errc::config, fmt::format("{} {} cannot be opened: {}", key, path, opened.error().what));
+    into = std::move(*opened);
+    return {};
+  };
+  std::error_code code;
+  data.path_ = std::filesystem::absolute(options.data_dir, code).lexically_normal().string();
+  if (data.path_.size() > 1 && data.path_.back() == '/') data.path_.pop_back();
+  ATELIER_TRY_VOID(open_root("DATA_DIR", data.path_, data.root_));
+  ATELIER_TRY(data.lock_, take_lock(data.root_, data.path_));
+  for (const auto& [name, into] :
+       {std::pair{"blobs", &data.blobs_}, std::pair{"participants", &data.participants_},
+        std::pair{"staging", &data.staging_}, std::pair{"staging/tmp", &data.temp_},
+        std::pair{"catalog", &data.catalog_}}) {
+    auto opened = missing == Missing::made ? data.root_.make_folder(name) : data.root_.open_folder(name);
+    if (!opened && opened.error().code == Errc::not_found) continue;
+    if (!opened)
+      return fail(Errc::config,
+                  fmt::format("DATA_DIR {}/{} cannot be used: {}", data.path_, name, opened.error().what));
+    ATELIER_TRY(const FileStat stat, stat_of(opened->fd()));
+    if (stat.owner != ::geteuid())
+      return fail(Errc::config, fmt::format("DATA_DIR {}/{} belongs to another user: run this as the user "
+                                            "that the server runs as",
+                                            data.path_, name));
+    *into = std::move(*opened);
+  }
+  ATELIER_TRY_VOID(open_root("INPUTS_PATH", options.inputs_path, data.inputs_));
+  ATELIER_TRY_VOID(open_root("OUTPUTS_PATH", options.outputs_path, data.outputs_));
+  ATELIER_TRY_VOID(open_root("WORKFLOWS_PATH", options.workflows_path, data.workflows_));
+  return data;
+}
+
 Result<void> DataFolder::open_trees(const DataFolderOptions& options) {
   const auto open_tree = [&](const char* key, const std::string& path, Directory& into) -> Result<void> {
     if (path.empty()) return {};
@@ -165,6 +203,12 @@ std::pair<const Directory*, std::string> DataFolder::place_of(ParticipantId part
 Result<Directory> DataFolder::tree(ParticipantId participant, Tree tree) const {
   const auto [root, path] = place_of(participant, tree);
   return root->make_folder(path);
+}
+
+Result<Directory> DataFolder::find_tree(ParticipantId participant, Tree tree) const {
+  const auto [root, path] = place_of(participant, tree);
+  if (!*root) return fail(Errc::not_found, "there are no participants' folders yet");
+  return root->open_folder(path);
 }
 
 Result<FileStat> DataFolder::stat_in_tree(ParticipantId participant, Tree tree, std::string_view path) const {

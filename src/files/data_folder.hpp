@@ -31,6 +31,8 @@ struct FreeSpace {
   std::uint64_t total_bytes = 0, total_files = 0;  // of the whole file system; 0 = not known
 };
 
+enum class Missing { left, made };  // what becomes of folders that are not there
+
 enum class Tree { input, output, temp, userdata };
 
 class DataFolder {
@@ -39,6 +41,11 @@ class DataFolder {
   /// Error config with one sentence: not a folder, not writable, in use by another server, parts on different
   /// file systems, kernel without openat2. Error disk_full when not even a test file fits.
   [[nodiscard]] static Result<DataFolder> open(const DataFolderOptions& options);
+  /// The same of a folder that is there, with the lock, but nothing is tried or removed; with Missing::left
+  /// nothing is made either: what is missing of blobs(), staging(), temp() and catalog() is an empty handle.
+  /// library() is one always. Error config, too: it belongs to another user, to whom hard links in it are
+  /// foreign.
+  [[nodiscard]] static Result<DataFolder> open_to_look(const DataFolderOptions& options, Missing missing);
 
   [[nodiscard]] const std::string& path() const { return path_; }  // absolute
   [[nodiscard]] const Directory& root() const { return root_; }
@@ -49,6 +56,8 @@ class DataFolder {
   [[nodiscard]] const Directory& catalog() const { return catalog_; }
   /// One of the four folders of a participant, made on first use.
   [[nodiscard]] Result<Directory> tree(ParticipantId participant, Tree tree) const;
+  /// The same, but nothing is made. Error not_found.
+  [[nodiscard]] Result<Directory> find_tree(ParticipantId participant, Tree tree) const;
   /// What lies at `path` in it ("" = itself), in one statx; nothing is made. Only for comparing with what was
   /// seen before: folders on the way may be links.
   [[nodiscard]] Result<FileStat> stat_in_tree(ParticipantId participant, Tree tree,

@@ -12,7 +12,7 @@
 namespace atelier::files {
 namespace {
 
-constexpr int kCopiesMax = 10'000;
+constexpr std::uint32_t kCopiesMax = 10'000;
 constexpr std::size_t kMeasuredEntriesMax = 200'000;
 // The kernel's clock for files moves in ticks of up to 10 ms; two changes within one look like one.
 constexpr std::int64_t kStampGranularityNs = 50'000'000;
@@ -48,12 +48,6 @@ Result<ViewedFile> open_in(const DataFolder& data, ParticipantId participant, Fo
 
 ListedFile listed(Entry& entry) {
   return {std::move(entry.path), entry.stat.size(), entry.stat.key.modified_ns / 1'000'000};
-}
-
-std::string copy_name(std::string_view name, int copy) {
-  if (copy == 0) return std::string(name);
-  const SplitExtension split = split_extension(name);
-  return fmt::format("{} ({}){}", split.stem, copy, split.extension);
 }
 
 }  // namespace
@@ -125,7 +119,7 @@ Result<StoredFile> ParticipantFolders::store_upload(ParticipantId participant, c
     blobs_.cache().put(key, stored.content.digest);
     return stored;
   }
-  for (int copy = 0; copy <= kCopiesMax; ++copy) {
+  for (std::uint32_t copy = 0; copy <= kCopiesMax; ++copy) {
     stored.name = copy_name(request.name, copy);
     ATELIER_TRY_VOID(check_name(stored.name));
     auto published = file.publish(*folder, stored.name, Replace::no);

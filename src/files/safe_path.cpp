@@ -134,4 +134,10 @@ SplitExtension split_extension(std::string_view name) {
   return {name.substr(0, dot), name.substr(dot)};
 }
 
+std::string copy_name(std::string_view name, std::uint32_t copy) {
+  if (copy == 0) return std::string(name);
+  const SplitExtension split = split_extension(name);
+  return fmt::format("{} ({}){}", split.stem, copy, split.extension);
+}
+
 }  // namespace atelier::files

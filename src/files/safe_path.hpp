@@ -5,6 +5,7 @@
 // never normalised, case kept.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -45,5 +46,7 @@ struct SplitExtension {
   std::string_view stem, extension;
 };
 [[nodiscard]] SplitExtension split_extension(std::string_view name);
+/// How a name gets out of the way of a taken one: ("cat.png", 2) -> "cat (2).png"; copy 0 = the name itself.
+[[nodiscard]] std::string copy_name(std::string_view name, std::uint32_t copy);
 
 }  // namespace atelier::files

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <optional>
 
 #include "files/safe_path.hpp"
 
@@ -27,8 +26,16 @@ std::string path_of(const StagedName& name) {
   return fmt::format("{}/{}", Staging::folder_name(name.job, name.epoch), file_of(name));
 }
 
-/// "12-3" as (job, epoch); empty for every other name.
-std::optional<std::pair<JobId, Epoch>> parse_folder(std::string_view name) {
+bool is_older_than_a_day(const Entry& entry, WallTime now) {
+  const std::int64_t newest_ns = std::max(entry.stat.key.modified_ns, entry.stat.changed_ns);
+  return now.ms - newest_ns / kNsPerMs > kDayMs;
+}
+
+}  // namespace
+
+std::string Staging::folder_name(JobId job, Epoch epoch) { return fmt::format("{}-{}", job, epoch); }
+
+std::optional<std::pair<JobId, Epoch>> Staging::parse_folder_name(std::string_view name) {
   const std::size_t dash = name.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
   JobId job;
@@ -40,15 +47,6 @@ std::optional<std::pair<JobId, Epoch>> parse_folder(std::string_view name) {
   if (second.ec != std::errc{} || second.ptr != end) return std::nullopt;
   return std::pair(job, epoch);
 }
-
-bool is_older_than_a_day(const Entry& entry, WallTime now) {
-  const std::int64_t newest_ns = std::max(entry.stat.key.modified_ns, entry.stat.changed_ns);
-  return now.ms - newest_ns / kNsPerMs > kDayMs;
-}
-
-}  // namespace
-
-std::string Staging::folder_name(JobId job, Epoch epoch) { return fmt::format("{}-{}", job, epoch); }
 
 Result<std::uint64_t> Staging::length(const StagedName& name) const {
   auto entry = staging_.stat(path_of(name));
@@ -145,7 +143,7 @@ Result<SweepReport> Staging::sweep(WallTime now) const {
     }
   };
   for (const Entry& folder : folders.entries) {
-    const bool is_job = parse_folder(folder.path).has_value();
+    const bool is_job = parse_folder_name(folder.path).has_value();
     if (folder.kind != EntryKind::folder || (!is_job && folder.path != "tmp")) continue;
     auto inside = staging_.list(folder.path, ListLimits{.with_dotfiles = true});
     if (!inside) continue;  // removed meanwhile

@@ -4,8 +4,10 @@
 // Nothing here can be seen by a participant. Any thread; every call blocks and belongs on the file pool.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/hash.hpp"
 #include "base/ids.hpp"
@@ -63,6 +65,8 @@ class Staging {
   [[nodiscard]] Result<SweepReport> sweep(WallTime now) const;
 
   [[nodiscard]] static std::string folder_name(JobId job, Epoch epoch);  // "12-3"
+  /// "12-3" as (job, epoch); empty for every other name.
+  [[nodiscard]] static std::optional<std::pair<JobId, Epoch>> parse_folder_name(std::string_view name);
 
  private:
   Directory staging_;
