@@ -85,7 +85,7 @@ int fsck(const FsckOptions& wanted, const Options& options) {
   const auto config = read_config(options);
   if (!config) return kExitConfig;
   if (keeps_journal_in_redis(*config)) {
-    fmt::print(stderr, "fsck reads a journal in DATA_DIR/atelier.db; this one is in Redis (JOURNAL=redis).\n");
+    fmt::print(stderr, "fsck reads a journal in DATA_DIR; this one is in Redis (JOURNAL=redis).\n");
     return kExitConfig;
   }
   const std::string database = journal_database(*config);
