@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <span>
+#include <tuple>
 
 namespace atelier::core {
 namespace {
@@ -13,6 +15,58 @@ namespace {
 constexpr std::size_t kFewLanes = 64;
 
 }  // namespace
+
+void Draw::Listing::clear() {
+  entries_.clear();
+  first_ = 0;
+}
+
+void Draw::Listing::sort() { std::sort(entries_.begin(), entries_.end()); }
+
+void Draw::Listing::add(const Listed& entry) {
+  const auto front = entries_.begin() + static_cast<std::ptrdiff_t>(first_);
+  const auto at = std::upper_bound(front, entries_.end(), entry);
+  if (first_ == 0 || at - front > entries_.end() - at) {
+    entries_.insert(at, entry);
+  } else {
+    *std::move(front, at, front - 1) = entry;
+    --first_;
+  }
+}
+
+void Draw::Listing::remove(const Listed& entry) {
+  const auto front = entries_.begin() + static_cast<std::ptrdiff_t>(first_);
+  const auto at = std::lower_bound(front, entries_.end(), entry);
+  assert(at != entries_.end() && at->key == entry.key && at->job == entry.job);
+  if (at - front > entries_.end() - at) {
+    entries_.erase(at);
+  } else {
+    std::move_backward(front, at, at + 1);
+    ++first_;
+  }
+}
+
+Draw::Draw(const QueueCopy& queue, JobId only) : queue_(queue), only_(only) {
+  using Alike = std::tuple<std::vector<std::uint8_t>, std::uint32_t, std::int64_t>;
+  std::map<Alike, std::uint32_t> known;
+  for (const QueueCopy::Class& job_class : queue.classes) {
+    const std::size_t slots = queue.slots.size();
+    // If no job waits there are no such rows, and nobody asks for one.
+    const std::uint8_t* const able = queue.kinds == 0 ? nullptr : queue.able.data() + job_class.kind * slots;
+    std::vector<std::uint8_t> of_slots(able, able == nullptr ? able : able + slots);
+    const auto [found, fresh] = known.try_emplace({std::move(of_slots), job_class.models, job_class.load_ms},
+                                                  static_cast<std::uint32_t>(groups_.size()));
+    if (fresh) {
+      Group& group = groups_.emplace_back();
+      group.able = able;
+      group.models = job_class.models;
+      group.load_ms = job_class.load_ms;
+    }
+    group_of_.push_back(found->second);
+    run_weight_.push_back(
+        static_cast<std::int64_t>(run_in_order_ms(static_cast<std::uint64_t>(job_class.expected_ms))));
+  }
+}
 
 std::int64_t Draw::draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli) {
   std::int64_t run = job_class.expected_ms;
@@ -56,15 +110,14 @@ void Draw::start_slots() {
     slot = {};
     slot.models = from.models;
     slot.idle_since = -from.idle_for_ms;
-    slot.busy = from.job || from.away_ms > 0;
-    if (from.job) {
-      slot.free_at = from.away_ms + draw_rest(from);
-      slot.owner = from.owner;
+    first_free_[i] = from.away_ms + (from.job ? draw_rest(from) : 0);
+    if (from.job) slot.owner = from.owner;
+    if (from.job || from.away_ms > 0) {
+      busy_until_[i] = first_free_[i];
+      first_end_ = std::min(first_end_, first_free_[i]);
     } else {
-      slot.free_at = from.away_ms;
+      idle_.push_back(static_cast<std::uint32_t>(i));
     }
-    first_free_[i] = slot.free_at;
-    if (!slot.busy) idle_.push_back(static_cast<std::uint32_t>(i));
   }
 }
 
@@ -79,6 +132,8 @@ void Draw::start(std::uint64_t seed) {
   waiting_ = 0;
   slots_.resize(queue_.slots.size());
   first_free_.assign(queue_.slots.size(), 0);
+  busy_until_.assign(queue_.slots.size(), kNever);
+  first_end_ = kNever;
   lanes_.assign(queue_.lanes.size(), {});
   of_instructor_.clear();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -96,7 +151,6 @@ void Draw::start(std::uint64_t seed) {
     owners_[i].running = queue_.owners[i].running;
   }
   wanting_.assign(queue_.model_sets, 0);
-  views_.assign(queue_.classes.size(), {});
   rows_.clear();
   rows_.reserve(queue_.rows.size());
   started_.clear();
@@ -112,9 +166,11 @@ void Draw::start(std::uint64_t seed) {
               std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.weight_milli == 1000; });
   lane_of_owner_.assign(owners_.size(), kNoIndex);
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) lane_of_owner_[lanes_[lane].owner] = lane;
-  with_head_.assign(queue_.classes.size(), {});
-  with_any_.assign(queue_.classes.size(), {});
-  by_place_ = {};
+  for (Group& group : groups_) {
+    group.with_head.clear();
+    group.with_any.clear();
+  }
+  by_place_.clear();
   places_.resize(lanes_.size());
   if (queue_.mode != QueueMode::round_robin) {
     for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
@@ -145,32 +201,33 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
 void Draw::list_all() {
   sorted_ = false;
   for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) list(lane);
-  for (Listing& listing : with_head_) std::ranges::sort(listing, listed_before);
-  for (Listing& listing : with_any_) std::ranges::sort(listing, listed_before);
-  std::ranges::sort(by_place_, listed_before);
+  for (Group& group : groups_) {
+    group.with_head.sort();
+    group.with_any.sort();
+  }
+  by_place_.sort();
   sorted_ = true;
 }
 
 void Draw::add(Listing& listing, const Listed& entry) const {
-  if (!sorted_) return listing.push_back(entry);
-  listing.insert(std::ranges::upper_bound(listing, entry, listed_before), entry);
-}
-
-void Draw::remove(Listing& listing, std::int64_t key, JobId job) {
-  const auto at = std::ranges::lower_bound(listing, Listed{key, job, 0}, listed_before);
-  assert(at != listing.end() && at->key == key && at->job == job);
-  listing.erase(at);
+  if (sorted_) {
+    listing.add(entry);
+  } else {
+    listing.add_unsorted(entry);
+  }
 }
 
 void Draw::unlist(Lane& lane) {
   for (std::uint32_t i = 0; i < lane.listed_count; ++i) {
     const auto& [job, job_class] = lane.listed[i];
     if (queue_.mode != QueueMode::round_robin) {
-      remove(by_place_, lane.key, job);
+      by_place_.remove({lane.key, job, 0});
       continue;
     }
-    if (i == 0) remove(with_head_[job_class], lane.key, job);
-    remove(with_any_[job_class], lane.key, job);
+    Group& group = groups_[group_of_[job_class]];
+    const Listed entry{lane.key + run_weight_[job_class], job, 0};
+    if (i == 0) group.with_head.remove(entry);
+    group.with_any.remove(entry);
   }
   lane.listed_count = 0;
 }
@@ -192,35 +249,32 @@ void Draw::list(std::uint32_t index) {
     const std::span<const std::pair<JobId, std::uint32_t>> before(lane.listed.data(), lane.listed_count);
     // Of several jobs of a class only the first one may take the turn.
     if (std::ranges::any_of(before, [&](const auto& other) { return other.second == job_class; })) continue;
-    const Listed entry{lane.key, rows_[row].job, index};
-    if (seen == 0) add(with_head_[job_class], entry);
-    add(with_any_[job_class], entry);
+    const Listed entry{lane.key + run_weight_[job_class], rows_[row].job, index};
+    Group& group = groups_[group_of_[job_class]];
+    if (seen == 0) add(group.with_head, entry);
+    add(group.with_any, entry);
     lane.listed[lane.listed_count++] = {entry.job, job_class};
   }
 }
 
 bool Draw::is_over() const { return wanted_left_ == 0; }
 
-std::int64_t Draw::first_end() const {
-  std::int64_t end = kNever;
-  for (const Slot& slot : slots_) {
-    if (slot.busy) end = std::min(end, slot.free_at);
-  }
-  return end;
-}
-
 std::int64_t Draw::next_time() const {
   std::int64_t time = !idle_.empty() ? wake_ : kNever;
   if (!idle_.empty() && next_arrival_ < queue_.arrivals.size())
     time = std::min(time, queue_.arrivals[next_arrival_].in_ms);
-  return std::min(time, first_end());
+  return std::min(time, first_end_);
 }
 
 void Draw::free_slots() {
-  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+  std::int64_t first_end = kNever;
+  for (std::uint32_t i = 0; i < busy_until_.size(); ++i) {
+    if (busy_until_[i] > now_) {
+      first_end = std::min(first_end, busy_until_[i]);
+      continue;
+    }
     Slot& slot = slots_[i];
-    if (!slot.busy || slot.free_at > now_) continue;
-    slot.busy = false;
+    busy_until_[i] = kNever;
     slot.idle_since = now_;
     idle_.insert(std::ranges::lower_bound(idle_, i), i);
     if (slot.owner == kNoIndex) continue;
@@ -233,6 +287,7 @@ void Draw::free_slots() {
     if (more != 0 && queue_.mode == QueueMode::round_robin && lane != kNoIndex) list(lane);
     slot.owner = kNoIndex;
   }
+  first_end_ = first_end;
 }
 
 void Draw::run(std::uint64_t seed) {
@@ -269,13 +324,14 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
   Slot& slot = slots_[slot_index];
   const std::uint32_t speed = queue_.slots[slot_index].speed_milli;
   const std::int64_t load = holds(slot.models, job_class.models) ? 0 : job_class.load_ms;
-  slot.busy = true;
   std::erase(idle_, slot_index);
   slot.models = job_class.models;
   slot.drawn_ms = load + draw_run(job_class, speed);
   slot.charge_ms = load + job_class.expected_ms * 1000 / speed;
   slot.owner = owner_index;
-  slot.free_at = now_ + slot.drawn_ms;
+  const std::int64_t ready = now_ + slot.drawn_ms;
+  busy_until_[slot_index] = ready;
+  first_end_ = std::min(first_end_, ready);
   const QueueCopy::Owner& facts = queue_.owners[owner_index];
   if (facts.participant == ParticipantId{}) {
     slot.charge_ms = slot.drawn_ms;  // costs nothing, before and after
@@ -285,7 +341,7 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
   }
   list(row.lane);
   if (index >= ready_.size()) return;  // an arrival
-  ready_[index] = slot.free_at;
+  ready_[index] = ready;
   started_.push_back(index);
   if (!only_ || row.job == only_) --wanted_left_;
 }

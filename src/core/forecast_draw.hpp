@@ -39,7 +39,7 @@ class DrawRandom {
 /// One way that the future may go.
 class Draw {
  public:
-  Draw(const QueueCopy& queue, JobId only) : queue_(queue), only_(only) {}
+  Draw(const QueueCopy& queue, JobId only);
 
   /// Run times are drawn, or (`seed` 0) what is expected, without arrivals.
   void run(std::uint64_t seed);
@@ -51,10 +51,8 @@ class Draw {
 
  private:
   struct Slot {
-    std::int64_t free_at = 0;  // of a busy one
     std::int64_t idle_since = 0;
     std::uint32_t models = 0;
-    bool busy = false;
     // The job's charge and drawn time, for the ledger at its end.
     std::uint32_t owner = kNoIndex;
     std::int64_t charge_ms = 0, drawn_ms = 0;
@@ -72,16 +70,32 @@ class Draw {
     std::array<std::pair<JobId, std::uint32_t>, kOwnJobsMax> listed;
     std::uint32_t listed_count = 0;
   };
-  /// A lane in a queue by start tag, or by its place in the common order.
+  /// A lane in the order of its turns, or of its place in the common order.
   struct Listed {
-    std::int64_t key = 0;  // tag, or level
+    std::int64_t key = 0;  // start tag and what the run counts in the fair order; or level
     JobId job;             // that would take the turn, or the place
     std::uint32_t lane = 0;
+    bool operator<(const Listed& other) const { return key != other.key ? key < other.key : job < other.job; }
   };
-  using Listing = std::vector<Listed>;  // in order of key and job
-  static bool listed_before(const Listed& a, const Listed& b) {
-    return a.key != b.key ? a.key < b.key : a.job < b.job;
-  }
+  /// Lanes in this order. They leave it near its front, where this moves few others.
+  class Listing {
+   public:
+    [[nodiscard]] bool empty() const { return first_ == entries_.size(); }
+    [[nodiscard]] std::size_t size() const { return entries_.size() - first_; }
+    const Listed& operator[](std::size_t at) const { return entries_[first_ + at]; }
+    [[nodiscard]] auto begin() const { return entries_.begin() + static_cast<std::ptrdiff_t>(first_); }
+    [[nodiscard]] auto end() const { return entries_.end(); }
+    void clear();
+    void add(const Listed& entry);
+    /// sort() is due before anything else.
+    void add_unsorted(const Listed& entry) { entries_.push_back(entry); }
+    void sort();
+    void remove(const Listed& entry);
+
+   private:
+    std::vector<Listed> entries_;
+    std::size_t first_ = 0;  // nothing stands before that
+  };
   /// Where a walk through a listing stands (without one: a candidate), with the finish tag of this entry.
   struct Cursor {
     std::int64_t finish = 0;
@@ -89,6 +103,7 @@ class Draw {
     const Listing* listing = nullptr;
     std::size_t at = 0;
     std::int64_t weight = 0;
+    bool loads = false;
   };
   struct Owner {
     std::int64_t tag = 0, gpu_left_ms = 0;
@@ -99,14 +114,20 @@ class Draw {
     std::int64_t passed_ms = 0, submitted = 0, queued = 0;  // times are from the copy's
     JobId job;
   };
-  /// What the idle slots are to the jobs of one class, in this pick.
-  struct ClassView {
+  /// Classes whose jobs the same slots can run, with the same models and as long a load: they differ in
+  /// their runs only.
+  struct Group {
+    const std::uint8_t* able = nullptr;  // of each slot
+    std::uint32_t models = 0;
+    std::int64_t load_ms = 0;
+    // What the idle slots are to such jobs, in this pick.
     std::uint64_t stamp = 0;
     Fit fit = Fit::unable;
     std::uint32_t slot = kNoIndex;
-    std::int64_t weight = 0;  // in the fair order: of the run, and of the load if it needs one
-    std::int64_t run_weight = 0, load_weight = 0;
-    std::uint32_t sharers = kNoIndex;  // for whom load_weight holds
+    std::int64_t weight = 0;       // in the fair order: of the load, if it needs one
+    std::int64_t load_weight = 0;  // if `sharers` want the models
+    std::uint32_t sharers = kNoIndex;
+    Listing with_head, with_any;  // lanes, of whose jobs the first one is of the group, or one of the first
   };
   struct Turn {
     std::int64_t finish = 0;
@@ -116,7 +137,7 @@ class Draw {
     bool loads = false;
   };
   static bool comes_first(const Cursor& a, const Cursor& b) {
-    return a.finish != b.finish ? a.finish < b.finish : a.job < b.job;
+    return a.finish < b.finish || (a.finish == b.finish && a.job < b.job);
   }
 
   void start(std::uint64_t seed);
@@ -127,11 +148,8 @@ class Draw {
   void unlist(Lane& lane);
   void list_all();
   void add(Listing& listing, const Listed& entry) const;
-  static void remove(Listing& listing, std::int64_t key, JobId job);
   void arrive(const QueueCopy::Arrival& arrival);
   [[nodiscard]] bool is_over() const;
-  /// When the first busy slot will be free.
-  [[nodiscard]] std::int64_t first_end() const;
   [[nodiscard]] std::int64_t next_time() const;
   void free_slots();
   std::int64_t draw_run(const QueueCopy::Class& job_class, std::uint32_t speed_milli);
@@ -142,27 +160,29 @@ class Draw {
   bool pick_of_instructor();
   bool pick_in_common_order();
   bool pick_fair_turn();
-  void see_held();
   /// So that next_turn() gives the turns in order; false if nothing but looking at every lane does.
   bool open_cursors();
   bool next_turn();
   void find_candidates();
   bool pick_of_turns();
   [[nodiscard]] bool may_start(const Lane& lane) const;
-  const ClassView& view(std::uint32_t job_class) {
-    ClassView& view = views_[job_class];
-    if (view.stamp != stamp_) look(job_class, view);
-    return view;
+  const Group& looked_at(Group& group) {
+    if (group.stamp != stamp_) look(group);
+    return group;
   }
-  void look(std::uint32_t job_class, ClassView& view);
+  const Group& view(std::uint32_t job_class) { return looked_at(groups_[group_of_[job_class]]); }
+  void look(Group& group);
   /// The first job of the lane that has a slot, and the one before it.
   std::uint32_t first_able(std::uint32_t lane, std::uint32_t& before);
-  [[nodiscard]] Turn turn_of(std::uint32_t lane);
+  /// Its `row` is kNoIndex if none of the lane's jobs has a slot.
+  void add_turn_of(std::uint32_t lane, std::vector<Turn>& turns);
   void see_wants(Lane& lane);
   static std::uint64_t bit(std::uint32_t set) { return std::uint64_t{1} << (set % 64); }
   [[nodiscard]] std::int64_t slack(const Row& row) const;
   [[nodiscard]] std::int64_t delay_max(const Row& row) const;
   [[nodiscard]] std::int64_t delay_of(const Row& row, std::uint32_t slot, bool loads) const;
+  [[nodiscard]] bool delays_within(std::int64_t slack_ms, const Row& row, std::uint32_t slot,
+                                   bool loads) const;
   bool waits_for_busy(const Turn& turn);
   std::uint32_t slot_to_load(std::uint32_t job_class);
   void pass(Row& row, std::int64_t delay_ms);
@@ -184,20 +204,24 @@ class Draw {
   std::int64_t next_free_ms_ = kNever;  // until the first busy slot is free, in this pick
   std::uint64_t held_ = 0;              // sets that jobs want and idle slots hold, as bits
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> idle_;  // slots, by index
+  std::vector<std::int64_t> busy_until_;  // of each slot; kNever: it is idle
+  std::int64_t first_end_ = kNever;       // the first of them
+  std::vector<std::uint32_t> idle_;       // slots, by index
   std::vector<Lane> lanes_;
   std::vector<Owner> owners_;
   std::vector<Row> rows_;
   std::vector<std::vector<JobId>> places_;  // of each lane, by job id (fifo and priority)
-  std::vector<ClassView> views_;
+  std::vector<std::uint32_t> group_of_;     // of each class
+  std::vector<std::int64_t> run_weight_;    // of each class, in the fair order
+  std::vector<Group> groups_;
   std::vector<std::uint32_t> wanting_;        // jobs that wait, by their set of models
   std::vector<std::uint32_t> of_instructor_;  // lanes, by index
   std::vector<Turn> turns_, candidates_;
   std::vector<Cursor> cursors_;
-  std::vector<Listing> with_head_, with_any_;  // by class: of a lane's first job, of its first ones
-  Listing by_place_;                           // fifo and priority
-  bool sorted_ = true;                         // else the listings are put in order when all are in them
-  std::vector<std::uint32_t> lane_of_owner_;   // round_robin: its only one
+  std::size_t holding_ = 0;                   // of cursors: without a load
+  Listing by_place_;                          // fifo and priority
+  bool sorted_ = true;                        // else the listings are put in order when all are in them
+  std::vector<std::uint32_t> lane_of_owner_;  // round_robin: its only one
   bool by_start_ = true;  // lanes are listed by their start tags: there are many, and all weigh the same
   std::vector<std::uint8_t> awaited_;  // slots, in this pick
   std::vector<std::int64_t> ready_, first_free_;

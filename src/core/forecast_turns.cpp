@@ -20,29 +20,26 @@ bool Draw::may_start(const Lane& lane) const {
          (facts.running_max == 0 || owner.running < facts.running_max);
 }
 
-void Draw::look(std::uint32_t index, ClassView& view) {
-  const QueueCopy::Class& job_class = queue_.classes[index];
-  view.stamp = stamp_;
-  view.fit = Fit::unable;
-  view.slot = kNoIndex;
+void Draw::look(Group& group) {
+  group.stamp = stamp_;
+  group.fit = Fit::unable;
+  group.slot = kNoIndex;
   for (const std::uint32_t i : idle_) {
-    if (!able(job_class.kind, i)) continue;
-    const Fit fit = holds(slots_[i].models, job_class.models) ? Fit::holds : Fit::able;
+    if (group.able[i] == 0) continue;
+    const Fit fit = holds(slots_[i].models, group.models) ? Fit::holds : Fit::able;
     const bool better =
-        view.slot == kNoIndex || fit > view.fit ||
-        (fit == view.fit && queue_.slots[i].speed_milli > queue_.slots[view.slot].speed_milli);
+        group.slot == kNoIndex || fit > group.fit ||
+        (fit == group.fit && queue_.slots[i].speed_milli > queue_.slots[group.slot].speed_milli);
     if (!better) continue;
-    view.fit = fit;
-    view.slot = i;
+    group.fit = fit;
+    group.slot = i;
   }
-  if (const std::uint32_t sharers = wanting_[job_class.models]; view.sharers != sharers) {
-    view.sharers = sharers;
-    view.run_weight =
-        static_cast<std::int64_t>(run_in_order_ms(static_cast<std::uint64_t>(job_class.expected_ms)));
-    view.load_weight =
-        static_cast<std::int64_t>(load_in_order_ms(static_cast<std::uint64_t>(job_class.load_ms), sharers));
+  if (const std::uint32_t sharers = wanting_[group.models]; group.sharers != sharers) {
+    group.sharers = sharers;
+    group.load_weight =
+        static_cast<std::int64_t>(load_in_order_ms(static_cast<std::uint64_t>(group.load_ms), sharers));
   }
-  view.weight = view.run_weight + (view.fit == Fit::able ? view.load_weight : 0);
+  group.weight = group.fit == Fit::able ? group.load_weight : 0;
 }
 
 std::uint32_t Draw::first_able(std::uint32_t lane, std::uint32_t& before) {
@@ -68,7 +65,7 @@ bool Draw::pick_moved() {
     // Rows of the copy are lane by lane, as here.
     if (ready_[wanted] != kNever) continue;
     const std::uint32_t lane = rows_[wanted].lane;
-    const ClassView& fit = view(rows_[wanted].job_class);
+    const Group& fit = view(rows_[wanted].job_class);
     if (fit.fit == Fit::unable || !may_start(lanes_[lane])) continue;
     std::uint32_t before = kNoIndex;
     for (std::uint32_t row = lanes_[lane].head; row != wanted; row = rows_[row].next) before = row;
@@ -118,42 +115,48 @@ std::int64_t Draw::delay_of(const Row& row, std::uint32_t slot, bool loads) cons
   return std::min(run, next_free_ms_);
 }
 
-Draw::Turn Draw::turn_of(std::uint32_t index) {
+bool Draw::delays_within(std::int64_t slack_ms, const Row& row, std::uint32_t slot, bool loads) const {
+  return next_free_ms_ <= slack_ms || delay_of(row, slot, loads) <= slack_ms;
+}
+
+void Draw::add_turn_of(std::uint32_t index, std::vector<Turn>& turns) {
   const Lane& lane = lanes_[index];
-  Turn turn;
+  Turn& turn = turns.emplace_back();
   turn.lane = index;
   turn.row = first_able(index, turn.before);
-  if (turn.row == kNoIndex) return turn;
+  if (turn.row == kNoIndex) return;
   const std::int64_t tag = owners_[lane.owner].tag;
-  const auto finish = [&](const ClassView& view) {
-    return tag + (lane.weight_milli == 1000 ? view.weight : view.weight * 1000 / lane.weight_milli);
+  const auto finish = [&](const Row& row, const Group& group) {
+    const std::int64_t weight = run_weight_[row.job_class] + group.weight;
+    return tag + (lane.weight_milli == 1000 ? weight : weight * 1000 / lane.weight_milli);
   };
   const Row& first = rows_[turn.row];
-  const ClassView& fit = view(first.job_class);
+  const Group& fit = view(first.job_class);
   turn.job = first.job;
   turn.loads = fit.fit != Fit::holds;
-  turn.finish = finish(fit);
-  if (!turn.loads || lane.waiting < 2 || (lane.wants & held_) == 0) return turn;
+  turn.finish = finish(first, fit);
+  if (!turn.loads || lane.waiting < 2 || (lane.wants & held_) == 0) return;
   std::int64_t slack_left = slack(first);
   std::uint32_t passes = 1, before = turn.row;
   for (std::uint32_t row = first.next; row != kNoIndex && passes < kOwnJobsMax; row = rows_[row].next) {
-    if (slack_left < 0) return turn;
-    const ClassView& later = view(rows_[row].job_class);
-    const bool sooner = std::pair(finish(later), rows_[row].job) <= std::pair(turn.finish, turn.job);
-    if (later.fit == Fit::holds && sooner && delay_of(rows_[row], later.slot, false) <= slack_left) {
+    if (slack_left < 0) return;
+    const Group& later = view(rows_[row].job_class);
+    const bool sooner =
+        std::pair(finish(rows_[row], later), rows_[row].job) <= std::pair(turn.finish, turn.job);
+    if (later.fit == Fit::holds && sooner && delays_within(slack_left, rows_[row], later.slot, false)) {
       turn.row = row;
       turn.before = before;
       turn.job = rows_[row].job;
       turn.passes = passes;
       turn.loads = false;
-      turn.finish = finish(later);
-      return turn;
+      turn.finish = finish(rows_[row], later);
+      return;
     }
     slack_left = std::min(slack_left, slack(rows_[row]));
     ++passes;
     before = row;
   }
-  return turn;
+  return;
 }
 
 bool Draw::waits_for_busy(const Turn& turn) {
@@ -163,9 +166,8 @@ bool Draw::waits_for_busy(const Turn& turn) {
   const std::int64_t until = since + std::min(job_class.load_ms, delay_max(row));
   if (now_ >= until) return false;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    if (!slot.busy || awaited_[i] != 0 || slot.free_at - now_ >= job_class.load_ms) continue;
-    if (!holds(slot.models, job_class.models) || !able(job_class.kind, i)) continue;
+    if (awaited_[i] != 0 || busy_until_[i] - now_ >= job_class.load_ms) continue;  // idle ones: kNever
+    if (!holds(slots_[i].models, job_class.models) || !able(job_class.kind, i)) continue;
     awaited_[i] = 1;
     wake_ = std::min(wake_, until);
     return true;
@@ -203,39 +205,36 @@ void Draw::see_wants(Lane& lane) {
     lane.wants |= bit(queue_.classes[rows_[row].job_class].models);
 }
 
-void Draw::see_held() {
-  held_ = 0;
-  for (const std::uint32_t slot : idle_) {
-    for (std::uint32_t set = 0; set < wanting_.size(); ++set) {
-      if (wanting_[set] > 0 && holds(slots_[slot].models, set)) held_ |= bit(set);
-    }
-  }
-}
-
 bool Draw::open_cursors() {
   cursors_.clear();
-  if (!by_start_) return false;
-  for (std::uint32_t i = 0; i < with_any_.size(); ++i) {
-    if (with_any_[i].empty()) continue;
-    const ClassView& fit = view(i);
-    if (fit.fit == Fit::unable) {
-      if (!with_head_[i].empty()) return false;
-      continue;
+  held_ = 0;
+  bool complete = by_start_;
+  for (Group& group : groups_) {
+    if (wanting_[group.models] == 0) continue;
+    const Fit fit = looked_at(group).fit;
+    if (fit == Fit::holds) held_ |= bit(group.models);
+    const Listing& listing = fit == Fit::holds ? group.with_any : group.with_head;
+    if (listing.empty()) continue;
+    if (fit == Fit::unable) {
+      complete = false;
+    } else {
+      cursors_.emplace_back(listing[0].key + group.weight, listing[0].job, &listing, 0, group.weight,
+                            fit == Fit::able);
     }
-    const Listing& listing = fit.fit == Fit::holds ? with_any_[i] : with_head_[i];
-    if (!listing.empty())
-      cursors_.push_back({listing[0].key + fit.weight, listing[0].job, &listing, 0, fit.weight});
   }
-  return true;
+  return complete;
 }
 
 bool Draw::next_turn() {
   while (!cursors_.empty()) {
     // They are few: looking at all of them takes less time than keeping them in order.
     Cursor* least = cursors_.data();
-    for (Cursor& cursor : cursors_) least = comes_first(cursor, *least) ? &cursor : least;
+    for (Cursor& cursor : cursors_) {
+      if (comes_first(cursor, *least)) least = &cursor;
+    }
     const Cursor cursor = *least;
     if (cursor.listing == nullptr || cursor.at + 1 == cursor.listing->size()) {
+      if (!cursor.loads) --holding_;
       *least = cursors_.back();
       cursors_.pop_back();
     } else {
@@ -250,21 +249,21 @@ bool Draw::next_turn() {
     const Listed& entry = (*cursor.listing)[cursor.at];
     Lane& lane = lanes_[entry.lane];
     if (lane.seen == stamp_ || !may_start(lane)) continue;
-    const Turn turn = turn_of(entry.lane);
-    // Else this job may not go before those in front of it: the first one comes later.
-    if (turn.finish != cursor.finish || turn.job != entry.job) continue;
-    lane.seen = stamp_;
-    turns_.push_back(turn);
-    return true;
+    add_turn_of(entry.lane, turns_);
+    if (turns_.back().finish == cursor.finish && turns_.back().job == entry.job) {
+      lane.seen = stamp_;
+      return true;
+    }
+    turns_.pop_back();  // this job may not go before those in front of it: the first one comes later
   }
   return false;
 }
 
 bool Draw::pick_fair_turn() {
   turns_.clear();
-  see_held();
-  next_free_ms_ = std::max<std::int64_t>(first_end() - now_, 0);
+  next_free_ms_ = std::max<std::int64_t>(first_end_ - now_, 0);
   if (!open_cursors()) find_candidates();
+  holding_ = static_cast<std::size_t>(std::ranges::count(cursors_, false, &Cursor::loads));
   return pick_of_turns();
 }
 
@@ -276,10 +275,13 @@ void Draw::find_candidates() {
   for (std::uint32_t index = 0; index < lanes_.size(); ++index) {
     const Lane& lane = lanes_[index];
     if (lane.head == kNoIndex || lane.instructor || !may_start(lane)) continue;
-    const Turn turn = turn_of(index);
-    if (turn.row == kNoIndex) continue;
-    cursors_.push_back({turn.finish, turn.job, nullptr, candidates_.size(), 0});
-    candidates_.push_back(turn);
+    add_turn_of(index, candidates_);
+    const Turn& turn = candidates_.back();
+    if (turn.row == kNoIndex) {
+      candidates_.pop_back();
+    } else {
+      cursors_.push_back({turn.finish, turn.job, nullptr, candidates_.size() - 1, 0, turn.loads});
+    }
   }
 }
 
@@ -288,15 +290,16 @@ bool Draw::pick_of_turns() {
   std::size_t chosen = SIZE_MAX;
   std::int64_t slack_left = kNever;
   for (std::size_t i = 0; i < kLookAhead && (i < turns_.size() || next_turn()); ++i) {
-    const Turn turn = turns_[i];
+    const Turn& turn = turns_[i];
     const Row& row = rows_[turn.row];
     const std::uint32_t slot = view(row.job_class).slot;
-    const bool may_pass = i == 0 || delay_of(row, slot, turn.loads) <= slack_left;
+    const bool may_pass = i == 0 || delays_within(slack_left, row, slot, turn.loads);
     if (!turn.loads && may_pass) {
       chosen = i;
       break;
     }
     if (turn.loads && chosen == SIZE_MAX && !waits_for_busy(turn) && may_pass) chosen = i;
+    if (chosen != SIZE_MAX && holding_ == 0) break;  // nobody behind has a better turn
     const std::int64_t own = slack(row);
     if (own < 0) break;
     slack_left = std::min(slack_left, own);
