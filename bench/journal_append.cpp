@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Durable appends per second of the SQLite journal at several batch sizes, beside what the disk itself can
-// do: bare fdatasync of an appended 4 KB page, measured in the same run, alternating. Usage:
-// bench_journal_append [FOLDER [SECONDS]]
+// Durable appends per second of the journal at several batch sizes, beside what the disk itself can do: bare
+// fdatasync of an appended 4 KB page, measured in the same run, alternating. Usage:
+// bench_journal_append [FOLDER [SECONDS [REDIS_PORT]]]; with a port the journal is in the Redis there.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "journal/redis/redis_journal.hpp"
 #include "journal/sqlite/sqlite_journal.hpp"
 #include "runtime/real_runtime.hpp"
 
@@ -89,17 +90,32 @@ awaitable<Outcome> append_for(Runtime& runtime, Journal& journal, Load load) {
                     milliseconds_each[commits / 2], milliseconds_each[commits * 99 / 100]};
 }
 
-Outcome measure(const std::string& path, const Load& load) {
+/// In SQLite at `path`, or in Redis if `port` is not 0.
+awaitable<Result<std::unique_ptr<Journal>>> open_one(Runtime& runtime, std::string path, std::uint16_t port) {
+  if (port == 0) co_return sqlite::open(runtime, {std::move(path), {}});
+  redis::Options options;
+  options.port = port;
+  co_return co_await redis::open(runtime, std::move(options));
+}
+
+awaitable<Outcome> open_and_append(Runtime& runtime, std::string path, std::uint16_t port, Load load) {
+  auto journal = co_await open_one(runtime, std::move(path), port);
+  if (!journal) {
+    std::fprintf(stderr, "%s\n", journal.error().what.c_str());
+    std::exit(1);
+  }
+  co_return co_await append_for(runtime, **journal, load);
+}
+
+Outcome measure(const std::string& path, std::uint16_t port, const Load& load) {
   Outcome outcome;
   {
     RealRuntime runtime;
-    auto journal = sqlite::open(runtime, {path, {}});
-    if (!journal) {
-      std::fprintf(stderr, "%s\n", journal.error().what.c_str());
-      std::exit(1);
-    }
-    asio::co_spawn(runtime.executor(), append_for(runtime, **journal, load),
-                   [&](std::exception_ptr, Outcome value) { outcome = value; });
+    asio::co_spawn(runtime.executor(), open_and_append(runtime, path, port, load),
+                   [&](std::exception_ptr, Outcome value) {
+                     outcome = value;
+                     runtime.stop();
+                   });
     runtime.run();
   }
   for (const char* suffix : {"", "-wal", "-shm", "-lock"}) ::unlink((path + suffix).c_str());
@@ -113,12 +129,13 @@ int main(int count, char** arguments) {
   using namespace atelier::journal;
   const std::string folder = count > 1 ? arguments[1] : std::filesystem::temp_directory_path().string();
   const double seconds = count > 2 ? std::atof(arguments[2]) : 2;
+  const auto port = static_cast<std::uint16_t>(count > 3 ? std::atoi(arguments[3]) : 0);
   fmt::print("{:>6} {:>9} {:>12} {:>11} {:>8} {:>8} {:>14} {:>18}\n", "batch", "bytes", "appends/s",
              "commits/s", "p50 ms", "p99 ms", "fdatasync/s", "appends/fdatasync");
   for (const Load& load : {Load{1, 2'048, seconds}, Load{32, 2'048, seconds}, Load{256, 2'048, seconds},
                            Load{1, 102'400, seconds}, Load{32, 102'400, seconds}}) {
     const double bare = bare_syncs_per_second(folder + "/bench-fdatasync", seconds / 4);
-    const Outcome outcome = measure(folder + "/bench-journal.db", load);
+    const Outcome outcome = measure(folder + "/bench-journal.db", port, load);
     fmt::print("{:>6} {:>9} {:>12.0f} {:>11.0f} {:>8.2f} {:>8.2f} {:>14.0f} {:>18.1f}\n", load.batch,
                load.bytes, outcome.appends_per_second, outcome.commits_per_second, outcome.p50_ms,
                outcome.p99_ms, bare, outcome.appends_per_second / bare);
