@@ -87,6 +87,7 @@ class Check {
     for (std::size_t i = 0; i < rows_.rows.size(); ++i) look_at_row(i);
     for (const auto& [digest, places] : without_blob_) look_for_content(places);
     name_by_names();
+    if (trouble_) return std::unexpected(std::move(*trouble_));
     judge_blobs();
     if (data_.staging()) ATELIER_TRY_VOID(scan_staging());
     std::ranges::sort(report_.findings, {},
@@ -105,7 +106,8 @@ class Check {
   void add(FindingKind kind, std::string path, std::uint64_t bytes, std::string said, std::size_t row = 0);
   void add_foreign(int parent, const RawEntry& entry, std::string path);
   /// Nothing if no file of ours stands there.
-  std::optional<File> open_name(const StoreRow& row, std::uint32_t copy) const;
+  enum class Absent { fine, trouble };  // the whole tree
+  std::optional<File> open_name(const StoreRow& row, std::uint32_t copy, Absent absent);
   [[nodiscard]] bool has_content(const File& file, const BlobInfo& content) const;
   bool is_whole(const BlobInfo& content);
 
@@ -120,6 +122,7 @@ class Check {
   std::map<Digest, std::vector<std::size_t>> without_blob_;  // rows
   std::vector<std::size_t> by_name_;                         // rows whose content is not known
   std::set<Digest> named_too_;                               // by those
+  std::optional<Error> trouble_;  // a name of which nobody knows whether it is there
 };
 
 std::string place_of(const StoreRow& row) {
@@ -207,7 +210,7 @@ void Check::look_at_row(std::size_t place) {
     without_blob_[row.content->digest].push_back(place);
   } else if (row.use == StoreRow::Use::unlinked) {
     look_at_unlinked(place);
-  } else if (row.use == StoreRow::Use::output && !open_name(row, 0)) {
+  } else if (row.use == StoreRow::Use::output && !open_name(row, 0, Absent::trouble)) {
     ++report_.names_removed;
   }
 }
@@ -219,23 +222,39 @@ void Check::look_at_unlinked(std::size_t place) {
   for (std::uint32_t copy = 0; copy <= kCopiesMax; ++copy) {
     const auto folder = data_.find_tree(row.participant, tree_of(row.type));
     const auto there = folder ? folder->exists(join_path(row.folder, copy_name(row.name, copy))) : false;
-    if (!there || !*there) {
+    if (!there) {
+      trouble_ = there.error();
+      return;
+    }
+    if (!*there) {
       add(FindingKind::not_linked, "", row.content->size, said_of(row), place);
       report_.findings.back().copy = copy;
       return;
     }
-    const auto file = open_name(row, copy);
+    const auto file = open_name(row, copy, Absent::fine);
     if (!file) continue;
     if (has_content(*file, *row.content)) return;
   }
   // No name is left for it: the server says so, again and again.
 }
 
-std::optional<File> Check::open_name(const StoreRow& row, std::uint32_t copy) const {
+std::optional<File> Check::open_name(const StoreRow& row, std::uint32_t copy, Absent absent) {
   const auto tree = data_.find_tree(row.participant, tree_of(row.type));
+  const bool told = absent == Absent::trouble && row.type == FolderType::output;
+  if (!tree && (tree.error().code != Errc::not_found || told)) {
+    // Removed as a whole, or looked for in the wrong place: nobody may judge blobs by names of it.
+    trouble_ =
+        Error{tree.error().code,
+              fmt::format("The outputs of participant {} cannot be looked at, and the journal names files "
+                          "there ({}). Is OUTPUTS_PATH that of the server? If the folder was removed, "
+                          "make an empty one",
+                          row.participant, tree.error().what)};
+  }
   if (!tree) return std::nullopt;
   auto file = tree->open_file(join_path(row.folder, copy_name(row.name, copy)));
-  return file ? std::optional(std::move(*file)) : std::nullopt;
+  if (file) return std::move(*file);
+  if (file.error().code != Errc::not_found) trouble_ = file.error();
+  return std::nullopt;
 }
 
 bool Check::has_content(const File& file, const BlobInfo& content) const {
@@ -250,7 +269,7 @@ void Check::look_for_content(const std::vector<std::size_t>& places) {
     const StoreRow& row = rows_.rows[place];
     const std::uint32_t copies = row.use == StoreRow::Use::unlinked ? kCopiesMax : 0;
     for (std::uint32_t copy = 0; copy <= copies; ++copy) {
-      const auto file = open_name(row, copy);
+      const auto file = open_name(row, copy, Absent::fine);
       if (!file) break;
       if (!has_content(*file, *row.content)) continue;
       add(FindingKind::blob_lost, "", row.content->size, said_of(row), place);
@@ -276,7 +295,7 @@ void Check::name_by_names() {
     }
   }
   for (const std::size_t place : by_name_) {
-    const auto file = open_name(rows_.rows[place], 0);
+    const auto file = open_name(rows_.rows[place], 0, Absent::trouble);
     if (!file) {
       ++report_.names_removed;
       continue;

@@ -111,7 +111,7 @@ class Journal {
   [[nodiscard]] virtual Time time() const = 0;
   /// The last entry that this Journal gave, by append or replay (a checkpoint counts as its entry); 0 = none.
   [[nodiscard]] virtual Sequence last() const = 0;
-  /// The latched failure, if there is one: the process must stop (exit code 74).
+  /// io, newer_version: latched, the process must stop (exit code 74). unavailable: out of reach for now.
   [[nodiscard]] virtual Result<void> healthy() const = 0;
 
  protected:

@@ -112,8 +112,8 @@ awaitable<Result<void>> Workshop::Impl::open_damaged(Error damage) {
   failed = ended = true;
   refusal = fmt::format(
       "The journal is damaged: nothing new is taken. History, outputs and editors are there as they were "
-      "after entry {}. Stop the server, see what `atelier journal check` says, and put a backup of "
-      "atelier.db in its place.",
+      "after entry {}. Stop the server, see what `atelier journal check` says, and put a backup "
+      "in its place.",
       core.workshop().last_sequence);
   log::error("journal_damaged", {{"reason", damage.what}, {"shown", core.workshop().last_sequence}});
   co_return Result<void>{};
@@ -179,6 +179,7 @@ awaitable<Result<Posted>> Workshop::record(core::Event event,
   Impl& self = *impl_;
   if (self.failed) co_return self.refuse();
   if (self.stopping) co_return fail(Errc::unavailable, "the server is stopping");
+  if (self.out_of_reach && asked_by_people(event)) co_return std::unexpected(not_taken());
   if (self.inbox.size() >= self.options.inbox_max)
     co_return fail(Errc::unavailable, "the server is overloaded");
   auto answer = std::make_shared<Answer<Posted>>();

@@ -13,8 +13,11 @@ namespace atelier::workshop {
 /// The journal is out of reach, and nothing of what was asked for is in it.
 [[nodiscard]] inline Error not_taken() {
   return {Errc::unavailable,
-          "the queue cannot be written for the moment, and nothing was taken; press Run again in a minute"};
+          "the queue cannot be written for the moment, and nothing was taken; try again in a minute"};
 }
+
+/// A command of a person, not a report of a worker.
+[[nodiscard]] bool asked_by_people(const core::Event& event);
 
 struct Workshop::Impl {
   /// Who waits for a posted event.
@@ -47,8 +50,9 @@ struct Workshop::Impl {
   /// Whose link that is; 0: nobody's.
   [[nodiscard]] GatewayId holder_of(LinkId link) const;
   void leave_to_others();
-  /// Prompts that wait to be recorded, and have not been sent to the journal, are refused.
-  void refuse_waiting_prompts(const Error& error);
+  /// Of what has not been sent to the journal: prompts, and what else somebody waits for. What workers report
+  /// is kept.
+  void refuse_what_people_ask(const Error& error);
   /// Shows what stands before the damage; nothing is recorded any more.
   awaitable<Result<void>> open_damaged(Error damage);
   [[nodiscard]] std::unexpected<Error> refuse() const;
@@ -64,6 +68,8 @@ struct Workshop::Impl {
   void refuse_prompt(const journal::NewEntry& entry, const core::Submitted& submitted, const Error& error);
   void lose_patience();
   void apply(const core::Entry& entry, bool live);
+  /// Applies what the journal gave. False: an entry before it was not given, and nothing is right any more.
+  bool take(const core::Entry& entry);
   void answer(const core::Origin& origin, Result<Posted> result);
   void settle_submitted(ParticipantId participant);
   void enqueue(core::Event event, std::vector<journal::NewAttachment> attachments,

@@ -11,6 +11,9 @@
 namespace atelier::workshop {
 namespace {
 
+template <class T, class... Ones>
+constexpr bool is_one_of = (std::is_same_v<T, Ones> || ...);
+
 constexpr milliseconds kFullDiskRetry{1'000};
 constexpr milliseconds kOutOfReachRetry{100};
 constexpr Instant kNever{INT64_MAX / 4};
@@ -19,6 +22,19 @@ constexpr milliseconds kStoodStill{10'000};  // a look that comes so late: the p
 constexpr std::size_t kExpiredPerLook = 32;  // when a whole data centre is gone, its jobs come back in turn
 
 }  // namespace
+
+bool asked_by_people(const core::Event& event) {
+  return std::visit(
+      []<class E>(const E&) {
+        return is_one_of<E, core::CancelRequested, core::CancelScheduled, core::CancelUndone, core::Moved,
+                         core::MoveUndone, core::JobHeld, core::JobReleased, core::JobChanged,
+                         core::JobReordered, core::ParticipantHeld, core::ParticipantLimits,
+                         core::ModeChanged, core::Paused, core::EveryoneHeld, core::WorkerDraining,
+                         core::WorkerPaused, core::WorkerTags, core::HistoryForgotten, core::EnrolmentMade,
+                         core::EnrolmentRevoked, core::WorkerKeyRevoked>;
+      },
+      event);
+}
 
 journal::Batch Workshop::Impl::next_batch() {
   journal::Batch batch;
@@ -87,7 +103,9 @@ awaitable<bool> Workshop::Impl::run_batch() {
   commit_begun.reset();
   ++counters.commits;
   crash_point("workshop_before_apply");
-  for (const core::Entry& entry : *result) apply(entry, true);
+  for (const core::Entry& entry : *result) {
+    if (!take(entry)) co_return false;
+  }
   crash_point("workshop_after_apply");
   co_return true;
 }
@@ -104,6 +122,7 @@ void Workshop::Impl::lose_patience() {
 
 void Workshop::Impl::fail_for_good(const Error& error, const journal::Batch& batch) {
   failed = true;
+  refusal.clear();
   log::error("journal_failed", {{"reason", error.what}});
   const std::unexpected<Error> refusal_of_all = refuse();
   for (const journal::NewEntry& entry : batch) answer(entry.origin, refusal_of_all);
@@ -125,11 +144,13 @@ void Workshop::Impl::refuse_prompt(const journal::NewEntry& entry, const core::S
   answer(entry.origin, std::unexpected(error));
 }
 
-void Workshop::Impl::refuse_waiting_prompts(const Error& error) {
+void Workshop::Impl::refuse_what_people_ask(const Error& error) {
   std::deque<journal::NewEntry> others;
   for (journal::NewEntry& entry : std::exchange(inbox, {})) {
     if (const auto* submitted = std::get_if<core::Submitted>(&entry.event)) {
       refuse_prompt(entry, *submitted, error);
+    } else if (asked_by_people(entry.event) && waiters.contains(entry.origin.ticket)) {
+      answer(entry.origin, std::unexpected(error));
     } else {
       others.push_back(std::move(entry));
     }
@@ -151,7 +172,7 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
     refusal =
         "The journal cannot be reached for the moment: nothing new is taken. Jobs that run go on, and what "
         "became of them is recorded when it is back.";
-    refuse_waiting_prompts(not_taken());
+    refuse_what_people_ask(not_taken());
   }
   while (may_be_stored && !failed) {
     [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kOutOfReachRetry);
@@ -162,9 +183,11 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
       continue;
     }
     log::info("journal_within_reach", {{"entries", read_back->size()}});
+    leases.extend_all(runtime.now() + options.restart_grace);
+    limit_from = runtime.now() + options.restart_grace;
     for (const core::Entry& entry : *read_back) {
       if (entry.origin.gateway == gateway) recorded.insert(entry.origin.ticket);
-      apply(entry, true);
+      if (!take(entry)) co_return;
     }
     break;
   }
@@ -200,6 +223,17 @@ void Workshop::Impl::settle_submitted(ParticipantId participant) {
   if (in_flight > 0) --in_flight;
   const auto own = in_flight_of.find(participant);
   if (own != in_flight_of.end() && --own->second == 0) in_flight_of.erase(own);
+}
+
+bool Workshop::Impl::take(const core::Entry& entry) {
+  const std::uint64_t last = core.workshop().last_sequence.value;
+  if (entry.sequence.value != last + 1) {
+    fail_for_good(
+        {Errc::internal, fmt::format("entry {} of the journal came after {}", entry.sequence, last)}, {});
+    return false;
+  }
+  apply(entry, true);
+  return true;
 }
 
 void Workshop::Impl::apply(const core::Entry& entry, bool live) {
@@ -314,10 +348,12 @@ awaitable<void> Workshop::Impl::watch_leases() {
     const Instant due = runtime.now() + kLeaseLook;
     if (!co_await runtime.sleep_for(kLeaseLook)) break;
     lose_patience();
-    if (!journal.healthy()) {  // found while nothing was to be recorded: the next commit says what it is
+    if (!out_of_reach &&
+        !journal.healthy()) {  // found while nothing was to be recorded: a commit says what it is
       others_recorded = true;
       arrived.notify_all();
     }
+    if (out_of_reach) continue;  // workers whose links broke cannot be recorded as back
     const Instant now = runtime.now();
     if (now - due >= kStoodStill) {
       // As after a restart: heartbeats of that time lie unread, or their senders could not dial in.

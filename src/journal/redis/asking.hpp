@@ -14,7 +14,7 @@ namespace atelier::journal::redis {
 class Turnstile {
  public:
   explicit Turnstile(Runtime& runtime) : free_(runtime) {}
-  /// Opens the way for the next one at its end; false: the coroutine was cancelled.
+  /// Opens the way for the next one at its end.
   class Pass {
    public:
     explicit Pass(Turnstile* turnstile) : turnstile_(turnstile) {}
@@ -28,7 +28,8 @@ class Turnstile {
    private:
     Turnstile* turnstile_;
   };
-  [[nodiscard]] awaitable<Pass> enter();
+  /// No pass when `deadline` comes or the coroutine is cancelled.
+  [[nodiscard]] awaitable<Pass> enter(Instant deadline = Instant{INT64_MAX});
 
  private:
   void leave();
@@ -43,10 +44,12 @@ class Asking {
  public:
   Asking(Runtime& runtime, std::shared_ptr<net::DeadlineSweep> sweep, const Options& options)
       : runtime_(runtime), sweep_(std::move(sweep)), options_(options), turnstile_(runtime) {}
-  /// As Connection::command; a connection that was lost since the last answer is made anew once.
+  /// As Connection::command; a connection that was lost since the last answer is made anew once. Takes no
+  /// longer than Options::patience, with the wait for others who ask.
   [[nodiscard]] awaitable<Result<Reply>> ask(std::vector<std::string_view> words);
   /// A command under way, and every later one, ends with unavailable.
   void close();
+  [[nodiscard]] Runtime& runtime() const { return runtime_; }
 
  private:
   Runtime& runtime_;

@@ -165,7 +165,13 @@ awaitable<Result<std::shared_ptr<const std::string>>> read_attachment(Asking& re
   if (parsed.ec != std::errc{} || head >= stored.size() || stored[head] != ':')
     co_return fail(Errc::io, fmt::format("attachment {} is damaged", id.hex()));
   packed.bytes = stored.substr(head + 1);
-  auto content = unpack(packed);
+  auto work = [packed] { return unpack(packed); };
+  Result<std::shared_ptr<const std::string>> content;
+  if (stored.size() <= kPackedHere) {
+    content = work();
+  } else {
+    content = co_await run_blocking(redis.runtime().compute_pool(), std::move(work));
+  }
   if (!content) content.error().what = fmt::format("attachment {} {}", id.hex(), content.error().what);
   co_return content;
 }

@@ -13,8 +13,10 @@ namespace atelier::journal::redis {
 [[nodiscard]] awaitable<Result<std::shared_ptr<const std::string>>> read_attachment(Asking& redis,
                                                                                     const Keys& keys,
                                                                                     Key128 id);
-/// How kAppend takes an attachment.
+/// How kAppend takes an attachment. Any thread.
 [[nodiscard]] std::string stored_form(const std::string& bytes);
+/// Attachments of more bytes than that are packed and unpacked beside the one thread (core.md 9).
+inline constexpr std::size_t kPackedHere = 256 << 10;
 
 /// An entry as it lies in the stream.
 struct StoredEntry {

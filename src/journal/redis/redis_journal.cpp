@@ -18,8 +18,7 @@
 namespace atelier::journal::redis {
 namespace {
 
-constexpr milliseconds kLookForOthers{2'000};  // one XREAD that finds nothing
-constexpr std::string_view kSessionSeconds = "604800";
+constexpr milliseconds kLookForOthers{2'000};             // one XREAD that finds nothing
 constexpr std::string_view kUnfinishedSeconds = "86400";  // what is left of a checkpoint that was never valid
 
 std::unexpected<Error> closed() { return fail(Errc::cancelled, "the journal was closed"); }
@@ -44,17 +43,21 @@ struct State {
     remember();
     return broken();
   }
-  void remember() const { write_mark(options.mark_path, given); }
+  void remember() const { write_mark(options.mark_path, {store, given}); }
 
   awaitable<Result<Reply>> run(std::string_view script, std::vector<std::string_view> keys_and_arguments,
                                std::size_t key_count);
   awaitable<Result<void>> begin();
+  awaitable<Result<void>> begin_session();
+  awaitable<Result<void>> check_settings();
+  Result<void> compare_with_mark(Sequence last);
   awaitable<Result<void>> compare_last();
-  awaitable<Result<void>> catch_up(Sequence upto, std::vector<core::Entry>& entries);
-  void give(const core::Entry& entry, const Digest& fingerprint) {
+  awaitable<Result<void>> catch_up(Sequence upto);
+  void give(core::Entry entry, const Digest& fingerprint) {
     given = entry.sequence;
     given_fingerprint = fingerprint;
     clock->raise_to(entry.time);
+    unread.push_back(std::move(entry));
   }
   [[nodiscard]] std::unexpected<Error> lost_entries(std::string_view what) {
     return latch(
@@ -75,9 +78,12 @@ struct State {
   std::unique_ptr<Connection> watcher;
   Asking reader;
   std::optional<Clock> clock;
-  Sequence given;
-  Digest given_fingerprint;  // of the entry `given`; nothing: not known
+  std::string store;                // its name
+  std::vector<core::Entry> unread;  // read, and not given to the caller yet: an append may fail half-way
+  Sequence given;                   // the last one that was read
+  Digest given_fingerprint;         // of the entry `given`; nothing: not known
   std::optional<Error> failure;
+  bool reachable = true;
   bool other_writer = false;  // is why it failed
   bool closed = false;
   bool checkpoint_runs = false;
@@ -109,8 +115,12 @@ awaitable<Result<Reply>> State::run(std::string_view script, std::vector<std::st
   if (word == "STORED") co_return fail(Errc::conflict, "an attachment's id is stored already");
   if (word == "NOENTRY") co_return fail(Errc::not_found, "there is no such entry to make a checkpoint of");
   if (word == "REPLACED") co_return fail(Errc::conflict, "another checkpoint was made meanwhile");
-  if (error.code == Errc::disk_full)
-    co_return fail(Errc::disk_full, "Redis takes nothing more: " + error.what);
+  if (error.code == Errc::disk_full) {
+    log::error("redis_full",
+               {{"reason", error.what}, {"advice", "give Redis more memory (maxmemory), or disk"}});
+    co_return fail(Errc::disk_full,
+                   "the journal has no room left, and nothing was taken: tell the instructor");
+  }
   // Another Redis may answer at this address, which can write.
   if (error.code == Errc::unavailable || error.code == Errc::config) writer->close();
   co_return fail(clock ? Errc::unavailable : error.code, error.what);  // before it is open: somebody looks
@@ -120,37 +130,96 @@ awaitable<Result<Reply>> State::run(std::string_view script, std::vector<std::st
 /// on.
 awaitable<Result<void>> State::begin() {
   if (writer && writer->is_open()) co_return Result<void>{};
+  reachable = false;
   auto fresh = co_await Connection::open(runtime, sweep, options);
   if (closed) co_return redis::closed();
   if (!fresh && clock && fresh.error().code == Errc::config) fresh.error().code = Errc::unavailable;
   if (!fresh) co_return std::unexpected(std::move(fresh).error());
   writer = std::move(*fresh);
+  auto begun = co_await begin_session();
+  if (!begun) writer->close();
+  reachable = begun.has_value();
+  co_return begun;
+}
+
+awaitable<Result<void>> State::begin_session() {
+  if (options.demand_durable) ATELIER_CO_TRY_VOID(co_await check_settings());
   session = runtime.random_key().hex();
   const std::string seen = std::to_string(given.value);
   const std::string ttl = std::to_string(options.writer_ttl.count());
-  auto reply = co_await run(
-      kBegin, {keys.head, session_key, keys.writer, session, kSessionSeconds, kFormat, seen, alone(), ttl},
-      3);
-  if (!reply) {
-    writer->close();
-    co_return std::unexpected(std::move(reply).error());
+  const std::string name = runtime.random_key().hex();
+  ATELIER_CO_TRY(
+      const Reply reply,
+      co_await run(kBegin, {keys.head, session_key, keys.writer, session, kFormat, seen, alone(), ttl, name},
+                   3));
+  const auto fields = elements_of(*reply);
+  if (fields.size() != 4) {
+    co_return fail(Errc::unavailable, fmt::format("what answers at {}:{} is no Redis that Atelier can use",
+                                                  options.host, options.port));
   }
-  const auto fields = elements_of(**reply);
-  if (!clock && fields.size() == 3) {
+  if (!clock) {
     const auto number = [&](std::size_t i) { return static_cast<std::int64_t>(number_of(*fields[i])); };
+    store = text_of(*fields[3]);
+    ATELIER_CO_TRY_VOID(compare_with_mark({number_of(*fields[0])}));
     clock.emplace(runtime, Time{number(1)}, WallTime{number(2)});
-    if (const Sequence mark = read_mark(options.mark_path); mark.value > number_of(*fields[0])) {
-      given = mark;  // stays what is remembered
-      auto lost = lost_entries(
-          fmt::format("ends at entry {}, but this server has seen entry {}", number_of(*fields[0]), mark));
-      lost.error().what += fmt::format(
-          ". Bring back the newer copy; or, to go on without what came after it, remove {} and start again",
-          options.mark_path);
-      lost.error().code = Errc::config;  // somebody has to decide
-      co_return lost;
+  }
+  if (store != text_of(*fields[3])) co_return lost_entries("is another journal than before");
+  co_return co_await compare_last();
+}
+
+/// Somebody has to decide what is done about a store that is not the one that was seen before.
+Result<void> State::compare_with_mark(Sequence last) {
+  const SeenMark mark = read_mark(options.mark_path);
+  const std::string here = fmt::format("{}:{} (prefix {})", options.host, options.port, options.prefix);
+  if (!mark.store.empty() && mark.store != store) {
+    return fail(
+        Errc::config,
+        fmt::format("The journal in Redis at {} is another one than that of this DATA_DIR, or was emptied. "
+                    "Bring back the right one, or take another DATA_DIR; to go on with this journal and "
+                    "these files, remove {} and start again",
+                    here, options.mark_path));
+  }
+  if (mark.sequence <= last) return {};
+  return fail(
+      Errc::config,
+      fmt::format("The journal in Redis at {} ends at entry {}, but this server has seen entry {}: it was "
+                  "restored from an older copy, or failed over to a replica that was behind. Bring back "
+                  "the newer copy; or, to go on without what came after it, remove {} and start again",
+                  here, last, mark.sequence, options.mark_path));
+}
+
+/// Whether an answer of this Redis means that it is on its disk. Where it does not tell, it is believed.
+awaitable<Result<void>> State::check_settings() {
+  const struct {
+    std::string_view name, wanted, why;
+  } settings[] = {
+      {"appendonly", "yes", "else what it keeps is gone when it stops"},
+      {"appendfsync", "always", "else it answers before it is on disk"},
+      {"no-appendfsync-on-rewrite", "no", "else it answers before it is on disk, at times"},
+      {"maxmemory-policy", "noeviction", "else it throws away what it was given"},
+  };
+  std::string wrong;
+  for (const auto& setting : settings) {
+    std::vector<std::string_view> words{"CONFIG", "GET", setting.name};
+    auto reply = co_await writer->command(std::move(words), options.patience);
+    if (closed) co_return redis::closed();
+    const bool no_permission = !reply && reply.error().what.starts_with("NOPERM");
+    if (!reply && (!writer->is_open() || (reply.error().code == Errc::config && !no_permission)))
+      co_return std::unexpected(std::move(reply).error());
+    const auto fields = reply ? elements_of(**reply) : std::span<redisReply* const>{};
+    if (fields.size() != 2) {
+      log::warn("redis_setting_unknown", {{"setting", setting.name}, {"wanted", setting.wanted}});
+    } else if (text_of(*fields[1]) != setting.wanted) {
+      wrong += fmt::format("\n  {} {}   ({}; it is {})", setting.name, setting.wanted, setting.why,
+                           text_of(*fields[1]));
     }
   }
-  co_return co_await compare_last();
+  if (wrong.empty()) co_return Result<void>{};
+  co_return fail(
+      clock ? Errc::unavailable : Errc::config,
+      fmt::format("Redis at {}:{} does not keep what it is given. Set in its redis.conf, and start it "
+                  "again:{}",
+                  options.host, options.port, wrong));
 }
 
 /// The entry that was given last is still what it was.
@@ -172,8 +241,8 @@ awaitable<Result<void>> State::compare_last() {
   co_return Result<void>{};
 }
 
-/// Gives what others recorded, up to and with `upto`.
-awaitable<Result<void>> State::catch_up(Sequence upto, std::vector<core::Entry>& entries) {
+/// Reads what others recorded, up to and with `upto`.
+awaitable<Result<void>> State::catch_up(Sequence upto) {
   while (given < upto) {
     const std::string first = fmt::format("({}-0", given.value);
     const std::string last = upto.value == UINT64_MAX ? "+" : fmt::format("{}-0", upto.value);
@@ -190,8 +259,7 @@ awaitable<Result<void>> State::catch_up(Sequence upto, std::vector<core::Entry>&
       if (stored && stored->entry.sequence.value != given.value + 1)
         stored = fail(Errc::io, fmt::format("entry {} of the journal is missing", given.value + 1));
       if (!stored) co_return latch(std::move(stored).error());
-      give(stored->entry, stored->fingerprint);
-      entries.push_back(std::move(stored->entry));
+      give(std::move(stored->entry), stored->fingerprint);
     }
   }
   co_return Result<void>{};
@@ -200,7 +268,8 @@ awaitable<Result<void>> State::catch_up(Sequence upto, std::vector<core::Entry>&
 /// What kAppend is told; the texts stay while this does.
 class Append {
  public:
-  Append(State& state, Batch batch) : batch_(std::move(batch)) {
+  /// `forms`: of the attachments in their order, as stored_form makes them; "" where it is to be made here.
+  Append(State& state, Batch batch, std::vector<std::string> forms) : batch_(std::move(batch)) {
     const auto text = [this](auto number) { return keep(std::to_string(number)); };
     wall_ = state.clock->wall();
     words_ = {state.keys.head, state.session_key, state.keys.writer, state.keys.entries};
@@ -208,7 +277,8 @@ class Append {
     for (const NewEntry& entry : batch_) {
       for (const NewAttachment& attachment : entry.attachments) {
         words_.push_back(keep(state.keys.attachment(attachment.ref.id)));
-        attachments.push_back(keep(stored_form(*attachment.bytes)));
+        std::string& form = forms[attachments.size()];
+        attachments.push_back(keep(form.empty() ? stored_form(*attachment.bytes) : std::move(form)));
       }
     }
     keys_ = words_.size();
@@ -228,12 +298,11 @@ class Append {
   [[nodiscard]] std::size_t keys() const { return keys_; }
 
   /// As recorded from `first` on at `time`.
-  void give(State& state, Sequence first, Time time, std::vector<core::Entry>& entries) {
+  void give(State& state, Sequence first, Time time) {
     for (std::size_t i = 0; i < batch_.size(); ++i) {
       core::Entry entry{{first.value + i}, time, wall_, batch_[i].origin, std::move(batch_[i].event)};
-      const bool last = i + 1 == batch_.size();
-      state.give(entry, last ? fingerprint_of(entry, events_[i]) : Digest{});
-      entries.push_back(std::move(entry));
+      const Digest fingerprint = i + 1 == batch_.size() ? fingerprint_of(entry, events_[i]) : Digest{};
+      state.give(std::move(entry), fingerprint);
     }
   }
 
@@ -247,26 +316,39 @@ class Append {
   std::size_t keys_ = 0;
 };
 
+awaitable<std::vector<std::string>> pack_large_ones(Shared state, const Batch& batch) {
+  std::vector<std::string> forms;
+  for (const NewEntry& entry : batch) {
+    for (const NewAttachment& attachment : entry.attachments) {
+      std::string& form = forms.emplace_back();
+      if (attachment.bytes->size() <= kPackedHere) continue;
+      auto work = [bytes = attachment.bytes] { return stored_form(*bytes); };
+      form = co_await run_blocking(state->runtime.compute_pool(), std::move(work));
+    }
+  }
+  co_return forms;
+}
+
 awaitable<Result<std::vector<core::Entry>>> append(Shared state, Batch batch) {
   if (state->failure) co_return state->broken();
   ATELIER_CO_TRY_VOID(check_batch(batch));
+  std::vector<std::string> forms = co_await pack_large_ones(state, batch);
   const Turnstile::Pass pass = co_await state->writing.enter();
   if (!pass || state->closed) co_return closed();
   if (state->failure) co_return state->broken();
   ATELIER_CO_TRY_VOID(co_await state->begin());
-  std::vector<core::Entry> entries;
   if (batch.empty()) {
-    ATELIER_CO_TRY_VOID(co_await state->catch_up({UINT64_MAX}, entries));
-    co_return entries;
+    ATELIER_CO_TRY_VOID(co_await state->catch_up({UINT64_MAX}));
+    co_return std::exchange(state->unread, {});
   }
-  Append work(*state, std::move(batch));
+  Append work(*state, std::move(batch), std::move(forms));
   ATELIER_CO_TRY(const Reply reply, co_await state->run(kAppend, work.words(), work.keys()));
   const auto fields = elements_of(*reply);
   if (fields.size() != 2) co_return fail(Errc::unavailable, "Redis gave an answer that was not expected");
   const Sequence first{number_of(*fields[0])};
-  ATELIER_CO_TRY_VOID(co_await state->catch_up({first.value - 1}, entries));
-  work.give(*state, first, {static_cast<std::int64_t>(number_of(*fields[1]))}, entries);
-  co_return entries;
+  ATELIER_CO_TRY_VOID(co_await state->catch_up({first.value - 1}));
+  work.give(*state, first, {static_cast<std::int64_t>(number_of(*fields[1]))});
+  co_return std::exchange(state->unread, {});
 }
 
 awaitable<Result<void>> write_checkpoint(Shared state, Sequence upto,
@@ -283,7 +365,8 @@ awaitable<Result<void>> write_checkpoint(Shared state, Sequence upto,
     ATELIER_CO_TRY_VOID(co_await state->begin());
     if (first) {
       std::vector<std::string_view> last_words{"HMGET", state->keys.head, "last", "checkpoint"};
-      ATELIER_CO_TRY(const Reply head, co_await state->reader.ask(std::move(last_words)));
+      ATELIER_CO_TRY(const Reply head,
+                     co_await state->writer->command(std::move(last_words), state->options.patience));
       const auto fields = elements_of(*head);
       if (fields.size() != 2 || number_of(*fields[0]) < upto.value)
         co_return fail(Errc::not_found, "there is no such entry to make a checkpoint of");
@@ -354,14 +437,18 @@ awaitable<void> stay(Shared state) {
       const std::string ttl = std::to_string(state->options.writer_ttl.count());
       auto here = co_await state->begin();
       if (here) {
-        const auto renewed = co_await state->run(kRenew, {state->keys.writer, state->journal, ttl}, 1);
+        const auto renewed =
+            co_await state->run(kRenew, {state->keys.writer, state->session_key, state->journal, ttl}, 2);
         if (!renewed) here = std::unexpected(renewed.error());
       }
+      state->reachable = here.has_value();
       if (!here && !state->closed) log::warn("redis_unreachable", {{"reason", here.error().what}});
     }
     if (state->given == remembered || state->failure) continue;
     remembered = state->given;
-    auto write = [path = state->options.mark_path, given = state->given] { write_mark(path, given); };
+    auto write = [path = state->options.mark_path, mark = SeenMark{state->store, state->given}] {
+      write_mark(path, mark);
+    };
     co_await run_blocking(state->runtime.file_pool(), std::move(write));
   }
 }
@@ -410,9 +497,12 @@ class RedisJournal final : public Journal {
     co_return co_await write_checkpoint(state, upto, std::move(records));
   }
   Time time() const override { return state_->clock->now(); }
-  Sequence last() const override { return state_->given; }
+  Sequence last() const override {
+    return state_->unread.empty() ? state_->given : Sequence{state_->unread.front().sequence.value - 1};
+  }
   Result<void> healthy() const override {
     if (state_->failure) return state_->broken();
+    if (!state_->reachable) return fail(Errc::unavailable, "Redis cannot be reached");
     return {};
   }
 
@@ -428,41 +518,10 @@ class RedisJournal final : public Journal {
   TaskGroup tasks_;
 };
 
-/// Whether an answer of this Redis means that it is on its disk.
-awaitable<Result<void>> check_settings(State& state) {
-  ATELIER_CO_TRY(const auto redis, co_await Connection::open(state.runtime, state.sweep, state.options));
-  const struct {
-    std::string_view name, wanted, why;
-  } settings[] = {
-      {"appendonly", "yes", "else what it keeps is gone when it stops"},
-      {"appendfsync", "always", "else it answers before it is on disk"},
-      {"maxmemory-policy", "noeviction", "else it throws away what it was given"},
-  };
-  std::string wrong;
-  for (const auto& setting : settings) {
-    auto reply = co_await redis->command({"CONFIG", "GET", setting.name}, state.options.patience);
-    const bool no_permission = !reply && reply.error().what.starts_with("NOPERM");
-    if (!reply && (!redis->is_open() || (reply.error().code == Errc::config && !no_permission)))
-      co_return std::unexpected(std::move(reply).error());
-    const auto fields = reply ? elements_of(**reply) : std::span<redisReply* const>{};
-    if (fields.size() != 2) {
-      log::warn("redis_setting_unknown", {{"setting", setting.name}, {"wanted", setting.wanted}});
-    } else if (text_of(*fields[1]) != setting.wanted) {
-      wrong += fmt::format("\n  {} {}   ({}; it is {})", setting.name, setting.wanted, setting.why,
-                           text_of(*fields[1]));
-    }
-  }
-  if (wrong.empty()) co_return Result<void>{};
-  co_return fail(Errc::config, fmt::format("Redis at {}:{} does not keep what it is given. Set in its "
-                                           "redis.conf, and start it again:{}",
-                                           state.options.host, state.options.port, wrong));
-}
-
 }  // namespace
 
 awaitable<Result<std::unique_ptr<Journal>>> open(Runtime& runtime, Options options) {
   const auto state = std::make_shared<State>(runtime, std::move(options));
-  if (state->options.demand_durable) ATELIER_CO_TRY_VOID(co_await check_settings(*state));
   // A server that was killed cannot say that it is gone.
   const Instant patience = runtime.now() + state->options.writer_ttl * 3 / 2;
   bool told = false;

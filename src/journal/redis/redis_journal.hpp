@@ -24,7 +24,7 @@ struct Options {
   /// A file that remembers the last entry that was seen, so that a server that starts again notices a store
   /// that lost some; "": it is not remembered.
   std::string mark_path;
-  milliseconds patience{10'000};  // for one answer of Redis
+  milliseconds patience{5'000};  // for one answer of Redis
   /// What Redis keeps must be on its disk before it answers: refuse a Redis that is configured otherwise.
   bool demand_durable = true;
 };

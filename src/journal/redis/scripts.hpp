@@ -5,12 +5,12 @@
 // below 2^53.
 //
 // Keys, each behind "{prefix}:" (the braces keep them in one slot):
-//   head          hash: format, last (sequence), time, wall (ms, of the last entry), checkpoint, upto, made
-//   entries       stream: the entry n has the id n-0; fields t, w (ms), g, n (origin), e (the event)
-//   a:<hex id>    string: an attachment, "<unpacked bytes, 0 = as it is>:" before its bytes
+//   head          hash: format, store (its random name), last (sequence), time, wall (ms, of the last entry),
+//   checkpoint, upto, made entries       stream: the entry n has the id n-0; fields t, w (ms), g, n (origin),
+//   e (the event) a:<hex id>    string: an attachment, "<unpacked bytes, 0 = as it is>:" before its bytes
 //   c:<number>    list: the records of a checkpoint
-//   session:<hex> string: the number of the present connection of a journal that writes
-//   writer        string: the journal that writes alone; runs out
+//   session:<hex> string: the number of the present connection of a journal that writes; runs out after a
+//   week writer        string: the journal that writes alone; runs out
 //
 // Refusals begin with a word of their own, and have a second one, else Redis puts ERR before them: GONE (of
 // another session: the connection was thought lost), OTHER (another writer), BEHIND <last>, STORED, NEWER
@@ -48,33 +48,37 @@ for i = 1, count do
 end
 for i = 5, #KEYS do redis.call('SET', KEYS[i], ARGV[9 + count * 3 + i - 5]) end
 redis.call('HSET', KEYS[1], 'last', string.format('%.0f', last + count), 'time', text, 'wall', ARGV[7])
+redis.call('EXPIRE', KEYS[2], 604800)
 if ARGV[4] ~= '' then redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5]) end
 return {last + 1, text}
 )";
 
 /// A journal's new connection: what an older one sent and that comes later has no effect. KEYS: head,
-/// session, writer. ARGV: session number, its ttl in s, format, last entry seen, journal that writes alone
-/// ("": none), its ttl in ms. Gives {last, time, wall}, each "" in an empty store.
+/// session, writer. ARGV: session number, format, last entry seen, journal that writes alone ("": none), its
+/// ttl in ms, a random name for a new store. Gives {last, time, wall, the store's name}, the first three ""
+/// in an empty one. A replica refuses the first line: it may only be behind.
 inline constexpr std::string_view kBegin = R"(
+redis.call('SET', KEYS[2], ARGV[1], 'EX', 604800)
 local head = redis.call('HMGET', KEYS[1], 'format', 'last', 'time', 'wall')
 local last = tonumber(head[2] or '0')
-if last < tonumber(ARGV[4]) then return redis.error_reply(string.format('BEHIND %.0f', last)) end
-if head[1] and head[1] ~= ARGV[3] then return redis.error_reply('NEWER ' .. head[1]) end
-if ARGV[5] ~= '' then
+if last < tonumber(ARGV[3]) then return redis.error_reply(string.format('BEHIND %.0f', last)) end
+if head[1] and head[1] ~= ARGV[2] then return redis.error_reply('NEWER ' .. head[1]) end
+if ARGV[4] ~= '' then
   local writer = redis.call('GET', KEYS[3])
-  if writer and writer ~= ARGV[5] then return redis.error_reply('OTHER writer') end
-  redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
+  if writer and writer ~= ARGV[4] then return redis.error_reply('OTHER writer') end
+  redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
 end
-redis.call('HSETNX', KEYS[1], 'format', ARGV[3])
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-return {head[2] or '', head[3] or '', head[4] or ''}
+redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
+redis.call('HSETNX', KEYS[1], 'store', ARGV[6])
+return {head[2] or '', head[3] or '', head[4] or '', redis.call('HGET', KEYS[1], 'store')}
 )";
 
-/// KEYS: writer. ARGV: the journal that writes alone, its ttl in ms.
+/// KEYS: writer, session. ARGV: the journal that writes alone, its ttl in ms.
 inline constexpr std::string_view kRenew = R"(
 local writer = redis.call('GET', KEYS[1])
 if writer and writer ~= ARGV[1] then return redis.error_reply('OTHER writer') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('EXPIRE', KEYS[2], 604800)
 return 'OK'
 )";
 

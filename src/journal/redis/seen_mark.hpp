@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What a server remembers of a store that is elsewhere: the last entry it has seen. A store that ends before
-// it has lost entries. Not synced: it may be behind, never ahead. Any thread, one at a time.
+// What a server remembers of a store that is elsewhere: its name and the last entry that was seen. A store
+// that ends before it has lost entries. Not synced: it may be behind, never ahead. Any thread.
 
 #include <string>
 
@@ -9,9 +9,13 @@
 
 namespace atelier::journal::redis {
 
-/// 0 if there is none.
-[[nodiscard]] Sequence read_mark(const std::string& path);
-/// Does nothing if `path` is "" or it cannot be written.
-void write_mark(const std::string& path, Sequence seen);
+struct SeenMark {
+  std::string store;  // "": nothing is remembered
+  Sequence sequence;
+};
+
+[[nodiscard]] SeenMark read_mark(const std::string& path);
+/// Does nothing if `path` or the store's name is "", or if it cannot be written.
+void write_mark(const std::string& path, const SeenMark& mark);
 
 }  // namespace atelier::journal::redis

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "cutting_proxy.hpp"
 #include "journal/redis/connection.hpp"
 #include "journal/redis/keys.hpp"
 #include "journal/redis/redis_journal.hpp"
@@ -165,6 +166,47 @@ TEST_CASE("a lost connection is made again, and nothing is stored twice") {
   CHECK(rig.get(journal->attachment({3, 1})));
 }
 
+TEST_CASE("what was read back is given once, also if the connection breaks during it") {
+  for (int cut_at = 1; cut_at <= 3; ++cut_at) {
+    CAPTURE(cut_at);
+    RedisRig rig(common_server());
+    rig.options.alone = false;
+    std::vector<core::Entry> entries;
+    auto other = open_and_replay(rig, entries);
+    CuttingProxy proxy(rig.options.port);
+    rig.options.port = proxy.port();
+    auto journal = open_and_replay(rig, entries);
+    REQUIRE(rig.get(other->append(submits(1, 300, 0))));  // more than is read at once
+    proxy.cut_at("XRANGE", cut_at);
+    CHECK(code_of(rig.get(journal->append({}))) == Errc::unavailable);
+    CHECK(journal->last() == Sequence{0});
+    auto next = rig.get(journal->append(submits(2, 1, 0)));
+    REQUIRE_MESSAGE(next, next.error().what);
+    REQUIRE(next->size() == 301);
+    for (std::size_t i = 0; i < next->size(); ++i) REQUIRE((*next)[i].sequence.value == i + 1);
+  }
+}
+
+TEST_CASE("what answers but is no Redis of ours is refused in words") {
+  for (const char* answer : {"+OK\r\n", ":1\r\n", "*0\r\n", "$-1\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"}) {
+    CAPTURE(answer);
+    const AnsweringServer server(answer);
+    RealRuntime runtime;
+    Options options;
+    options.port = server.port();
+    options.patience = 2'000ms;
+    std::optional<Result<std::unique_ptr<Journal>>> opened;
+    asio::co_spawn(runtime.executor(), redis::open(runtime, options),
+                   [&](std::exception_ptr error, auto result) {
+                     if (!error) opened.emplace(std::move(result));
+                     runtime.stop();
+                   });
+    runtime.run();
+    REQUIRE(opened);
+    CHECK(code_of(*opened) == Errc::unavailable);
+  }
+}
+
 TEST_CASE("while Redis is gone appends say so; what was answered is there when it is back") {
   RedisServer server;
   RedisRig rig(server);
@@ -175,11 +217,12 @@ TEST_CASE("while Redis is gone appends say so; what was answered is there when i
   for (int i = 0; i < 3; ++i)
     CHECK(code_of(rig.get(journal->append(submits(30, 1, 10)))) == Errc::unavailable);
   CHECK(code_of(rig.get(journal->attachment({2, 1}))) == Errc::unavailable);
-  CHECK(journal->healthy());
+  CHECK(code_of(journal->healthy()) == Errc::unavailable);
   server.start();
   auto read_back = rig.get(journal->append({}));
   REQUIRE_MESSAGE(read_back, read_back.error().what);
   CHECK(read_back->empty());
+  CHECK(journal->healthy());
   CHECK(rig.get(journal->append(submits(31, 1, 10)))->front().sequence == Sequence{61});
   CHECK(rig.get(journal->attachment({2, 1})));
   journal.reset();
@@ -250,6 +293,24 @@ TEST_CASE("a Redis that lost entries is not written on") {
   }
 }
 
+TEST_CASE("another journal than that of this server's files is not taken for it") {
+  RedisRig rig(common_server());
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(rig, entries);
+  REQUIRE(rig.get(journal->append(submits(1, 2, 0))));
+  SUBCASE("at the start") {
+    journal.reset();
+    rig.options.prefix += "-other";
+    const auto refused = rig.open();
+    CHECK(code_of(refused) == Errc::config);
+    CHECK(refused.error().what.find("is another one than that of this DATA_DIR") != std::string::npos);
+  }
+  SUBCASE("emptied while the server runs") {
+    rig.say({"DEL", rig.keys().head, rig.keys().entries});
+    CHECK(code_of(rig.get(journal->append(submits(2, 1, 0)))) == Errc::io);
+  }
+}
+
 TEST_CASE("what is damaged in Redis is found where it lies") {
   RedisRig rig(common_server());
   std::vector<core::Entry> entries;
@@ -269,12 +330,14 @@ TEST_CASE("what is damaged in Redis is found where it lies") {
 }
 
 TEST_CASE("a Redis that would not keep what it is given is refused, with what to set") {
-  RedisServer server({"--appendfsync", "everysec", "--maxmemory-policy", "allkeys-lru"});
+  RedisServer server({"--appendfsync", "everysec", "--maxmemory-policy", "allkeys-lru",
+                      "--no-appendfsync-on-rewrite", "yes"});
   RedisRig rig(server);
   const auto refused = rig.open();
   CHECK(code_of(refused) == Errc::config);
   CHECK(refused.error().what.find("appendfsync always") != std::string::npos);
   CHECK(refused.error().what.find("maxmemory-policy noeviction") != std::string::npos);
+  CHECK(refused.error().what.find("no-appendfsync-on-rewrite no") != std::string::npos);
   CHECK(refused.error().what.find("appendonly") == std::string::npos);
 }
 

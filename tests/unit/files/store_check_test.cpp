@@ -143,6 +143,21 @@ TEST_CASE("a folder of which nothing is left is looked at without making anythin
   CHECK(lines_of(store.repair("today")) == std::vector<std::string>{kMissing});
 }
 
+TEST_CASE("where names cannot be looked at nothing is judged by them, and the check ends") {
+  Store store;
+  store.add(1, "kept_00001_.png", "kept").content.reset();  // as after a compaction: the name alone is known
+  store.rows.named.clear();
+  CHECK(lines_of(store.check()).empty());
+  const std::string outputs = store.folder / "data/participants/7/output";
+  fs::rename(outputs, store.folder / "elsewhere");
+  SUBCASE("gone: perhaps OUTPUTS_PATH is not the server's") {}
+  SUBCASE("a link") { fs::create_directory_symlink(store.folder / "elsewhere", outputs); }
+  const DataFolder data = open_to_look(store.folder);
+  const auto report = check_store(data, store.rows, Digests::trust);
+  REQUIRE_FALSE(report.has_value());
+  CHECK(report.error().what.find("The outputs of participant 7 cannot be looked at") == 0);
+}
+
 TEST_CASE("each fault is named, mended if it can be, and nothing is lost by that") {
   Store store;
   store.add(1, "kept_00001_.png", "kept");

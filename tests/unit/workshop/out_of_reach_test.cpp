@@ -36,6 +36,32 @@ struct Far {
     const auto done = co_await workshop.submit(std::move(event), std::make_shared<const std::string>("{}"));
     answers[name] = done ? "taken" : done.error().what;
   }
+  void command(const std::string& name, core::Event event) {
+    tasks.spawn("command", command_one(name, std::move(event)));
+    runtime.run_ready();
+  }
+  awaitable<void> command_one(std::string name, core::Event event) {
+    const auto done = co_await workshop.record(std::move(event));
+    answers[name] = done ? "taken" : done.error().what;
+  }
+  void post(core::Event event) {
+    workshop.post(std::move(event));
+    runtime.run_ready();
+  }
+  void join_worker() {
+    core::Capability capability;
+    capability.hash = sha256("all");
+    post(capability);
+    core::WorkerJoined joined;
+    joined.name = "gpu";
+    joined.gateway = workshop.gateway();
+    joined.boot = Key128{1, 1};
+    core::JoinedSlot slot;
+    slot.capability = capability.hash;
+    slot.engine_start = 1;
+    joined.slots.push_back(slot);
+    post(joined);
+  }
   [[nodiscard]] bool taken(const std::string& name) const {
     const auto found = answers.find(name);
     return found != answers.end() && found->second == "taken";
@@ -80,6 +106,27 @@ TEST_CASE("while the journal is out of reach prompts are refused at once, and wh
   CHECK(far.workshop.core().jobs_live() == 2);  // before, after
   far.submit("first");                          // the same again is a new one
   CHECK(far.taken("first"));
+}
+
+TEST_CASE("while the journal is out of reach people's commands are refused, and no lease ends") {
+  Far far;
+  far.join_worker();
+  far.submit("runs");
+  REQUIRE(far.workshop.core().job(JobId{1})->lease);
+  far.store.set_out_of_reach(true);
+  far.command("early", core::ModeChanged{core::QueueMode::priority, "instructor"});
+  far.post(core::Started{JobId{1}, Epoch{1}});  // of a worker: kept
+  far.command("late", core::ModeChanged{core::QueueMode::fifo, "instructor"});
+  CHECK(far.refused("late", "nothing was taken"));
+  far.runtime.advance(milliseconds{120'000});  // its worker may have lost its link, and cannot be recorded
+  far.store.set_out_of_reach(false);
+  far.runtime.advance(milliseconds{30'000});
+  CHECK(far.refused("early", "may still appear"));  // it was on its way, and is not given up
+  CHECK(far.workshop.core().workshop().mode == core::QueueMode::priority);
+  REQUIRE(far.workshop.core().job(JobId{1})->lease);
+  CHECK(far.workshop.core().job(JobId{1})->lease->started);
+  far.runtime.advance(milliseconds{60'000});  // now it had its time
+  CHECK(!far.workshop.core().job(JobId{1})->lease);
 }
 
 TEST_CASE("a commit whose answer was lost is found when the journal is back") {
