@@ -16,6 +16,7 @@ constexpr bool is_one_of = (std::is_same_v<T, Ones> || ...);
 
 constexpr milliseconds kFullDiskRetry{1'000};
 constexpr milliseconds kOutOfReachRetry{100};
+constexpr milliseconds kBriefly{2'000};  // out of reach for less: no worker had to dial again meanwhile
 constexpr Instant kNever{INT64_MAX / 4};
 constexpr milliseconds kLeaseLook{1'000};    // a lease of 30 s need not end to the millisecond (net.md 2.7)
 constexpr milliseconds kStoodStill{10'000};  // a look that comes so late: the process or the machine slept
@@ -166,6 +167,7 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
   }
   log::error("journal_refused", {{"reason", error.what}, {"events", batch.size()}});
   const bool may_be_stored = error.code == Errc::unavailable;
+  const Instant lost_at = runtime.now();
   std::set<std::uint64_t> recorded;
   if (may_be_stored) {
     out_of_reach = true;
@@ -183,8 +185,10 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
       continue;
     }
     log::info("journal_within_reach", {{"entries", read_back->size()}});
-    leases.extend_all(runtime.now() + options.restart_grace);
-    limit_from = runtime.now() + options.restart_grace;
+    if (runtime.now() - lost_at >= kBriefly) {
+      leases.extend_all(runtime.now() + options.restart_grace);
+      limit_from = runtime.now() + options.restart_grace;
+    }
     for (const core::Entry& entry : *read_back) {
       if (entry.origin.gateway == gateway) recorded.insert(entry.origin.ticket);
       if (!take(entry)) co_return;

@@ -99,12 +99,20 @@ awaitable<Result<Reply>> Connection::command(std::vector<std::string_view> words
   const Instant deadline = stream_.now() + patience;
   const Command command = format(words);
   if (!stream_->is_open()) co_return lost("it is closed");
+  // Without its answer the connection ends: one that comes later would be taken for that of another command.
+  struct UnderWay {
+    explicit UnderWay(Connection& c) : connection(c) { connection.under_way_ = true; }
+    ~UnderWay() {
+      connection.under_way_ = false;
+      if (!answered) connection.stream_->close();
+    }
+    Connection& connection;
+    bool answered = false;
+  } under_way(*this);
   auto sent = co_await send(command.view(), deadline);
   auto reply = sent ? co_await receive(deadline) : Result<Reply>(std::unexpected(sent.error()));
-  if (!reply) {
-    stream_->close();  // an answer that comes later would be taken for that of another command
-    co_return reply;
-  }
+  if (!reply) co_return reply;
+  under_way.answered = true;
   if ((*reply)->type == REDIS_REPLY_ERROR) co_return std::unexpected(error_of(text_of(**reply)));
   co_return reply;
 }
@@ -112,7 +120,7 @@ awaitable<Result<Reply>> Connection::command(std::vector<std::string_view> words
 void Connection::say_and_close(std::vector<std::string_view> words) {
   const Command command = format(words);
   const std::array<std::string_view, 1> buffers{command.view()};
-  if (stream_->is_open()) static_cast<void>(stream_->try_write(buffers));
+  if (stream_->is_open() && !under_way_) static_cast<void>(stream_->try_write(buffers));
   stream_->close();
 }
 

@@ -41,7 +41,8 @@ class Connection {
   /// -> config; all others -> unavailable. `what` begins with that word, but for NOAUTH. If no answer comes,
   /// or none that can be understood: unavailable, and is_open() is false.
   [[nodiscard]] awaitable<Result<Reply>> command(std::vector<std::string_view> words, milliseconds patience);
-  /// Sends a command without waiting for its answer, as far as it goes at once; then the connection ends.
+  /// Sends a command without waiting for its answer, as far as it goes at once, unless another one is under
+  /// way; then the connection ends.
   void say_and_close(std::vector<std::string_view> words);
   /// Ends a command under way with unavailable.
   void close() { stream_->close(); }
@@ -59,6 +60,7 @@ class Connection {
   [[nodiscard]] awaitable<Result<Reply>> receive(Instant deadline);
 
   net::TimedStream stream_;
+  bool under_way_ = false;  // a command
   std::unique_ptr<redisReader, FreeReader> reader_;
   std::vector<char> piece_ = std::vector<char>(64 << 10);  // what a read takes
 };

@@ -43,7 +43,12 @@ struct State {
     remember();
     return broken();
   }
-  void remember() const { write_mark(options.mark_path, {store, given}); }
+  /// What was seen; never less than was remembered before, as while a replay has only begun.
+  [[nodiscard]] bool has_more_to_remember() const { return given > remembered; }
+  void remember() {
+    if (has_more_to_remember()) write_mark(options.mark_path, {store, given});
+    remembered = std::max(remembered, given);
+  }
 
   awaitable<Result<Reply>> run(std::string_view script, std::vector<std::string_view> keys_and_arguments,
                                std::size_t key_count);
@@ -81,6 +86,7 @@ struct State {
   std::string store;                // its name
   std::vector<core::Entry> unread;  // read, and not given to the caller yet: an append may fail half-way
   Sequence given;                   // the last one that was read
+  Sequence remembered;              // in the mark
   Digest given_fingerprint;         // of the entry `given`; nothing: not known
   std::optional<Error> failure;
   bool reachable = true;
@@ -179,6 +185,7 @@ Result<void> State::compare_with_mark(Sequence last) {
                     "these files, remove {} and start again",
                     here, options.mark_path));
   }
+  remembered = mark.sequence;
   if (mark.sequence <= last) return {};
   return fail(
       Errc::config,
@@ -428,7 +435,6 @@ awaitable<bool> wait_for_others(Shared state) {
 
 /// The writer's mark in Redis is kept, and what was seen is written down.
 awaitable<void> stay(Shared state) {
-  Sequence remembered;
   while (co_await state->runtime.sleep_for(state->options.writer_ttl / 3)) {
     if (state->closed || state->failure) break;
     if (state->options.alone) {
@@ -441,11 +447,11 @@ awaitable<void> stay(Shared state) {
             co_await state->run(kRenew, {state->keys.writer, state->session_key, state->journal, ttl}, 2);
         if (!renewed) here = std::unexpected(renewed.error());
       }
-      state->reachable = here.has_value();
+      state->reachable = here || here.error().code == Errc::disk_full;
       if (!here && !state->closed) log::warn("redis_unreachable", {{"reason", here.error().what}});
     }
-    if (state->given == remembered || state->failure) continue;
-    remembered = state->given;
+    if (!state->has_more_to_remember() || state->failure) continue;
+    state->remembered = state->given;
     auto write = [path = state->options.mark_path, mark = SeenMark{state->store, state->given}] {
       write_mark(path, mark);
     };
