@@ -115,6 +115,9 @@ class GatewayProcess final : public EffectSink {
     while (ended_ < race_.jobs) {
       if (!co_await all_ended_.wait(deadline)) co_return false;
     }
+    // What is posted by now is recorded; then nothing of it waits any more.
+    co_await workshop_->stop(runtime_.now() + milliseconds{10'000});
+    if (!co_await tasks_.stop(runtime_.now() + milliseconds{1'000})) co_return false;
     co_return accepted_ == race_.jobs / kGateways;
   }
 
