@@ -7,23 +7,12 @@
 
 #include "files/safe_path.hpp"
 #include "workshop/fold.hpp"
+#include "workshop/folder_type.hpp"
 
 namespace atelier::workshop {
 namespace {
 
 constexpr std::uint32_t kCopiesMax = 100;  // as the worker link gives names
-
-files::FolderType folder_type(core::OutputType type) {
-  switch (type) {
-    case core::OutputType::input:
-      return files::FolderType::input;
-    case core::OutputType::temp:
-      return files::FolderType::temp;
-    case core::OutputType::output:
-      break;
-  }
-  return files::FolderType::output;
-}
 
 class Reading {
  public:

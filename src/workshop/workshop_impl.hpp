@@ -20,11 +20,6 @@ namespace atelier::workshop {
 [[nodiscard]] bool asked_by_people(const core::Event& event);
 
 struct Workshop::Impl {
-  /// Who waits for a posted event.
-  struct Waiter {
-    std::uint64_t ticket = 0;
-    std::shared_ptr<Answer<Posted>> answer;
-  };
   struct InFlightPrompt {
     Digest body;
     std::vector<std::shared_ptr<Answer<Posted>>> followers;

@@ -49,6 +49,16 @@ class RedisWorkshop(Workshop):
         return process.text()
 
 
+def serve_on_redis(workshops, name):
+    """A Redis of its own, and a server that keeps its journal there."""
+    redis = Redis(f'redis-{name}')
+    redis.start()
+    workshop = RedisWorkshop(name, redis.port)
+    workshops.append(workshop)
+    workshop.serve()
+    return redis, workshop
+
+
 def prompts(workshop):
     return {entry['event']['prompt_id'] for entry in events_of(workshop.journal(), 'submitted')}
 
@@ -80,11 +90,7 @@ class Crowd:
 
 
 def test_kills(workshops):
-    redis = Redis('redis-kills')
-    redis.start()
-    workshop = RedisWorkshop('kills', redis.port)
-    workshops.append(workshop)
-    workshop.serve()
+    redis, workshop = serve_on_redis(workshops, 'kills')
     worker = LinkWorker(workshop)
     workshop.ready_for_jobs()
     acknowledged = set()
@@ -123,11 +129,7 @@ def test_kills(workshops):
 
 
 def test_out_of_reach(workshops):
-    redis = Redis('redis-gone')
-    redis.start()
-    workshop = RedisWorkshop('gone', redis.port)
-    workshops.append(workshop)
-    workshop.serve()
+    redis, workshop = serve_on_redis(workshops, 'gone')
     workshop.engine(step_ms=1500)
     workshop.worker()
     workshop.ready_for_jobs()
@@ -160,11 +162,7 @@ def test_out_of_reach(workshops):
 
 
 def test_older_copy(workshops):
-    redis = Redis('redis-older')
-    redis.start()
-    workshop = RedisWorkshop('older', redis.port)
-    workshops.append(workshop)
-    workshop.serve()
+    redis, workshop = serve_on_redis(workshops, 'older')
     worker = LinkWorker(workshop)
     workshop.ready_for_jobs()
     workshop.submit(1, 'kept')

@@ -12,6 +12,7 @@
 #include "comfy/history.hpp"
 #include "comfy/output_name.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
+#include "workshop/folder_type.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -26,18 +27,6 @@ core::OutputType type_of(link::FileType type) {
       return core::OutputType::input;
   }
   return core::OutputType::output;
-}
-
-files::FolderType folder_type(core::OutputType type) {
-  switch (type) {
-    case core::OutputType::output:
-      return files::FolderType::output;
-    case core::OutputType::temp:
-      return files::FolderType::temp;
-    case core::OutputType::input:
-      return files::FolderType::input;
-  }
-  return files::FolderType::output;
 }
 
 /// `stale` only when the lease is gone: an agent forgets such a job, and one that still holds its lease would
@@ -128,7 +117,7 @@ awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(Participant
     auto look = [this, participant, &file]() -> Result<std::int64_t> {
       ATELIER_TRY(const bool there, files.blobs().touch(file.digest));
       if (!there) return fail(Errc::bad_hash, "an output's bytes are not here");
-      const files::FolderType type = folder_type(file.type);
+      const files::FolderType type = workshop::folder_type(file.type);
       if (file.numbered) {
         ATELIER_TRY(const auto highest,
                     files.output_names().highest_number(participant, type, file.folder, file.stem));
@@ -196,7 +185,7 @@ awaitable<Result<std::string>> WorkerLink::Impl::give_name(ParticipantId partici
   // overwritten.
   for (std::uint32_t copy = 0; copy <= 100; ++copy) {
     files::OutputLink output;
-    output.type = folder_type(file.type);
+    output.type = workshop::folder_type(file.type);
     output.folder = file.folder;
     output.name = comfy::copy_name(name, copy);
     output.digest = file.digest;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "journal/checkpoint_turn.hpp"
 #include "journal/clock.hpp"
 #include "journal/codec.hpp"
 #include "runtime/signal.hpp"
@@ -146,12 +147,7 @@ class MemoryJournal final : public Journal {
   static awaitable<Result<void>> checkpoint(Shared state, Sequence upto,
                                             std::vector<core::CheckpointRecord> records) {
     if (state->failure) co_return std::unexpected(*state->failure);
-    if (state->checkpoint_runs) co_return fail(Errc::conflict, "a checkpoint is being written already");
-    state->checkpoint_runs = true;
-    struct Done {
-      State& state;
-      ~Done() { state.checkpoint_runs = false; }
-    } done{*state};
+    ATELIER_CO_TRY(const CheckpointTurn only_one, CheckpointTurn::take(state->checkpoint_runs));
     co_await turn(*state, milliseconds{0});
     if (state->closed) co_return closed();
     if (!upto || upto > state->store.last())

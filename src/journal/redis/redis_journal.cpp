@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/log.hpp"
+#include "journal/checkpoint_turn.hpp"
 #include "journal/clock.hpp"
 #include "journal/codec.hpp"
 #include "journal/redis/pages.hpp"
@@ -494,12 +495,7 @@ class RedisJournal final : public Journal {
   awaitable<Result<void>> checkpoint(Sequence upto, std::vector<core::CheckpointRecord> records) override {
     const auto state = state_;
     if (state->failure) co_return state->broken();
-    if (state->checkpoint_runs) co_return fail(Errc::conflict, "a checkpoint is being written already");
-    state->checkpoint_runs = true;
-    struct Done {
-      State& state;
-      ~Done() { state.checkpoint_runs = false; }
-    } done{*state};
+    ATELIER_CO_TRY(const CheckpointTurn only_one, CheckpointTurn::take(state->checkpoint_runs));
     co_return co_await write_checkpoint(state, upto, std::move(records));
   }
   Time time() const override { return state_->clock->now(); }

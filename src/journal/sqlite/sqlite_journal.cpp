@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "journal/checkpoint_turn.hpp"
 #include "journal/clock.hpp"
 #include "journal/sqlite/checkpoint_writer.hpp"
 #include "journal/sqlite/lane.hpp"
@@ -76,12 +77,7 @@ class SqliteJournal final : public Journal {
   awaitable<Result<void>> checkpoint(Sequence upto, std::vector<core::CheckpointRecord> records) override {
     const auto state = state_;
     if (state->failure) co_return std::unexpected(*state->failure);
-    if (state->checkpoint_runs) co_return fail(Errc::conflict, "a checkpoint is being written already");
-    state->checkpoint_runs = true;
-    struct Done {
-      State& state;
-      ~Done() { state.checkpoint_runs = false; }
-    } done{*state};
+    ATELIER_CO_TRY(const CheckpointTurn only_one, CheckpointTurn::take(state->checkpoint_runs));
     checkpoint_ = std::make_unique<CheckpointWriter>(*writer_, upto, std::move(records));
     while (true) {
       // One step at a time through the writer's queue: commits that wait go in between. It also ends there:

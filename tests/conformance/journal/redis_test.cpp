@@ -94,20 +94,7 @@ TEST_CASE("the Redis journal keeps the contract") {
 TEST_CASE("two gateways on one Redis see each other's entries, in one order") {
   RedisRig rig(common_server());
   rig.options.alone = false;
-  std::vector<core::Entry> entries;
-  auto one = open_and_replay(rig, entries);
-  auto two = open_and_replay(rig, entries);
-  REQUIRE(rig.get(one->append(submits(1, 2, 0))));
-  auto both = rig.get(two->append(submits(2, 1, 300)));
-  REQUIRE(both);
-  REQUIRE(both->size() == 3);
-  CHECK((*both)[0].sequence == Sequence{1});
-  CHECK(std::get<core::Submitted>((*both)[2].event).prompt_id == "2-0");
-  CHECK(rig.get(one->wait()));
-  auto others = rig.get(one->append({}));
-  REQUIRE(others);
-  REQUIRE(others->size() == 1);
-  CHECK(same((*others)[0], (*both)[2]));
+  const auto [one, two] = open_two_that_see_each_other(rig);
 
   bool woken = false;
   TaskGroup group(rig.real_runtime);

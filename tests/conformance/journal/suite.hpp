@@ -54,5 +54,10 @@ void journal_suite(const MakeRig& make);
 /// Opens and replays everything into `entries`.
 [[nodiscard]] std::unique_ptr<Journal> open_and_replay(Rig& rig, std::vector<core::Entry>& entries);
 [[nodiscard]] bool same(const core::Entry& a, const core::Entry& b);
+/// Two journals on the rig's store, which several may write: each gives the other's entries, in one order.
+struct TwoJournals {
+  std::unique_ptr<Journal> one, two;
+};
+[[nodiscard]] TwoJournals open_two_that_see_each_other(Rig& rig);
 
 }  // namespace atelier::journal
