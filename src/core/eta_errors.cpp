@@ -2,6 +2,7 @@
 #include "core/eta_errors.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace atelier::core {
 namespace {
@@ -62,6 +63,13 @@ void EtaErrors::ready(JobId job, Time now) {
   ready_.push_back({found->second, now});
   open_.erase(found);
   if (ready_.size() > kReadyKept) ready_.pop_front();
+}
+
+JobId EtaErrors::keep_only(JobId from, std::size_t most, const std::function<bool(JobId)>& stays) {
+  auto entry = open_.lower_bound(from);
+  for (; entry != open_.end() && most > 0; --most)
+    entry = stays(entry->first) ? std::next(entry) : open_.erase(entry);
+  return entry == open_.end() ? JobId{} : entry->first;
 }
 
 EtaSpread EtaErrors::spread(Time now) const {

@@ -39,10 +39,9 @@ class EtaErrors {
   void ready(JobId job, Time now);
   /// The job will never be (cancelled).
   void forget(JobId job) { open_.erase(job); }
-  /// Forgets the open forecasts of all jobs that `stays` is false for.
-  void keep_only(const std::function<bool(JobId)>& stays) {
-    std::erase_if(open_, [&stays](const auto& entry) { return !stays(entry.first); });
-  }
+  /// Looks at up to `most` open forecasts, of this job and later ones, and forgets those of jobs that `stays`
+  /// is false for. Gives the job to go on with, or none.
+  [[nodiscard]] JobId keep_only(JobId from, std::size_t most, const std::function<bool(JobId)>& stays);
   [[nodiscard]] EtaSpread spread(Time now) const;
 
  private:

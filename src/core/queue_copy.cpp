@@ -2,7 +2,9 @@
 #include "core/queue_copy.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/policy.hpp"
@@ -14,20 +16,36 @@ constexpr std::size_t kSetsMax = 128;  // of models, told apart: the table of wh
 constexpr std::uint32_t kNoClass = ~std::uint32_t{0};
 constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
 
-class Copier {
- public:
-  Copier(const Core::State& state, Time now, const Affinity& affinity, const PolicySettings& settings)
+}  // namespace
+
+struct QueueCopier::Impl {
+  Impl(const Core::State& state, Time now, const Affinity& affinity, const PolicySettings& settings)
       : state_(state), settings_(settings) {
     copy_.now = now;
     copy_.mode = state.workshop.mode;
     copy_.paused = state.workshop.paused;
     copy_.affinity = affinity;
     copy_.virtual_time = static_cast<std::int64_t>(state.workshop.virtual_time);
+    copy_.rows.reserve(state.waiting.size());
   }
 
-  QueueCopy copy() {
-    copy_.rows.reserve(state_.waiting.size());
-    for (const auto& [id, lane] : state_.waiting.lanes()) add_lane(id, lane);
+  bool more(std::size_t rows) {
+    const auto& lanes = state_.waiting.lanes();
+    auto lane = lanes.begin();
+    if (at_) {
+      lane = lanes.lower_bound(at_->lane);
+      if (lane != lanes.end() && lane->first == at_->lane) {
+        if (!add_jobs(*lane, lane->second.order.upper_bound(at_->key), rows)) return true;
+        ++lane;
+      }
+    }
+    for (; lane != lanes.end(); ++lane) {
+      if (!add_jobs(*lane, lane->second.order.begin(), rows)) return true;
+    }
+    return false;
+  }
+
+  QueueCopy finish() {
     add_slots();
     add_moved();
     add_arrivals();
@@ -108,12 +126,23 @@ class Copier {
     return found->second;
   }
 
-  void add_lane(const LaneId& id, const Lane& lane) {
-    const std::uint32_t index = lane_of(id);
+  /// Milliseconds; none of what happened while the copy was made.
+  [[nodiscard]] std::int64_t passed_since(Time then) const {
+    return std::max<std::int64_t>((copy_.now - then).count(), 0);
+  }
+
+  /// From there to the lane's end, or to the last of the rows. False: rows are used up, at_ is the last one.
+  bool add_jobs(const std::pair<const LaneId, Lane>& entry,
+                std::map<LaneKey, const WaitingJob*>::const_iterator from, std::size_t& rows) {
+    const std::uint32_t index = lane_of(entry.first);
     // A lane's jobs are mostly alike.
     JobClass last{};
     std::uint32_t last_index = kNoClass;
-    for (const auto& [key, job] : lane.order) {
+    for (auto it = from; it != entry.second.order.end(); ++it) {
+      if (rows == 0) return false;
+      --rows;
+      const auto& [key, job] = *it;
+      at_ = Reached{entry.first, key};
       const JobFacts& facts = *job->facts;
       QueueCopy::Row row;
       row.job = key.job;
@@ -121,13 +150,14 @@ class Copier {
       if (last_index == kNoClass || job_class != last) last_index = class_of(last = job_class);
       row.job_class = last_index;
       row.places = facts.passed_places;
-      row.waited_ms = (copy_.now - facts.submitted_at).count();
-      row.queued_ms = (copy_.now - facts.queued_since).count();
+      row.waited_ms = passed_since(facts.submitted_at);
+      row.queued_ms = passed_since(facts.queued_since);
       row.passed_ms = static_cast<std::int64_t>(facts.passed_ms) +
-                      (facts.passed_since ? (copy_.now - *facts.passed_since).count() : 0);
+                      (facts.passed_since ? passed_since(*facts.passed_since) : 0);
       copy_.rows.push_back(row);
+      ++copy_.lanes[index].count;
     }
-    copy_.lanes[index].count = static_cast<std::uint32_t>(copy_.rows.size()) - copy_.lanes[index].first;
+    return true;
   }
 
   void add_slots() {
@@ -171,10 +201,10 @@ class Copier {
         slot.job_class = class_of_running(running.submitted);
         slot.owner = owner_of(running.submitted.participant);
         slot.loads = running.lease->loads;
-        slot.elapsed_ms = (copy_.now - running.lease->since).count();
+        slot.elapsed_ms = passed_since(running.lease->since);
         if (!running.submitted.models.empty()) slot.models = models_of(running.submitted.models);
       } else {
-        slot.idle_for_ms = (copy_.now - facts.idle_since).count();
+        slot.idle_for_ms = passed_since(facts.idle_since);
       }
       slots_.push_back({&worker, &facts});
       copy_.slots.push_back(slot);
@@ -209,8 +239,14 @@ class Copier {
     }
   }
 
+  struct Reached {
+    LaneId lane;
+    LaneKey key;
+  };
+
   const Core::State& state_;
-  const PolicySettings& settings_;
+  const PolicySettings settings_;
+  std::optional<Reached> at_;
   QueueCopy copy_;
   std::map<std::vector<std::string>, std::uint32_t> models_;
   std::map<JobClass, std::uint32_t> classes_;
@@ -221,10 +257,19 @@ class Copier {
   std::vector<std::pair<const WorkerFacts*, const SlotFacts*>> slots_;
 };
 
-}  // namespace
+QueueCopier::QueueCopier(const Core& core, Time now, const Affinity& affinity, const PolicySettings& settings)
+    : impl_(std::make_unique<Impl>(*core.state_, now, affinity, settings)) {}
+QueueCopier::~QueueCopier() = default;
+
+bool QueueCopier::more(std::size_t rows) { return impl_->more(rows); }
+
+QueueCopy QueueCopier::finish() { return impl_->finish(); }
 
 QueueCopy Core::copy_queue(Time now, const Affinity& affinity, const PolicySettings& settings) const {
-  return Copier(*state_, now, affinity, settings).copy();
+  QueueCopier copier(*this, now, affinity, settings);
+  while (copier.more(std::numeric_limits<std::size_t>::max())) {
+  }
+  return copier.finish();
 }
 
 }  // namespace atelier::core

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // A copy of the queue in flat rows: what a forecast needs to know of the present, to be taken to another
-// thread (core.md 9: 40 bytes per job). Made by Core::copy_queue; plain data.
+// thread (core.md 9: 40 bytes per job). Plain data.
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/core.hpp"
@@ -72,6 +73,23 @@ struct QueueCopy {
   std::vector<Row> rows;
   std::vector<std::uint32_t> moved;  // rows, in the instructor's order
   std::vector<Arrival> arrivals;     // by time
+};
+
+/// Makes a copy piece by piece, so that a long queue holds nobody up. What happens between two pieces may be
+/// in it or not: a job that starts then is copied as waiting or not at all, one that changes its lane may be
+/// copied twice. Core outlives it; one thread.
+class QueueCopier {
+ public:
+  QueueCopier(const Core& core, Time now, const Affinity& affinity, const PolicySettings& settings);
+  ~QueueCopier();
+  /// Copies up to `rows` more waiting jobs. False: that were all.
+  [[nodiscard]] bool more(std::size_t rows);
+  /// Once, after more() was false.
+  [[nodiscard]] QueueCopy finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace atelier::core

@@ -5,6 +5,7 @@
 
 #include <boost/asio/basic_waitable_timer.hpp>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <ctime>
@@ -12,6 +13,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace atelier {
@@ -94,6 +96,8 @@ struct RealRuntime::Impl {
         compute(std::make_unique<ThreadPool>(sizes.compute_threads)) {}
   asio::io_context context{1};  // one thread: no locks inside asio
   std::unique_ptr<ThreadPool> files, compute;
+  std::array<std::uint64_t, 32> random{};  // each is given once: a call of the kernel costs as much as all
+  std::size_t random_left = 0;
 };
 
 RealRuntime::RealRuntime(PoolSizes sizes) : impl_(std::make_unique<Impl>(sizes)) {}
@@ -107,10 +111,13 @@ Instant RealRuntime::now() const { return {clock_ms(CLOCK_BOOTTIME)}; }
 WallTime RealRuntime::wall() const { return {clock_ms(CLOCK_REALTIME)}; }
 
 std::uint64_t RealRuntime::random() {
-  std::uint64_t bits = 0;
-  if (getrandom(&bits, sizeof bits, 0) != sizeof bits)
-    throw std::system_error(errno, std::generic_category(), "getrandom");
-  return bits;
+  Impl& self = *impl_;
+  if (self.random_left == 0) {
+    if (getrandom(self.random.data(), sizeof self.random, 0) != sizeof self.random)
+      throw std::system_error(errno, std::generic_category(), "getrandom");
+    self.random_left = self.random.size();
+  }
+  return std::exchange(self.random[--self.random_left], 0);
 }
 
 std::unique_ptr<Timer> RealRuntime::make_timer() { return std::make_unique<RealTimer>(executor()); }

@@ -8,6 +8,9 @@ namespace {
 
 // A change is looked at when those that come with it are there, and a second lies between two looks.
 constexpr milliseconds kGather{50}, kPause{950}, kRefresh{5'000}, kIdle{3'600'000};
+// A long queue is gone through in pieces of half a millisecond, and all else goes on between them.
+constexpr std::size_t kJobsAtOnce = 1'000;
+constexpr milliseconds kBreath{1};
 
 }  // namespace
 
@@ -49,19 +52,37 @@ awaitable<void> Outlook::keep() {
 
 awaitable<void> Outlook::look() {
   const Time now = workshop_.now();
-  auto make = [queue = workshop_.core().copy_queue(now, {}, policy_), spread = errors_.spread(now),
-               before = view_,
+  core::QueueCopier copier(workshop_.core(), now, {}, policy_);
+  while (copier.more(kJobsAtOnce)) {
+    if (!co_await runtime_.sleep_for(kBreath)) co_return;
+  }
+  auto make = [queue = copier.finish(), spread = errors_.spread(now), before = view_,
                seed = std::uint64_t{1}] {  // the same each time: what is shown should not flicker
     return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
   };
   view_ = co_await run_blocking(runtime_.compute_pool(), std::move(make));
+  co_await note_forecasts(now);
+}
+
+awaitable<void> Outlook::note_forecasts(Time made) {
+  const std::shared_ptr<const StandingsView> view = view_;
   // While a job cannot start (a pause, a hold, no worker) time says nothing about forecasts.
-  errors_.keep_only([this](JobId job) {
-    const Standing* const standing = view_->find(job);
+  const auto foretold = [&view](JobId job) {
+    const Standing* const standing = view->find(job);
     return standing != nullptr && standing->ready;
-  });
-  for (const Standing& job : view_->jobs) {
-    if (job.ready) errors_.foretold(job.job, now, job.ready->early);
+  };
+  JobId from = errors_.keep_only({}, kJobsAtOnce, foretold);
+  while (from) {
+    if (!co_await runtime_.sleep_for(kBreath)) co_return;
+    from = errors_.keep_only(from, kJobsAtOnce, foretold);
+  }
+  std::size_t left = kJobsAtOnce;
+  for (const Standing& job : view->jobs) {
+    if (!job.ready) continue;
+    errors_.foretold(job.job, made, job.ready->early);
+    if (--left > 0) continue;
+    if (!co_await runtime_.sleep_for(kBreath)) co_return;
+    left = kJobsAtOnce;
   }
 }
 

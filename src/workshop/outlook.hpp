@@ -33,6 +33,7 @@ class Outlook final : public EffectSink {
  private:
   awaitable<void> keep();
   awaitable<void> look();
+  awaitable<void> note_forecasts(Time made);
 
   Runtime& runtime_;
   const Workshop& workshop_;

@@ -91,15 +91,22 @@ StandingsView make_standings(const core::QueueCopy& queue, const core::EtaSpread
     job.owner = queue.owners[slot.owner].participant;
     view.newest = std::max(view.newest, job.job);
   }
+  // A copy made in pieces may have a job twice.
   std::ranges::sort(view.jobs, {}, &Standing::job);
-  view.order = core::starting_order(queue);
+  const auto repeated = std::ranges::unique(view.jobs, {}, &Standing::job);
+  view.jobs.erase(repeated.begin(), repeated.end());
+  std::set<JobId> ordered;
+  for (const JobId job : core::starting_order(queue)) {
+    if (ordered.insert(job).second) view.order.push_back(job);
+  }
   place_jobs(view, queue, before);
   if (queue.paused || !queue.usable) return view;
-  const std::vector<core::JobForecast> foretold = core::forecast(queue, {.seed = seed, .only = {}});
-  for (std::size_t i = 0; i < foretold.size(); ++i) {
-    if (foretold[i].ready_ms.empty()) continue;
-    Standing& job = view.jobs[i];
-    const std::int64_t middle = foretold[i].middle_ms();
+  auto next = view.jobs.begin();
+  for (const core::JobForecast& foretold : core::forecast(queue, {.seed = seed, .only = {}})) {
+    while (next->job < foretold.job) ++next;
+    if (foretold.ready_ms.empty()) continue;
+    Standing& job = *next;
+    const std::int64_t middle = foretold.middle_ms();
     job.ready = {middle, static_cast<std::int64_t>(static_cast<double>(middle) * spread.stretch(middle))};
   }
   return view;

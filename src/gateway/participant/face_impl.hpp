@@ -74,6 +74,7 @@ struct ParticipantFace::Impl {
   awaitable<net::Response> post_prompt(Call& call);
   net::Response get_prompt(const Call& call);
   struct PromptWork;
+  awaitable<void> off_thread(std::size_t bytes, std::move_only_function<void()> step);
   awaitable<Result<net::Response>> accept_prompt(std::shared_ptr<PromptWork> work);
   awaitable<std::optional<net::Response>> answer_repeat(const PromptWork& work);
   awaitable<Result<void>> look_for_files(std::shared_ptr<PromptWork> work);
@@ -185,7 +186,11 @@ struct ParticipantFace::Impl {
     wake_places.notify_all();
   }
   awaitable<void> push_places();
-  std::map<ParticipantId, std::string> place_texts(const std::set<ParticipantId>& of) const;
+  struct PlaceText {
+    std::string message;
+    std::size_t jobs = 0;  // in it
+  };
+  PlaceText place_text(ParticipantId participant) const;
 
   /// What is shown when a job has ended, kept until its events are.
   struct Ending {

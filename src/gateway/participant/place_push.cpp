@@ -20,6 +20,9 @@ namespace {
 
 // Views come once a second; what a socket that opens is told lies between them.
 constexpr milliseconds kPause{200};
+// A millisecond's work: all else goes on after it.
+constexpr std::size_t kJobsAtOnce = 300;
+constexpr milliseconds kBreath{1};
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
@@ -157,31 +160,29 @@ std::string cause_of(const workshop::Standing& standing, core::QueueMode mode) {
 
 }  // namespace
 
-std::map<ParticipantId, std::string> ParticipantFace::Impl::place_texts(
-    const std::set<ParticipantId>& of) const {
+ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId participant) const {
   const core::Core& core = workshop.core();
   const auto view = outlook == nullptr ? nullptr : outlook->view();
   const std::int64_t since = view == nullptr ? 0 : (workshop.now() - view->at).count();
-  std::map<ParticipantId, std::string> texts;
-  for (const ParticipantId participant : of) {
-    std::string jobs;
-    core.each_job_of(participant, [&](const core::JobFacts& job) {
-      if (job.lease || job.cancel_requested) return;
-      const bool queued = job.state == core::JobState::queued;
-      const workshop::Standing* const standing = view == nullptr || !queued ? nullptr : view->find(job.job);
-      const std::uint32_t place = standing == nullptr ? 0 : standing->place;
-      jobs +=
-          fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
-                      jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
-                      place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
-                      ready_text(standing, since), comfy::quote_json(reason_of(core, job, standing, policy)));
-      if (standing != nullptr && standing->worse != workshop::WorseCause::none)
-        jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause_of(*standing, core.workshop().mode)));
-      jobs += '}';
-    });
-    texts[participant] = comfy::message("atelier.queue", fmt::format(R"({{"jobs":[{}]}})", jobs));
-  }
-  return texts;
+  PlaceText text;
+  std::string jobs;
+  core.each_job_of(participant, [&](const core::JobFacts& job) {
+    if (job.lease || job.cancel_requested) return;
+    ++text.jobs;
+    const bool queued = job.state == core::JobState::queued;
+    const workshop::Standing* const standing = view == nullptr || !queued ? nullptr : view->find(job.job);
+    const std::uint32_t place = standing == nullptr ? 0 : standing->place;
+    jobs +=
+        fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
+                    jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
+                    place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
+                    ready_text(standing, since), comfy::quote_json(reason_of(core, job, standing, policy)));
+    if (standing != nullptr && standing->worse != workshop::WorseCause::none)
+      jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause_of(*standing, core.workshop().mode)));
+    jobs += '}';
+  });
+  text.message = comfy::message("atelier.queue", fmt::format(R"({{"jobs":[{}]}})", jobs));
+  return text;
 }
 
 awaitable<void> ParticipantFace::Impl::push_places() {
@@ -195,11 +196,18 @@ awaitable<void> ParticipantFace::Impl::push_places() {
     const std::vector<ParticipantId> connected = sockets.participants();
     const std::set<ParticipantId> wanted(connected.begin(), connected.end());
     std::erase_if(places_sent, [&](const auto& sent) { return !wanted.contains(sent.first); });
-    for (auto& [participant, text] : place_texts(wanted)) {
+    std::size_t written = 0;
+    for (const ParticipantId participant : wanted) {
+      PlaceText text = place_text(participant);
+      written += text.jobs;
       auto& sent = places_sent[participant];
-      if (sent == text || (sent.empty() && text == kNone)) continue;
-      sockets.send_all(participant, text);
-      sent = std::move(text);
+      if (sent != text.message && !(sent.empty() && text.message == kNone)) {
+        sockets.send_all(participant, text.message);
+        sent = std::move(text.message);
+      }
+      if (written < kJobsAtOnce) continue;
+      written = 0;
+      [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kBreath);
     }
     [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kPause);
   }

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "core/eta_errors.hpp"
 #include "support/core_world.hpp"
 
@@ -127,6 +129,48 @@ TEST_CASE("the starting order is the mode's, the instructor's list and own jobs 
   CHECK(busy);
 }
 
+TEST_CASE("a copy made in pieces has every job once, and what happens meanwhile is in it or not") {
+  Known world;
+  const JobId busy = world.submit(5);
+  world.settle();
+  world.started(busy);
+  std::vector<JobId> jobs;
+  for (std::uint64_t i = 0; i < 40; ++i) jobs.push_back(world.submit(i % 3));
+  const std::vector<JobId> order = starting_order(world.core.copy_queue(world.now));
+  REQUIRE(order.size() == jobs.size());
+  for (const std::size_t rows : {1U, 7U, 13U, 39U, 40U, 41U}) {
+    CAPTURE(rows);
+    QueueCopier copier(world.core, world.now, {}, {});
+    std::size_t pieces = 1;
+    while (copier.more(rows)) ++pieces;
+    CHECK(pieces == (jobs.size() + rows - 1) / rows);
+    CHECK(starting_order(copier.finish()) == order);
+  }
+
+  QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(20));  // all of participant 0's, and the first six of participant 1
+  world.computed(busy, 1'000);
+  world.ended(busy);
+  world.settle();  // the first job of participant 0 starts, and was copied as waiting
+  for (const std::size_t cancelled :
+       {4U, 16U, 19U, 38U})  // 4 was copied, 16 as the last, 19 would be the next
+    world.post(CancelRequested{jobs[cancelled], "test"});
+  const JobId fresh = world.submit(2);
+  REQUIRE(copier.more(10));
+  REQUIRE_FALSE(copier.more(20));
+  const QueueCopy copy = copier.finish();
+  std::vector<JobId> copied;
+  for (const QueueCopy::Row& row : copy.rows) copied.push_back(row.job);
+  std::ranges::sort(copied);
+  std::vector<JobId> expected = jobs;
+  std::erase(expected, jobs[19]);
+  std::erase(expected, jobs[38]);
+  expected.push_back(fresh);
+  CHECK(copied == expected);
+  CHECK(forecast(copy, {.seed = 1, .only = {}}).size() ==
+        copied.size() + 1);  // one of them twice: it runs, too
+}
+
 TEST_CASE("jobs start in the foretold order when runs take what is expected") {
   for (const QueueMode mode : {QueueMode::fifo, QueueMode::round_robin, QueueMode::priority}) {
     CAPTURE(to_string(mode));
@@ -182,7 +226,16 @@ TEST_CASE("the later end of a range is stretched by how wrong forecasts have bee
   for (std::uint64_t i = 1; i <= 50; ++i) late.foretold(JobId{i}, Time{0}, 10'000);
   CHECK(late.spread(Time{9'000}).stretch(10'000) == before);
   CHECK(late.spread(Time{30'000}).stretch(10'000) > 3);
-  for (std::uint64_t i = 1; i <= 50; ++i) late.forget(JobId{i});
+  // Gone through in pieces.
+  const auto none = [](JobId) { return false; };
+  JobId next = late.keep_only({}, 20, none);
+  CHECK(next == JobId{21});
+  CHECK(late.spread(Time{30'000}).stretch(10'000) > 3);
+  next = late.keep_only(next, 20, [](JobId job) { return job == JobId{30}; });
+  CHECK(next == JobId{41});
+  CHECK(late.keep_only(next, 20, none) == JobId{});
+  CHECK(late.spread(Time{30'000}).stretch(10'000) > 1.5);
+  late.forget(JobId{30});
   CHECK(late.spread(Time{30'000}).stretch(10'000) == before);
 }
 

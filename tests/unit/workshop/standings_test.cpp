@@ -54,6 +54,25 @@ TEST_CASE("a place counts from one, and says whose jobs come before") {
   CHECK(world.of(world.busy).ready.has_value());
 }
 
+TEST_CASE("a job that a copy has twice has one standing and one place") {
+  Class world;
+  const JobId first = world.submit(1);
+  world.submit(2);
+  core::QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(1));
+  world.computed(world.busy, 1'000);
+  world.ended(world.busy);
+  world.settle();
+  REQUIRE_FALSE(copier.more(10));
+  const core::QueueCopy copy = copier.finish();
+  REQUIRE(copy.slots.front().job == first);
+  REQUIRE(copy.rows.size() == 2);
+  const StandingsView view = make_standings(copy, core::EtaErrors{}.spread(world.now), nullptr, 1);
+  CHECK(view.jobs.size() == 2);
+  CHECK(view.order.size() == 2);
+  CHECK(view.find(first)->ready.has_value());
+}
+
 TEST_CASE("nothing is foretold while the queue is paused or no worker takes jobs") {
   Class world;
   const JobId job = world.submit(1);
