@@ -57,7 +57,8 @@ int serve(const Options& options) {
   ::signal(SIGPIPE, SIG_IGN);
   raise_limit_of_open_files();
 
-  RealRuntime runtime;
+  // Forecasts of a long queue take a core for a while: whoever waits for the one thread goes first.
+  RealRuntime runtime({.compute_niceness = 5});
   Server server(runtime, *config);
   int exit_code = 0;
   asio::signal_set signals(runtime.context(), SIGINT, SIGTERM);

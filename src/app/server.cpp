@@ -223,15 +223,14 @@ void Server::Impl::make_faces(std::string seat_key) {
   gateway_options.domain = config.text("DOMAIN");
   gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
+  // Exact where the order is a list; fair turns are foretold, for few jobs at once, for many as last seen.
   instructor->set_worker_link(*workers);
-  // Fair turns are foretold, another order is a list: of more jobs than take two milliseconds, as last seen.
   instructor->set_order([this, policy] {
-    constexpr std::size_t kManyTurns = 500, kManyListed = 3'000;
+    constexpr std::size_t kManyJobs = 500;
     const core::Core& core = workshop->core();
-    const bool turns = core.workshop().mode == core::QueueMode::round_robin;
-    if (core.jobs_waiting() > (turns ? kManyTurns : kManyListed)) return outlook->view()->order;
-    return turns ? core::starting_order(core.copy_queue(workshop->now(), {}, policy))
-                 : gateway::present_order(core);
+    if (core.workshop().mode != core::QueueMode::round_robin) return gateway::present_order(core);
+    if (core.jobs_waiting() > kManyJobs) return outlook->view()->order;
+    return core::starting_order(core.copy_queue(workshop->now(), {}, policy));
   });
   gateway->set_api_handler([this](net::Request& request) { return instructor->handle(request); });
   gateway->set_worker_handler([this](net::Request& request) -> awaitable<net::Response> {

@@ -2,6 +2,7 @@
 #include "core/forecast.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "core/forecast_draw.hpp"
 
@@ -11,15 +12,18 @@ std::vector<JobForecast> forecast(const QueueCopy& queue, const ForecastOptions&
   std::vector<JobForecast> jobs;
   std::vector<std::uint32_t> rows;  // of the jobs that wait
   std::vector<std::uint32_t> slots;
+  std::set<JobId> runs;  // by now, though a copy made in pieces may have it as waiting, too
   bool waits = !options.only;
   for (std::uint32_t i = 0; i < queue.slots.size(); ++i) {
     const JobId job = queue.slots[i].job;
     if (!job || (options.only && job != options.only)) continue;
     slots.push_back(i);
+    runs.insert(job);
     jobs.push_back({job, {}});
   }
   for (std::uint32_t i = 0; i < queue.rows.size(); ++i) {
     if (options.only && queue.rows[i].job != options.only) continue;
+    if (runs.contains(queue.rows[i].job)) continue;
     waits = true;
     rows.push_back(i);
     jobs.push_back({queue.rows[i].job, {}});

@@ -24,9 +24,16 @@ struct QueueCopier::Impl {
     copy_.now = now;
     copy_.mode = state.workshop.mode;
     copy_.paused = state.workshop.paused;
+    copy_.newest = JobId{state.workshop.last_job};
     copy_.affinity = affinity;
     copy_.virtual_time = static_cast<std::int64_t>(state.workshop.virtual_time);
     copy_.rows.reserve(state.waiting.size());
+  }
+
+  /// Lanes are others in another mode.
+  [[nodiscard]] bool is_of_this_mode() const { return copy_.mode == state_.workshop.mode; }
+  [[nodiscard]] std::unique_ptr<Impl> anew() const {
+    return std::make_unique<Impl>(state_, copy_.now, copy_.affinity, settings_);
   }
 
   bool more(std::size_t rows) {
@@ -134,7 +141,6 @@ struct QueueCopier::Impl {
   /// From there to the lane's end, or to the last of the rows. False: rows are used up, at_ is the last one.
   bool add_jobs(const std::pair<const LaneId, Lane>& entry,
                 std::map<LaneKey, const WaitingJob*>::const_iterator from, std::size_t& rows) {
-    const std::uint32_t index = lane_of(entry.first);
     // A lane's jobs are mostly alike.
     JobClass last{};
     std::uint32_t last_index = kNoClass;
@@ -143,6 +149,7 @@ struct QueueCopier::Impl {
       --rows;
       const auto& [key, job] = *it;
       at_ = Reached{entry.first, key};
+      const std::uint32_t index = lane_of(entry.first);  // only now: rows of a lane before it may still come
       const JobFacts& facts = *job->facts;
       QueueCopy::Row row;
       row.job = key.job;
@@ -177,8 +184,7 @@ struct QueueCopier::Impl {
   void add_moved() {
     if (state_.workshop.moved.empty()) return;
     std::map<JobId, std::uint32_t> rows;
-    for (const QueueCopy::Row& row : copy_.rows)
-      rows.emplace_hint(rows.end(), row.job, static_cast<std::uint32_t>(rows.size()));
+    for (std::uint32_t i = 0; i < copy_.rows.size(); ++i) rows.insert_or_assign(copy_.rows[i].job, i);
     for (const JobId job : state_.workshop.moved) {
       if (const auto row = rows.find(job); row != rows.end()) copy_.moved.push_back(row->second);
     }
@@ -261,7 +267,10 @@ QueueCopier::QueueCopier(const Core& core, Time now, const Affinity& affinity, c
     : impl_(std::make_unique<Impl>(*core.state_, now, affinity, settings)) {}
 QueueCopier::~QueueCopier() = default;
 
-bool QueueCopier::more(std::size_t rows) { return impl_->more(rows); }
+bool QueueCopier::more(std::size_t rows) {
+  if (!impl_->is_of_this_mode()) impl_ = impl_->anew();
+  return impl_->more(rows);
+}
 
 QueueCopy QueueCopier::finish() { return impl_->finish(); }
 

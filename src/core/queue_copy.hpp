@@ -62,6 +62,7 @@ struct QueueCopy {
   bool usable = true;  // false: no worker takes jobs; all that are known count as if they came back soon
   Affinity affinity;
   std::int64_t virtual_time = 0;
+  JobId newest;  // that had been submitted when the copy began
   std::vector<Class> classes;
   std::vector<std::uint32_t> run_ms;
   std::size_t kinds = 0, model_sets = 0;
@@ -82,7 +83,7 @@ class QueueCopier {
  public:
   QueueCopier(const Core& core, Time now, const Affinity& affinity, const PolicySettings& settings);
   ~QueueCopier();
-  /// Copies up to `rows` more waiting jobs. False: that were all.
+  /// Copies up to `rows` more waiting jobs. False: that were all. After a change of the mode it begins anew.
   [[nodiscard]] bool more(std::size_t rows);
   /// Once, after more() was false.
   [[nodiscard]] QueueCopy finish();

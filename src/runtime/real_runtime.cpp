@@ -2,7 +2,7 @@
 #include "runtime/real_runtime.hpp"
 
 #include <sys/random.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/asio/basic_waitable_timer.hpp>
 
@@ -22,10 +22,6 @@ namespace {
 
 using SteadyTimer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                                asio::wait_traits<std::chrono::steady_clock>, Executor>;
-
-// What is computed (forecasts of a long queue, most of it) leaves the processor to the one thread, to whom
-// all wait, where there are too few.
-constexpr int kNiceToOthers = 5;
 
 std::int64_t clock_ms(clockid_t clock) {
   timespec t{};
@@ -53,11 +49,12 @@ class RealTimer final : public Timer {
 
 class ThreadPool final : public BlockingPool {
  public:
-  /// `nice`: as of nice(1), of its threads alone.
-  ThreadPool(unsigned threads, int nice) {
+  ThreadPool(unsigned threads, int niceness) {
     for (unsigned i = 0; i < threads; ++i) {
-      threads_.emplace_back([this, nice] {
-        [[maybe_unused]] const int set = setpriority(PRIO_PROCESS, 0, nice);  // on Linux: of this thread
+      threads_.emplace_back([this, niceness] {
+        if (niceness > 0) {
+          [[maybe_unused]] const int now = ::nice(niceness);  // on Linux: of this thread
+        }
         work();
       });
     }
@@ -104,7 +101,7 @@ class ThreadPool final : public BlockingPool {
 struct RealRuntime::Impl {
   explicit Impl(PoolSizes sizes)
       : files(std::make_unique<ThreadPool>(sizes.file_threads, 0)),
-        compute(std::make_unique<ThreadPool>(sizes.compute_threads, kNiceToOthers)) {}
+        compute(std::make_unique<ThreadPool>(sizes.compute_threads, sizes.compute_niceness)) {}
   asio::io_context context{1};  // one thread: no locks inside asio
   std::unique_ptr<ThreadPool> files, compute;
   std::array<std::uint64_t, 32> random{};  // each is given once: a call of the kernel costs as much as all

@@ -11,6 +11,7 @@ namespace atelier {
 struct PoolSizes {
   unsigned file_threads = 4;
   unsigned compute_threads = 2;
+  int compute_niceness = 0;  // more than the process's: it then leaves the processor to the one thread
 };
 
 class RealRuntime final : public Runtime {

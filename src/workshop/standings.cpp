@@ -75,13 +75,12 @@ StandingsView make_standings(const core::QueueCopy& queue, const core::EtaSpread
   StandingsView view;
   view.at = queue.now;
   view.mode = queue.mode;
-  if (before != nullptr) view.newest = before->newest;
+  view.newest = queue.newest;
   for (const core::QueueCopy::Lane& lane : queue.lanes) {
     for (std::uint32_t i = lane.first; i < lane.first + lane.count; ++i) {
       Standing& job = view.jobs.emplace_back();
       job.job = queue.rows[i].job;
       job.owner = queue.owners[lane.owner].participant;
-      view.newest = std::max(view.newest, job.job);
     }
   }
   for (const core::QueueCopy::Slot& slot : queue.slots) {
@@ -89,23 +88,21 @@ StandingsView make_standings(const core::QueueCopy& queue, const core::EtaSpread
     Standing& job = view.jobs.emplace_back();
     job.job = slot.job;
     job.owner = queue.owners[slot.owner].participant;
-    view.newest = std::max(view.newest, job.job);
   }
-  // A copy made in pieces may have a job twice.
+  // A copy made in pieces may have a job twice: it runs by now, or has another place.
+  std::set<JobId> told;
+  for (const core::QueueCopy::Slot& slot : queue.slots) told.insert(slot.job);
   std::ranges::sort(view.jobs, {}, &Standing::job);
   const auto repeated = std::ranges::unique(view.jobs, {}, &Standing::job);
   view.jobs.erase(repeated.begin(), repeated.end());
-  std::set<JobId> ordered;
   for (const JobId job : core::starting_order(queue)) {
-    if (ordered.insert(job).second) view.order.push_back(job);
+    if (told.insert(job).second) view.order.push_back(job);
   }
   place_jobs(view, queue, before);
   if (queue.paused || !queue.usable) return view;
-  auto next = view.jobs.begin();
   for (const core::JobForecast& foretold : core::forecast(queue, {.seed = seed, .only = {}})) {
-    while (next->job < foretold.job) ++next;
-    if (foretold.ready_ms.empty()) continue;
-    Standing& job = *next;
+    Standing& job = *std::ranges::lower_bound(view.jobs, foretold.job, {}, &Standing::job);
+    if (foretold.ready_ms.empty() || job.ready) continue;
     const std::int64_t middle = foretold.middle_ms();
     job.ready = {middle, static_cast<std::int64_t>(static_cast<double>(middle) * spread.stretch(middle))};
   }

@@ -74,7 +74,6 @@ struct ParticipantFace::Impl {
   awaitable<net::Response> post_prompt(Call& call);
   net::Response get_prompt(const Call& call);
   struct PromptWork;
-  awaitable<void> off_thread(std::size_t bytes, std::move_only_function<void()> step);
   awaitable<Result<net::Response>> accept_prompt(std::shared_ptr<PromptWork> work);
   awaitable<std::optional<net::Response>> answer_repeat(const PromptWork& work);
   awaitable<Result<void>> look_for_files(std::shared_ptr<PromptWork> work);

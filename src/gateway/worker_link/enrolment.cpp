@@ -254,6 +254,9 @@ void WorkerLink::Impl::end_links_of_key(const std::string& worker) {
     left.reason = "its key was revoked";
     workshop.post(core::Event{std::move(left)});
   }
+  workshop.core().each_worker([&](const core::WorkerFacts& facts) {
+    if (facts.name == worker) tunnels.end(facts.worker);
+  });
   update_connected();
 }
 

@@ -22,6 +22,7 @@ umask 077
 export HOME
 
 server=${ATELIER_SERVER:-@SERVER@}
+server=${server%/}
 digest='@DIGEST@'
 machine='@MACHINE@'
 
@@ -280,7 +281,7 @@ main() {
   install_program "$@"
   write_start_script "$@"
   log=$folder/worker.log
-  if [ "$(wc -c <"$log" 2>/dev/null || echo 0)" -gt 50000000 ]; then mv -f "$log" "$log.1"; fi
+  if [ "$(wc -c 2>/dev/null <"$log" || echo 0)" -gt 50000000 ]; then mv -f "$log" "$log.1"; fi
   : >>"$log"
   start=${ATELIER_START:-}
   if [ -z "$start" ]; then

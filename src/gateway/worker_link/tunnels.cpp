@@ -30,6 +30,7 @@ class Tunnels::Place {
   }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
+  [[nodiscard]] WorkerId worker() const { return worker_; }
 
  private:
   Tunnels& tunnels_;
@@ -97,20 +98,26 @@ awaitable<void> Tunnels::run(std::unique_ptr<net::WebSocket> socket, Key128 id, 
     co_return;
   const std::shared_ptr<Place> place = std::move(found->second->place);  // nobody else can come
   struct Leave {
-    std::set<net::WebSocket*>& from;
+    std::map<net::WebSocket*, WorkerId>& from;
     net::WebSocket* socket;
     ~Leave() { from.erase(socket); }
   } const leave{sockets_, socket.get()};
-  sockets_.insert(socket.get());
+  sockets_.emplace(socket.get(), place->worker());
   net::MemoryPair pair = net::make_memory_pair(runtime_.executor());
   found->second->stream = std::move(pair.first);
   changed_.notify_all();
   co_await net::relay(runtime_, std::move(socket), std::move(pair.second));
 }
 
+void Tunnels::end(WorkerId worker) {
+  for (const auto& [socket, of] : sockets_) {
+    if (of == worker) socket->drop();
+  }
+}
+
 void Tunnels::stop() {
   stopping_ = true;
-  for (net::WebSocket* socket : sockets_) socket->drop();
+  for (const auto& [socket, of] : sockets_) socket->drop();
   changed_.notify_all();
 }
 

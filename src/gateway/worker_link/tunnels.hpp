@@ -7,7 +7,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "base/hash.hpp"
 #include "base/ids.hpp"
@@ -38,6 +37,8 @@ class Tunnels {
   /// verified token and link.
   [[nodiscard]] net::Response accept(const net::Request& request, LinkId link, Key128 id);
 
+  /// Ends those that are open to this worker.
+  void end(WorkerId worker);
   /// Ends all; opens none any more.
   void stop();
 
@@ -62,7 +63,7 @@ class Tunnels {
   std::map<Key128, std::shared_ptr<Expected>> expected_;
   std::map<WorkerId, std::size_t> by_worker_;
   std::size_t all_ = 0;
-  std::set<net::WebSocket*> sockets_;
+  std::map<net::WebSocket*, WorkerId> sockets_;
   bool stopping_ = false;
 };
 

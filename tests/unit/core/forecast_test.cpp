@@ -167,8 +167,66 @@ TEST_CASE("a copy made in pieces has every job once, and what happens meanwhile 
   std::erase(expected, jobs[38]);
   expected.push_back(fresh);
   CHECK(copied == expected);
-  CHECK(forecast(copy, {.seed = 1, .only = {}}).size() ==
-        copied.size() + 1);  // one of them twice: it runs, too
+  const std::vector<JobForecast> foretold = forecast(copy, {.seed = 1, .only = {}});
+  CHECK(foretold.size() == copied.size());
+  CHECK(foretold.front().job == jobs[0]);  // the one that runs by now
+  CHECK(foretold.front().middle_ms() < foretold[3].middle_ms());
+}
+
+TEST_CASE("what comes between two pieces does not mix up lanes, nor whom the instructor has moved") {
+  Known world;
+  const JobId busy = world.submit(5);
+  world.settle();
+  world.started(busy);
+  std::vector<JobId> jobs;
+  for (std::uint64_t i = 0; i < 6; ++i) jobs.push_back(world.submit(1 + i / 3));
+  const auto rows_of = [](const QueueCopy& copy, std::size_t lane) {
+    std::vector<JobId> rows;
+    for (std::uint32_t i = 0; i < copy.lanes[lane].count; ++i)
+      rows.push_back(copy.rows[copy.lanes[lane].first + i].job);
+    return rows;
+  };
+  QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(3));  // the lane of participant 1
+  const JobId first = world.submit(1), second = world.submit(2);
+  REQUIRE(copier.more(3));
+  REQUIRE_FALSE(copier.more(10));
+  const QueueCopy copy = copier.finish();
+  CHECK(rows_of(copy, 0) == std::vector<JobId>{jobs[0], jobs[1], jobs[2], first});
+  CHECK(rows_of(copy, 1) == std::vector<JobId>{jobs[3], jobs[4], jobs[5], second});
+  CHECK(copy.newest == jobs[5]);
+
+  Moved move;
+  move.job = second;
+  world.post(move);
+  QueueCopier other(world.core, world.now, {}, {});
+  REQUIRE(other.more(2));
+  world.post(JobReordered{.job = jobs[0], .number = world.core.job(first)->number + 1, .by = "test"});
+  REQUIRE_FALSE(other.more(100));
+  const QueueCopy twice = other.finish();
+  CHECK(twice.rows.size() == 9);  // one of them twice
+  REQUIRE(twice.moved.size() == 1);
+  CHECK(twice.rows[twice.moved[0]].job == second);
+}
+
+TEST_CASE("a copy begins anew when the mode changes between two pieces") {
+  Known world;
+  const JobId busy = world.submit(5);
+  world.settle();
+  world.started(busy);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    const JobId job = world.submit(1);
+    if (i % 2 == 0) world.post(JobChanged{job, PriorityLevel::high, {}, {}, "test"});
+  }
+  QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(2));
+  world.post(ModeChanged{QueueMode::priority, "test"});
+  REQUIRE_FALSE(copier.more(6));
+  const QueueCopy copy = copier.finish();
+  CHECK(copy.mode == QueueMode::priority);
+  CHECK(copy.rows.size() == 6);
+  CHECK(copy.lanes.size() == 2);
+  CHECK(starting_order(copy) == starting_order(world.core.copy_queue(world.now)));
 }
 
 TEST_CASE("jobs start in the foretold order when runs take what is expected") {

@@ -7,7 +7,7 @@
 #include "base/signature.hpp"
 #include "gateway/worker_link/credentials.hpp"
 #include "link/enrolment.hpp"
-#include "unit/gateway/link_rig.hpp"
+#include "unit/gateway/far_end.hpp"
 #include "unit/gateway/slow_put.hpp"
 
 namespace atelier::gateway::test {
@@ -66,6 +66,12 @@ std::string enrolled(LinkRig& rig, const std::string& worker, const SigningKey& 
   std::string bearer = session(rig, worker, by);
   REQUIRE_FALSE(bearer.empty());
   return bearer;
+}
+
+awaitable<void> open_tunnel(LinkRig& rig, std::string worker,
+                            std::vector<std::unique_ptr<net::ByteStream>>& near_ends) {
+  auto near_end = co_await rig.link->open_tunnel(std::move(worker), 0);
+  if (near_end) near_ends.push_back(std::move(*near_end));
 }
 
 TEST_CASE("an enrolment is shown once, with the line that uses it, and its token is kept nowhere") {
@@ -244,14 +250,27 @@ TEST_CASE("a revoked key ends the link and its requests, and opens nothing any m
   LinkRig rig;
   rig.bearer = enrolled(rig, "gpu-1", key(1));
   Agent agent(rig, "gpu-1");
+  std::vector<std::unique_ptr<net::ByteStream>> near_ends;
+  const auto tunnel_to = [&](Agent& of, std::string worker) {
+    asio::co_spawn(rig.runtime.executor(), open_tunnel(rig, std::move(worker), near_ends), asio::detached);
+    rig.runtime.run_ready();
+    return std::make_unique<FarEnd>(rig, of, of.take<link::OpenTunnel>().at(0).tunnel);
+  };
+  const auto tunnel = tunnel_to(agent, "gpu-1");
   rig.bearer = std::string(kWorkerToken);
   Agent bystander(rig, "gpu-2");
+  const auto other_tunnel = tunnel_to(bystander, "gpu-2");
+  CHECK(tunnel->status == 101);
+  CHECK(other_tunnel->status == 101);
   CHECK(rig.api(post, "/workers/gpu-2/actions", R"({"action":"revoke_key"})").status == 409);
+  CHECK_FALSE(tunnel->wire->over());
   CHECK(rig.api(post, "/workers/gpu-9/actions", R"({"action":"revoke_key"})").status == 404);
   CHECK(rig.api(post, "/workers/gpu-1/actions", R"({"action":"revoke_key","slot":0})").status == 422);
   CHECK(rig.api(post, "/workers/gpu-1/actions", R"({"action":"revoke_key"})").status == 200);
   rig.runtime.run_ready();
   CHECK(agent.closed() == net::CloseCode::policy);
+  CHECK(tunnel->wire->over());
+  CHECK_FALSE(other_tunnel->wire->over());
   CHECK(agent.send(head, "/worker/object_info/" + sha256("x").hex()).status == 401);
   CHECK(rig.api(get, "/workers/gpu-1").json().at("worker").at("connected") == false);
   CHECK(rig.api(get, "/workers/gpu-2").json().at("worker").at("connected") == true);

@@ -56,8 +56,7 @@ TEST_CASE("a place counts from one, and says whose jobs come before") {
 
 TEST_CASE("a job that a copy has twice has one standing and one place") {
   Class world;
-  const JobId first = world.submit(1);
-  world.submit(2);
+  const JobId first = world.submit(1), second = world.submit(2);
   core::QueueCopier copier(world.core, world.now, {}, {});
   REQUIRE(copier.more(1));
   world.computed(world.busy, 1'000);
@@ -69,8 +68,33 @@ TEST_CASE("a job that a copy has twice has one standing and one place") {
   REQUIRE(copy.rows.size() == 2);
   const StandingsView view = make_standings(copy, core::EtaErrors{}.spread(world.now), nullptr, 1);
   CHECK(view.jobs.size() == 2);
-  CHECK(view.order.size() == 2);
-  CHECK(view.find(first)->ready.has_value());
+  CHECK(view.order == std::vector<JobId>{second});
+  REQUIRE(view.find(first)->ready.has_value());
+  CHECK(view.find(first)->place == 0);
+  CHECK(view.find(first)->ready->early < view.find(second)->ready->early);
+}
+
+TEST_CASE("who presses Run while a copy is made is a newcomer in the next one, whatever of it was copied") {
+  Class world(QueueMode::priority);
+  for (int i = 0; i < 3; ++i) world.submit(5);
+  const JobId last = world.submit(6);
+  world.look();
+  core::QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(2));
+  core::Submitted urgent;
+  urgent.participant = ParticipantId{1};  // whose lane would have been before
+  urgent.prompt_id = "urgent";
+  urgent.classes = {"A"};
+  urgent.priority = core::PriorityLevel::high;
+  world.post(urgent);
+  const JobId newest = world.submit(7);  // is copied
+  REQUIRE_FALSE(copier.more(10));
+  world.view = std::make_shared<StandingsView>(
+      make_standings(copier.finish(), core::EtaErrors{}.spread(world.now), world.view.get(), 1));
+  REQUIRE(world.view->find(newest) != nullptr);
+  const Standing worse = world.of(last);
+  CHECK(worse.worse == WorseCause::pressed_run);
+  CHECK(worse.worse_people == 1);
 }
 
 TEST_CASE("nothing is foretold while the queue is paused or no worker takes jobs") {
