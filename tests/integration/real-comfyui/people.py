@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the checks of a real ComfyUI share: graphs, pictures, and what a participant does."""
 
-import contextlib, json, os, socket, struct, threading
+import contextlib, json, os, socket, struct, threading, uuid
 import urllib.parse, urllib.request
 
 from atelier_processes import until
@@ -29,11 +29,12 @@ def png_texts(data):
 
 
 class Class:
-    """The workshop with its one worker, whose first ComfyUI is at `engine`, and what a participant does."""
+    """The workshop with its one worker, whose first ComfyUI is at `engine` and of this `version` (numbers), and
+    what a participant does."""
 
-    def __init__(self, workshop, engine, comfy_dir=None):
+    def __init__(self, workshop, engine, version, comfy_dir=None):
         self.workshop, self.engine, self.comfy_dir = workshop, engine, comfy_dir
-        self.serial = 0
+        self.version = version
 
     def has(self, *kinds):
         known = all(self.workshop.get(f'/user/1/api/object_info/{kind}') for kind in kinds)
@@ -43,8 +44,7 @@ class Class:
 
     def submit(self, participant, graph, expect=200, client_id=None, **more):
         """`more` is for extra_data."""
-        self.serial += 1
-        prompt_id = f'real-{self.serial}'
+        prompt_id = str(uuid.uuid4())  # as newer ones demand
         extra = {'extra_pnginfo': {'workflow': {'id': 'w'}}, **more}
         body = {'prompt': graph, 'prompt_id': prompt_id, 'extra_data': extra}
         if client_id is not None:

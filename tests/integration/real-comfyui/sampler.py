@@ -2,7 +2,7 @@
 """The sampler of a real ComfyUI as participants see it through the workshop: progress, previews in both
 forms, the picture, the model that stays loaded, an interrupt. Needs what tiny_checkpoint.py makes."""
 
-import contextlib, json, os, struct, time, urllib.parse, urllib.request, zlib
+import contextlib, json, os, struct, time, urllib.parse, urllib.request, uuid, zlib
 
 from atelier_processes import until
 from people import RUN, Window, node, png_texts, saved, windows
@@ -217,7 +217,7 @@ def it_is_told_as_comfyui_tells_it(people):
     address = urllib.parse.urlsplit(people.engine)
     itself = Window(address.port, '/ws?clientId=told', True, address.hostname)
     try:
-        for seed, name in ((SEED + 12, 'before'), (SEED + 13, prompt_id)):
+        for seed, name in ((SEED + 12, str(uuid.uuid4())), (SEED + 13, prompt_id)):
             at_comfyui_itself(people, itself, name, graph(prefix, seed), **more)
     finally:
         itself.close()
@@ -228,6 +228,8 @@ def it_is_told_as_comfyui_tells_it(people):
 
 
 def previews_are_as_asked_for(people):
+    if people.version < (0, 5):  # which show what they were started with
+        return
     with windows(people, (16, 'asked', True)) as (window,):
         for n, (method, wanted) in enumerate((('none', False), ('auto', True), ('none', False))):
             before = len(window.frames())
