@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kSetsMax = 128;  // of models, told apart: the table of who holds whom is square
 constexpr std::uint32_t kNoClass = ~std::uint32_t{0};
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
 
 }  // namespace
@@ -268,16 +269,16 @@ QueueCopier::QueueCopier(const Core& core, Time now, const Affinity& affinity, c
 QueueCopier::~QueueCopier() = default;
 
 bool QueueCopier::more(std::size_t rows) {
-  if (!impl_->is_of_this_mode()) impl_ = impl_->anew();
-  return impl_->more(rows);
+  if (impl_->is_of_this_mode()) return impl_->more(rows);
+  impl_ = impl_->anew();  // and to its end, or changes again and again would never let it end
+  return impl_->more(kNoLimit);
 }
 
 QueueCopy QueueCopier::finish() { return impl_->finish(); }
 
 QueueCopy Core::copy_queue(Time now, const Affinity& affinity, const PolicySettings& settings) const {
   QueueCopier copier(*this, now, affinity, settings);
-  while (copier.more(std::numeric_limits<std::size_t>::max())) {
-  }
+  [[maybe_unused]] const bool more = copier.more(kNoLimit);
   return copier.finish();
 }
 

@@ -83,7 +83,8 @@ class QueueCopier {
  public:
   QueueCopier(const Core& core, Time now, const Affinity& affinity, const PolicySettings& settings);
   ~QueueCopier();
-  /// Copies up to `rows` more waiting jobs. False: that were all. After a change of the mode it begins anew.
+  /// Copies up to `rows` more waiting jobs. False: that were all. After a change of the mode it begins anew,
+  /// and copies all at once.
   [[nodiscard]] bool more(std::size_t rows);
   /// Once, after more() was false.
   [[nodiscard]] QueueCopy finish();

@@ -221,7 +221,7 @@ TEST_CASE("a copy begins anew when the mode changes between two pieces") {
   QueueCopier copier(world.core, world.now, {}, {});
   REQUIRE(copier.more(2));
   world.post(ModeChanged{QueueMode::priority, "test"});
-  REQUIRE_FALSE(copier.more(6));
+  REQUIRE_FALSE(copier.more(2));  // at once
   const QueueCopy copy = copier.finish();
   CHECK(copy.mode == QueueMode::priority);
   CHECK(copy.rows.size() == 6);
