@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "core/policy.hpp"
@@ -27,7 +28,6 @@ struct QueueCopier::Impl {
     copy_.paused = state.workshop.paused;
     copy_.newest = JobId{state.workshop.last_job};
     copy_.affinity = affinity;
-    copy_.virtual_time = static_cast<std::int64_t>(state.workshop.virtual_time);
     copy_.rows.reserve(state.waiting.size());
   }
 
@@ -57,6 +57,7 @@ struct QueueCopier::Impl {
     add_slots();
     add_moved();
     add_arrivals();
+    fill_owners();
     fill_tables();
     return std::move(copy_);
   }
@@ -104,21 +105,7 @@ struct QueueCopier::Impl {
   std::uint32_t owner_of(ParticipantId id) {
     const auto [found, fresh] = owners_.emplace(id, static_cast<std::uint32_t>(owners_.size()));
     if (!fresh) return found->second;
-    QueueCopy::Owner owner;
-    owner.participant = id;
-    owner.tag = static_cast<std::int64_t>(state_.start_tag(id));
-    if (const auto facts = state_.participants.find(id); facts != state_.participants.end()) {
-      owner.weight_milli = std::max<std::uint32_t>(facts->second.weight_milli, 1);
-      owner.running_max = facts->second.running_max;
-      owner.held = facts->second.held || (state_.workshop.everyone_held && id);
-      if (owner.running_max == 0 && id) owner.running_max = settings_.running_per_participant_max;
-      owner.limited = facts->second.allowance_ms > 0;
-      owner.gpu_left_ms = static_cast<std::int64_t>(facts->second.allowance_ms) -
-                          static_cast<std::int64_t>(facts->second.used_ms);
-    }
-    if (const auto index = state_.owners.find(id); index != state_.owners.end())
-      owner.running = index->second.occupying;
-    copy_.owners.push_back(owner);
+    copy_.owners.emplace_back().participant = id;
     return found->second;
   }
 
@@ -184,8 +171,11 @@ struct QueueCopier::Impl {
 
   void add_moved() {
     if (state_.workshop.moved.empty()) return;
-    std::map<JobId, std::uint32_t> rows;
-    for (std::uint32_t i = 0; i < copy_.rows.size(); ++i) rows.insert_or_assign(copy_.rows[i].job, i);
+    const std::set<JobId> moved(state_.workshop.moved.begin(), state_.workshop.moved.end());
+    std::map<JobId, std::uint32_t> rows;  // the last of each
+    for (std::uint32_t i = 0; i < copy_.rows.size(); ++i) {
+      if (moved.contains(copy_.rows[i].job)) rows.insert_or_assign(copy_.rows[i].job, i);
+    }
     for (const JobId job : state_.workshop.moved) {
       if (const auto row = rows.find(job); row != rows.end()) copy_.moved.push_back(row->second);
     }
@@ -225,6 +215,26 @@ struct QueueCopier::Impl {
       if (ago > kArrivalsKept.count()) break;
       if (ago <= 0) continue;
       copy_.arrivals.push_back({ago, lane_of(seen->lane), class_of(seen->job_class)});
+    }
+  }
+
+  /// At last: what somebody has running must fit the slots.
+  void fill_owners() {
+    copy_.virtual_time = static_cast<std::int64_t>(state_.workshop.virtual_time);
+    for (QueueCopy::Owner& owner : copy_.owners) {
+      const ParticipantId id = owner.participant;
+      owner.tag = static_cast<std::int64_t>(state_.start_tag(id));
+      if (const auto facts = state_.participants.find(id); facts != state_.participants.end()) {
+        owner.weight_milli = std::max<std::uint32_t>(facts->second.weight_milli, 1);
+        owner.running_max = facts->second.running_max;
+        owner.held = facts->second.held || (state_.workshop.everyone_held && id);
+        if (owner.running_max == 0 && id) owner.running_max = settings_.running_per_participant_max;
+        owner.limited = facts->second.allowance_ms > 0;
+        owner.gpu_left_ms = static_cast<std::int64_t>(facts->second.allowance_ms) -
+                            static_cast<std::int64_t>(facts->second.used_ms);
+      }
+      if (const auto index = state_.owners.find(id); index != state_.owners.end())
+        owner.running = index->second.occupying;
     }
   }
 

@@ -43,7 +43,7 @@ void place_jobs(StandingsView& view, const core::QueueCopy& queue, const Standin
     if (before == nullptr) continue;
     const Standing* const old = before->find(job.job);
     if (old == nullptr || old->place == 0) {
-      if (job.job > before->newest) {
+      if (old == nullptr && job.job > before->newest) {
         ahead.pressed.insert(job.owner);
       } else {
         ++ahead.back;

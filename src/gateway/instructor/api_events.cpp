@@ -82,7 +82,10 @@ void ApiEvents::mark(const core::Effect& effect) {
                      job(e.job, e.participant);
                      if (e.cause != core::QueueCause::submitted) workers_dirty_ = true;
                    },
-                   [&](const core::JobMarked& e) { job(e.job, e.participant); },
+                   [&](const core::JobMarked& e) {
+                     job(e.job, e.participant);
+                     order_changed_ = true;
+                   },
                    [&](const core::JobLeased& e) {
                      job(e.job, e.participant);
                      workers_dirty_ = true;
@@ -103,7 +106,10 @@ void ApiEvents::mark(const core::Effect& effect) {
                    [&](const core::HistoryDropped& e) {
                      for (const JobId id : e.jobs) job(id, e.participant);
                    },
-                   [&](const core::WorkshopChanged&) { dirty_ = workers_dirty_ = enrolments_dirty_ = true; }},
+                   [&](const core::WorkshopChanged&) {
+                     dirty_ = workers_dirty_ = enrolments_dirty_ = true;
+                     order_changed_ = true;
+                   }},
              effect);
 }
 
@@ -197,10 +203,15 @@ void ApiEvents::add_enrolments(Delta& delta) {
 }
 
 void ApiEvents::add_order(Delta& delta) {
-  // Half a millisecond's work for 1,000 jobs: of a long queue the less often.
-  const auto times = static_cast<std::int64_t>(1 + workshop_.core().jobs_waiting() / 2'000);
+  // A list costs half a millisecond for 1,000 jobs: of a long queue it comes less often, unless somebody has
+  // changed it. Fair turns are known already.
+  const core::Core& core = workshop_.core();
+  const bool list = core.workshop().mode != core::QueueMode::round_robin;
+  const auto times =
+      static_cast<std::int64_t>(1 + (list && !order_changed_ ? core.jobs_waiting() / 2'000 : 0));
   if (runtime_.now() - order_sent_ < times * limits_.order_pause) return;
   order_sent_ = runtime_.now();
+  order_changed_ = false;
   std::string text = list_of(order_(), limits_.ordered_jobs_max);
   if (text == order_text_) return;
   order_text_ = std::move(text);

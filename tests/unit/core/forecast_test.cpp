@@ -209,6 +209,25 @@ TEST_CASE("what comes between two pieces does not mix up lanes, nor whom the ins
   CHECK(twice.rows[twice.moved[0]].job == second);
 }
 
+TEST_CASE("who has a cap and whose job ends while a copy is made may start another one") {
+  Known world;
+  ParticipantLimits limits;
+  limits.participant = ParticipantId{1};
+  limits.running_max = 1;
+  world.post(limits);
+  const JobId running = world.submit(1);
+  world.settle();
+  world.started(running);
+  const JobId next = world.submit(1);
+  for (int i = 0; i < 3; ++i) world.submit(2);
+  QueueCopier copier(world.core, world.now, {}, {});
+  REQUIRE(copier.more(2));
+  world.computed(running, 1'000);
+  world.ended(running);
+  REQUIRE_FALSE(copier.more(10));
+  CHECK(starting_order(copier.finish()).front() == next);
+}
+
 TEST_CASE("a copy begins anew when the mode changes between two pieces") {
   Known world;
   const JobId busy = world.submit(5);
