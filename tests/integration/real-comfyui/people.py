@@ -29,8 +29,8 @@ def png_texts(data):
 
 
 class Class:
-    """The workshop with its one worker, whose first ComfyUI is at `engine` and of this `version` (numbers), and
-    what a participant does."""
+    """The workshop with its one worker, whose first ComfyUI is at `engine` and of this `version` (numbers),
+    and what a participant does."""
 
     def __init__(self, workshop, engine, version, comfy_dir=None):
         self.workshop, self.engine, self.comfy_dir = workshop, engine, comfy_dir
