@@ -77,8 +77,8 @@ struct QueueCopy {
 };
 
 /// Makes a copy piece by piece, so that a long queue holds nobody up. What happens between two pieces may be
-/// in it or not: a job that starts then is copied as waiting or not at all, one that changes its lane may be
-/// copied twice. Core outlives it; one thread.
+/// in it or not: a job that starts then may be there as waiting, too; one that changes its place, or comes
+/// back, may be there twice or not at all. Core outlives it; one thread.
 class QueueCopier {
  public:
   QueueCopier(const Core& core, Time now, const Affinity& affinity, const PolicySettings& settings);

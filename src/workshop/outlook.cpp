@@ -2,6 +2,7 @@
 #include "workshop/outlook.hpp"
 
 #include "base/match.hpp"
+#include "runtime/let_others_run.hpp"
 
 namespace atelier::workshop {
 namespace {
@@ -10,7 +11,6 @@ namespace {
 constexpr milliseconds kGather{50}, kPause{950}, kRefresh{5'000}, kIdle{3'600'000};
 // A long queue is gone through in pieces of half a millisecond, and all else goes on between them.
 constexpr std::size_t kJobsAtOnce = 1'000;
-constexpr milliseconds kBreath{1};
 
 }  // namespace
 
@@ -53,9 +53,7 @@ awaitable<void> Outlook::keep() {
 awaitable<void> Outlook::look() {
   const Time now = workshop_.now();
   core::QueueCopier copier(workshop_.core(), now, {}, policy_);
-  while (copier.more(kJobsAtOnce)) {
-    if (!co_await runtime_.sleep_for(kBreath)) co_return;
-  }
+  while (copier.more(kJobsAtOnce)) co_await let_others_run();
   auto make = [queue = copier.finish(), spread = errors_.spread(now), before = view_,
                seed = std::uint64_t{1}] {  // the same each time: what is shown should not flicker
     return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
@@ -73,7 +71,7 @@ awaitable<void> Outlook::note_forecasts(Time made) {
   };
   JobId from = errors_.keep_only({}, kJobsAtOnce, foretold);
   while (from) {
-    if (!co_await runtime_.sleep_for(kBreath)) co_return;
+    co_await let_others_run();
     from = errors_.keep_only(from, kJobsAtOnce, foretold);
   }
   std::size_t left = kJobsAtOnce;
@@ -81,7 +79,7 @@ awaitable<void> Outlook::note_forecasts(Time made) {
     if (!job.ready) continue;
     errors_.foretold(job.job, made, job.ready->early);
     if (--left > 0) continue;
-    if (!co_await runtime_.sleep_for(kBreath)) co_return;
+    co_await let_others_run();
     left = kJobsAtOnce;
   }
 }

@@ -9,6 +9,7 @@
 #include "base/match.hpp"
 #include "comfy/json.hpp"
 #include "gateway/instructor/api_views.hpp"
+#include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
 namespace {

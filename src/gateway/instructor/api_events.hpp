@@ -123,7 +123,7 @@ class ApiEvents {
   std::map<EnrolmentId, std::string> enrolment_texts_;
   std::map<ParticipantId, std::string> people_texts_;
   Instant order_sent_;
-  bool order_changed_ = false;  // by a person
+  bool order_changed_ = false;  // by a person, or by workers
   std::uint64_t flushed_ = 0;   // the sequence up to which all is in deltas
   std::uint64_t oldest_ = 0;    // the sequence since which all of them are kept
   std::deque<std::shared_ptr<const Delta>> kept_;

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 
 #include "comfy/json.hpp"
 
@@ -187,11 +186,6 @@ std::string readings_view(const WorkerReadings& readings) {
       readings.ahead_ms ? fmt::format("{}", *readings.ahead_ms) : std::string("null"),
       readings.telemetry.gpus ? fmt::format("[{}]", fmt::join(gpus, ",")) : std::string("null"),
       fmt::join(slots, ","));
-}
-
-awaitable<void> let_others_run() {
-  auto executor = co_await asio::this_coro::executor;
-  co_await asio::post(executor, use_awaitable);
 }
 
 std::string as_of(const core::Core& core) {

@@ -27,7 +27,6 @@ namespace atelier::gateway {
 
 /// How many objects are printed at once, before others have their turn (core.md 9).
 inline constexpr std::size_t kSlice = 250;
-[[nodiscard]] awaitable<void> let_others_run();
 
 /// The jobs that wait (held ones, too), in the order in which they would start if nothing changed: exact in
 /// fifo and priority; of fair turns an idea that knows nothing of models.

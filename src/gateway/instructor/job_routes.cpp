@@ -10,6 +10,7 @@
 #include "gateway/access.hpp"
 #include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_impl.hpp"
+#include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
 namespace {

@@ -7,6 +7,7 @@
 #include "gateway/access.hpp"
 #include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/instructor_impl.hpp"
+#include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
 namespace {

@@ -14,6 +14,7 @@
 #include "comfy/json.hpp"
 #include "comfy/messages.hpp"
 #include "gateway/participant/face_impl.hpp"
+#include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -22,7 +23,6 @@ namespace {
 constexpr milliseconds kPause{200};
 // A millisecond's work: all else goes on after it.
 constexpr std::size_t kJobsAtOnce = 300;
-constexpr milliseconds kBreath{1};
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
@@ -207,7 +207,7 @@ awaitable<void> ParticipantFace::Impl::push_places() {
       }
       if (written < kJobsAtOnce) continue;
       written = 0;
-      [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kBreath);
+      co_await let_others_run();
     }
     [[maybe_unused]] const bool slept = co_await runtime.sleep_for(kPause);
   }
