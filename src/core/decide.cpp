@@ -138,25 +138,19 @@ void Policy::find_slots(SlotState state) {
   left_ = free_.size();
 }
 
-bool Policy::may_start(ParticipantId owner) const {
-  if (state_.workshop.everyone_held && owner) return false;
-  const auto participant = state_.participants.find(owner);
-  if (participant == state_.participants.end()) return true;
-  const ParticipantFacts& facts = participant->second;
+bool Policy::may_start(const LaneOwner& owner) const {
+  const ParticipantFacts& facts = *owner.facts;
+  if (state_.workshop.everyone_held && facts.participant) return false;
   if (facts.held) return false;
   if (facts.allowance_ms > 0 && facts.used_ms >= facts.allowance_ms) return false;
   std::uint32_t running_max = facts.running_max;
-  if (running_max == 0 && owner) running_max = settings_.running_per_participant_max;
+  if (running_max == 0 && facts.participant) running_max = settings_.running_per_participant_max;
   if (running_max == 0) return true;
-  const auto index = state_.owners.find(owner);
-  const std::uint32_t occupying = index == state_.owners.end() ? 0 : index->second.occupying;
-  const auto taken = taken_.find(owner);
-  return occupying + (taken == taken_.end() ? 0 : taken->second.granted) < running_max;
+  const auto taken = taken_.find(facts.participant);
+  return owner.jobs->occupying + (taken == taken_.end() ? 0 : taken->second.granted) < running_max;
 }
 
-KindFits& Policy::fits(KindId kind) {
-  KindFits& fits = state_.fits[kind];
-  if (fits.call == call_) return fits;
+void Policy::compare(KindId kind, KindFits& fits) const {
   fits.call = call_;
   fits.left = SIZE_MAX;
   fits.of_slots.clear();
@@ -166,12 +160,9 @@ KindFits& Policy::fits(KindId kind) {
                             : subset(needs.models, *free.loaded)               ? Fit::holds
                                                                                : Fit::able);
   }
-  return fits;
 }
 
-std::size_t Policy::slot_for(KindId kind) {
-  KindFits& fits = this->fits(kind);
-  if (fits.left == left_) return fits.best;
+void Policy::find_best(KindFits& fits) const {
   fits.left = left_;
   fits.best = kNone;
   const auto rank = [&](std::size_t i) { return std::pair(fits.of_slots[i], free_[i].worker->speed_milli); };
@@ -179,13 +170,12 @@ std::size_t Policy::slot_for(KindId kind) {
     if (free_[i].taken || fits.of_slots[i] == Fit::unable) continue;
     if (fits.best == kNone || rank(fits.best) < rank(i)) fits.best = i;
   }
-  return fits.best;
+  fits.held = fits.best != kNone && fits.of_slots[fits.best] == Fit::holds;
 }
 
-std::uint64_t Policy::start_tag(ParticipantId owner) const {
+std::uint64_t Policy::start_tag(ParticipantId owner, std::uint64_t recorded) const {
   const auto taken = taken_.find(owner);
-  const std::uint64_t start = state_.start_tag(owner);
-  return taken != taken_.end() && taken->second.tag ? std::max(*taken->second.tag, start) : start;
+  return taken != taken_.end() && taken->second.tag ? std::max(*taken->second.tag, recorded) : recorded;
 }
 
 void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed) {
@@ -202,7 +192,7 @@ void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<co
     leased.passed.push_back(other->job);
     ++passed_now_[other->job];
   }
-  leased.start_tag = start_tag(owner);
+  leased.start_tag = start_tag(owner, state_.start_tag(owner));
   // The instructor's jobs cost nothing (core.md 2).
   if (owner != ParticipantId{}) {
     leased.charge_ms = state_.estimates.run_ms(*job.estimate, chosen.worker->speed_milli) +
@@ -221,9 +211,8 @@ void Policy::grant_moved() {
   for (JobId id : state_.workshop.moved) {
     if (left_ == 0) return;
     if (!state_.waiting.contains(id)) continue;
-    const JobFacts& job = state_.jobs.at(id);
-    if (!may_start(job.submitted.participant)) continue;
     const WaitingJob& waiting = state_.waiting.at(id);
+    if (!may_start(state_.waiting.lanes().at(state_.waiting.lane_of(*waiting.facts)).owner)) continue;
     if (const std::size_t slot = slot_for(waiting.kind); slot != kNone) grant(waiting, slot);
   }
 }
@@ -238,7 +227,7 @@ void Policy::grant_instructor() {
 }
 
 bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
-  if (!may_start(owner)) return false;
+  if (!may_start(lane.owner)) return false;
   const Taken& taken = taken_[owner];
   const LaneKey* best = nullptr;
   std::size_t best_slot = kNone;

@@ -3,7 +3,7 @@
 // has had, and what the next job will cost, the load included if it needs one. Affinity then lets a job that
 // needs no load go before one that does, within a stated bound.
 #include <algorithm>
-#include <queue>
+#include <functional>
 #include <utility>
 
 #include "core/fair_order.hpp"
@@ -23,15 +23,17 @@ void Policy::grant_fair_turns() {
 
 void Policy::find_busy_slots() {
   if (std::exchange(looked_for_busy_, true)) return;
+  busy_.reserve(state_.granted.size());
   for (const auto& [id, worker] : state_.workers) {
     if (!worker.link || worker.draining || worker.paused) continue;
     for (const SlotFacts& slot : worker.slots) {
       if (slot.state != SlotState::busy) continue;
-      const auto job = state_.jobs.find(slot.job);
-      if (job == state_.jobs.end() || !job->second.lease) continue;
-      const LeaseFacts& lease = *job->second.lease;
+      const auto granted = state_.granted.find(slot.job);
+      if (granted == state_.granted.end()) continue;
+      const JobFacts& job = *granted->second;
+      const LeaseFacts& lease = *job.lease;
       // What it will hold is what its job needs; a job without models leaves what is there.
-      const std::vector<std::string>& needed = job->second.submitted.models;
+      const std::vector<std::string>& needed = job.submitted.models;
       const auto& holds = needed.empty() ? state_.models_in(SlotId{id, slot.index}) : needed;
       const std::int64_t remaining =
           static_cast<std::int64_t>(lease.charge_ms) - (now_ - lease.since).count();
@@ -43,17 +45,17 @@ void Policy::find_busy_slots() {
   }
 }
 
-bool Policy::has_slot(ParticipantId owner, const WaitingJob& job) {
+bool Policy::has_slot(const LaneWalk& lane, const WaitingJob& job) {
   if (slot_for(job.kind) == kNone) return false;
-  const auto taken = taken_.find(owner);
+  const auto taken = taken_.find(lane.lane->owner.facts->participant);
   return taken == taken_.end() || !taken->second.jobs.contains(job.key.job);
 }
 
 const WaitingJob* Policy::head_of(const LaneWalk& lane) {
-  if (lane.front_has_slots) return lane.lane->front.front().job;
+  if (lane.front_has_slots) return &lane.lane->front().front();
   std::size_t scanned = 0;
   for (const auto& [key, job] : lane.lane->order) {
-    if (has_slot(lane.owner, *job)) return job;
+    if (has_slot(lane, *job)) return job;
     if (++scanned == kScanMax) break;
   }
   if (scanned < kScanMax) return nullptr;
@@ -63,7 +65,7 @@ const WaitingJob* Policy::head_of(const LaneWalk& lane) {
     if (slot_for(kind) == kNone) continue;
     for (const LaneKey& key : keys) {
       const WaitingJob* const job = lane.lane->order.at(key);
-      if (!has_slot(lane.owner, *job)) continue;
+      if (!has_slot(lane, *job)) continue;
       if (head == nullptr || key < head->key) head = job;
       break;
     }
@@ -71,30 +73,31 @@ const WaitingJob* Policy::head_of(const LaneWalk& lane) {
   return head;
 }
 
-Policy::LaneWalk Policy::walk_of(ParticipantId owner, const Lane& lane) {
-  LaneWalk walk{.owner = owner, .lane = &lane, .tag = start_tag(owner)};
-  walk.weight_milli = std::max<std::uint32_t>(state_.participants.at(owner).weight_milli, 1);
+Policy::LaneWalk Policy::walk_of(const Lane& lane) {
+  const ParticipantFacts& owner = *lane.owner.facts;
+  LaneWalk walk{.lane = &lane, .tag = start_tag(owner.participant, lane.start)};
+  walk.weight_milli = std::max<std::uint32_t>(owner.weight_milli, 1);
   walk.front_has_slots =
-      !taken_.contains(owner) && std::ranges::all_of(lane.front, [this](const Lane::InFront& front) {
-        return slot_for(front.kind) != kNone;
+      !taken_.contains(owner.participant) && std::ranges::all_of(lane.front(), [this](const WaitingJob& job) {
+        return slot_for(job.kind) != kNone;
       });
   return walk;
 }
 
 void Policy::list(LaneWalk& lane) {
   lane.listed = true;
+  const auto add = [&lane](const WaitingJob& job) { lane.next_jobs[lane.job_count++] = &job; };
   if (lane.front_has_slots) {
-    lane.jobs = lane.lane->front;
+    for (const WaitingJob& job : lane.lane->front()) add(job);
     return;
   }
   std::size_t scanned = 0;
   for (const auto& [key, job] : lane.lane->order) {
-    if (has_slot(lane.owner, *job)) lane.jobs.push_back({job->kind, job});
-    if (lane.jobs.size() == kLaneLookAhead || ++scanned == kScanMax) break;
+    if (has_slot(lane, *job)) add(*job);
+    if (lane.job_count == kLaneLookAhead || ++scanned == kScanMax) break;
   }
-  if (lane.jobs.empty()) {
-    if (const WaitingJob* const head = head_of(lane)) lane.jobs.push_back({head->kind, head});
-  }
+  if (lane.job_count > 0) return;
+  if (const WaitingJob* const head = head_of(lane)) add(*head);
 }
 
 std::uint64_t Policy::cost_of(const Turn& turn) const {
@@ -112,10 +115,11 @@ std::uint64_t Policy::load_in_order(KindId kind, const Estimates::Known& estimat
 
 Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const WaitingJob& job) {
   Turn turn;
+  turn.id = job.key.job;
   turn.job = &job;
   turn.lane = index;
   turn.slot = slot_for(job.kind);
-  turn.loads = !holds(job.kind, turn.slot);
+  turn.loads = !is_held(job.kind);
   const std::uint64_t weight =
       run_in_order(*job.estimate) + (turn.loads ? load_in_order(job.kind, *job.estimate) : 0);
   turn.finish = lane.tag + weight * 1000 / lane.weight_milli;
@@ -124,8 +128,8 @@ Policy::Turn Policy::make_turn(const LaneWalk& lane, std::size_t index, const Wa
 
 bool Policy::holds_any(const LaneWalk& lane) {
   if (lane.front_has_slots) {
-    return std::ranges::any_of(lane.lane->front,
-                               [this](const Lane::InFront& front) { return is_held(front.kind); });
+    return std::ranges::any_of(lane.lane->front(),
+                               [this](const WaitingJob& job) { return is_held(job.kind); });
   }
   return std::ranges::any_of(lane.lane->kinds, [this](const auto& kind) { return is_held(kind.first); });
 }
@@ -138,13 +142,12 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
     if (!turn.loads || !holds_any(lane)) return turn;
     list(lane);
   }
-  if (lane.jobs.empty()) return std::nullopt;
   std::optional<Turn> first;
   Passed before;
   std::size_t ready = 0;  // jobs that need no load
-  for (const Lane::InFront& next : lane.jobs) ready += is_held(next.kind) ? 1 : 0;
-  for (const auto& [kind, job] : lane.jobs) {
-    const bool loads = !is_held(kind);
+  for (const WaitingJob* job : lane.jobs()) ready += is_held(job->kind) ? 1 : 0;
+  for (const WaitingJob* job : lane.jobs()) {
+    const bool loads = !is_held(job->kind);
     if (!first || !loads) {
       Turn turn = make_turn(lane, index, *job);
       turn.before = before.jobs.size();
@@ -164,7 +167,7 @@ std::optional<Policy::Turn> Policy::turn_of(LaneWalk& lane, std::size_t index) {
 std::optional<Policy::Turn> Policy::later_turn_of(LaneWalk& lane, std::size_t index) {
   if (!lane.listed) {
     list(lane);
-    if (!lane.jobs.empty()) lane.jobs.erase(lane.jobs.begin());
+    if (lane.job_count > 0) lane.take(0);
   }
   return turn_of(lane, index);
 }
@@ -186,7 +189,8 @@ void Policy::pass(Passed& passed, const JobFacts& job) const {
   passed.slack_ms = std::min(passed.slack_ms, slack_of(job));
 }
 
-std::int64_t Policy::delay_of(const Turn& turn) const {
+std::int64_t Policy::delay_of(const Turn& turn) {
+  find_busy_slots();
   const std::uint32_t speed = free_[turn.slot].worker->speed_milli;
   const std::uint64_t run = state_.estimates.run_ms(*turn.job->estimate, speed) +
                             (turn.loads ? state_.estimates.load_ms(*turn.job->estimate) : 0);
@@ -219,6 +223,7 @@ std::size_t Policy::slot_to_load(KindId kind) {
 }
 
 Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
+  find_busy_slots();
   const Needs& needs = state_.waiting.needs(turn.job->kind);
   const auto load = static_cast<std::int64_t>(state_.estimates.load_ms(*turn.job->estimate));
   const std::int64_t idle_since =
@@ -235,51 +240,60 @@ Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
   return nullptr;
 }
 
-bool Policy::grant_one_turn() {
-  find_busy_slots();
-  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> order;
-  std::vector<LaneWalk> lanes;
-  lanes.reserve(2 * kLookAhead);
-  // Lanes join the walk when their turn could be the next one: by start tag and what a job of the class
-  // counts at least.
-  struct Cursor {
-    WaitingIndex::ByStart::const_iterator at, end;
-    std::uint64_t weight = 0;
-    [[nodiscard]] std::pair<std::uint64_t, JobId> least() const {
-      return {std::get<0>(*at) + weight, std::get<1>(*at)};
-    }
-    bool operator>(const Cursor& other) const { return least() > other.least(); }
-  };
-  std::priority_queue<Cursor, std::vector<Cursor>, std::greater<>> next;
-  for (const auto& [job_class, of_class] : state_.waiting.lanes_of_classes()) {
-    const std::size_t slot = slot_for(job_class.kind);
-    const bool loaded = holds(job_class.kind, slot);
-    const WaitingIndex::ByStart& chosen = loaded ? of_class.any : of_class.first;
+std::vector<Policy::LanesAhead> Policy::lanes_ahead() {
+  std::vector<LanesAhead> ahead;
+  ahead.reserve(state_.waiting.lanes_of_classes().size());
+  for (const auto& [job_class, lanes] : state_.waiting.lanes_of_classes()) {
+    const KindFits& best = best_of(job_class.kind);
+    const WaitingIndex::ByStart& chosen = best.held ? lanes.any : lanes.first;
     if (chosen.empty()) continue;
-    Cursor cursor{chosen.begin(), chosen.end(), 0};
-    if (slot != kNone) {
-      const Estimates::Known& estimate = state_.estimates.of(job_class.signature);
-      const std::uint64_t weight =
-          run_in_order(estimate) + (loaded ? 0 : load_in_order(job_class.kind, estimate));
-      cursor.weight = weight * 1000 / state_.weight_milli_max;
+    std::uint64_t weight = 0;
+    if (best.best != kNone) {
+      weight =
+          run_in_order(*lanes.estimate) + (best.held ? 0 : load_in_order(job_class.kind, *lanes.estimate));
     }
-    next.push(cursor);
+    ahead.push_back({chosen.begin(), chosen.end(), weight * 1000 / state_.weight_milli_max});
   }
-  std::set<const Lane*> seen_lanes;
+  std::ranges::make_heap(ahead, std::greater<>());
+  return ahead;
+}
+
+bool Policy::grant_one_turn() {
+  std::vector<Turn> turns;  // a heap, the next one first
+  std::vector<LaneWalk> lanes;
+  turns.reserve(2 * kLookAhead);
+  lanes.reserve(2 * kLookAhead);
+  const auto add_turn = [&turns](const Turn& turn) {
+    turns.push_back(turn);
+    std::ranges::push_heap(turns, std::greater<>());
+  };
+  const auto take_turn = [&turns] {
+    std::ranges::pop_heap(turns, std::greater<>());
+    const Turn turn = turns.back();
+    turns.pop_back();
+    return turn;
+  };
+  // Lanes join the walk when their turn could be the next one.
+  std::vector<LanesAhead> ahead = lanes_ahead();
+  const std::uint64_t walk = ++state_.walks;
   const auto join = [&] {
-    while (!next.empty() && (order.empty() || next.top().least() < order.top().place())) {
-      Cursor cursor = next.top();
-      next.pop();
-      const LaneId id = std::get<2>(*cursor.at);
-      const Lane* const lane = std::get<3>(*cursor.at);
-      if (++cursor.at != cursor.end) next.push(cursor);
-      if (!seen_lanes.insert(lane).second) continue;
-      if (id.owner == ParticipantId{} || !may_start(id.owner)) continue;
-      LaneWalk walk = walk_of(id.owner, *lane);
-      const auto turn = turn_of(walk, lanes.size());
-      if (!turn) continue;
-      order.push(*turn);
-      lanes.push_back(std::move(walk));
+    while (!ahead.empty() && (turns.empty() || ahead.front().least() < turns.front().place())) {
+      std::ranges::pop_heap(ahead, std::greater<>());
+      LanesAhead& next = ahead.back();
+      const Lane& lane = *std::get<3>(*next.at);
+      if (++next.at == next.end) {
+        ahead.pop_back();
+      } else {
+        std::ranges::push_heap(ahead, std::greater<>());
+      }
+      if (std::exchange(lane.walk, walk) == walk) continue;
+      if (!lane.owner.facts->participant || !may_start(lane.owner)) continue;
+      LaneWalk& joined = lanes.emplace_back(walk_of(lane));
+      if (const auto turn = turn_of(joined, lanes.size() - 1)) {
+        add_turn(*turn);
+      } else {
+        lanes.pop_back();
+      }
     }
   };
   Passed passed;
@@ -287,20 +301,18 @@ bool Policy::grant_one_turn() {
   std::vector<const JobFacts*> passed_by_first;
   for (std::size_t seen = 0; seen < kLookAhead; ++seen) {
     join();
-    while (!order.empty() && order.top().job == nullptr) {
-      const std::size_t index = order.top().lane;
-      order.pop();
-      if (const auto later = later_turn_of(lanes[index], index)) order.push(*later);
+    while (!turns.empty() && turns.front().job == nullptr) {
+      const std::size_t index = take_turn().lane;
+      if (const auto later = later_turn_of(lanes[index], index)) add_turn(*later);
       join();
     }
-    if (order.empty()) break;
-    const Turn turn = order.top();
-    order.pop();
+    if (turns.empty()) break;
+    const Turn turn = take_turn();
     LaneWalk& lane = lanes[turn.lane];
     Passed with_own;
     if (turn.before > 0) with_own = passed;
     for (std::size_t i = 0; i < turn.before; ++i) {
-      const JobFacts* const own = lane.jobs[i].job->facts;
+      const JobFacts* const own = lane.next_jobs[i]->facts;
       if (std::ranges::find(with_own.jobs, own) == with_own.jobs.end()) pass(with_own, *own);
     }
     const Passed& all = turn.before > 0 ? with_own : passed;
@@ -323,8 +335,8 @@ bool Policy::grant_one_turn() {
     // The lane's next turn, as if this one had been taken: looked at when it could come, because a lane's
     // jobs lie far apart in memory.
     lane.tag += cost_of(turn) * 1000 / lane.weight_milli;
-    if (lane.listed) lane.jobs.erase(lane.jobs.begin() + static_cast<std::ptrdiff_t>(turn.before));
-    order.push({.finish = lane.tag, .lane = turn.lane});
+    if (lane.listed) lane.take(turn.before);
+    add_turn({.finish = lane.tag, .id = {}, .lane = turn.lane});
   }
   for (BusySlot& busy : busy_) busy.awaited = false;
   if (!first) return false;

@@ -32,35 +32,37 @@ LaneId WaitingIndex::lane_of(const JobFacts& job) const {
   return {job.submitted.participant, by_level_ ? job.submitted.priority : PriorityLevel::instructor};
 }
 
-std::map<JobClass, JobId> WaitingIndex::first_classes(const Lane& lane) {
-  std::map<JobClass, JobId> classes;
-  for (const Lane::InFront& front : lane.front)
-    classes.try_emplace(front.job->job_class(), front.job->key.job);
+std::map<JobClass, const WaitingJob*> WaitingIndex::first_classes(const Lane& lane) {
+  std::map<JobClass, const WaitingJob*> classes;
+  for (const WaitingJob& job : lane.front()) classes.try_emplace(job.job_class(), &job);
   return classes;
 }
 
 bool WaitingIndex::is_in_front(const Lane& lane, const LaneKey& key) {
-  return lane.front.size() < kLaneLookAhead || !(lane.front.back().job->key < key);
+  return lane.front_count < kLaneLookAhead || !(lane.front().back().key < key);
 }
 
 void WaitingIndex::link(const LaneId& id, Lane& lane) {
-  lane.front.clear();
-  for (auto job = lane.order.begin(); job != lane.order.end() && lane.front.size() < kLaneLookAhead; ++job)
-    lane.front.push_back({job->second->kind, job->second});
-  if (lane.front.empty()) return;
-  const WaitingJob& head = *lane.front.front().job;
+  lane.front_count = 0;
+  for (auto job = lane.order.begin(); job != lane.order.end() && lane.front_count < kLaneLookAhead; ++job)
+    lane.first_jobs[lane.front_count++] = *job->second;
+  if (lane.front_count == 0) return;
+  const WaitingJob& head = lane.front().front();
   lanes_of_classes_[head.job_class()].first.insert({lane.start, head.key.job, id, &lane});
-  for (const auto& [job_class, job] : first_classes(lane))
-    lanes_of_classes_[job_class].any.insert({lane.start, job, id, &lane});
+  for (const auto& [job_class, job] : first_classes(lane)) {
+    LanesOfClass& lanes = lanes_of_classes_[job_class];
+    lanes.estimate = job->estimate;
+    lanes.any.insert({lane.start, job->key.job, id, &lane});
+  }
 }
 
 void WaitingIndex::unlink(const LaneId& id, const Lane& lane) {
-  if (lane.front.empty()) return;
-  const WaitingJob& head = *lane.front.front().job;
+  if (lane.front_count == 0) return;
+  const WaitingJob& head = lane.front().front();
   lanes_of_classes_.at(head.job_class()).first.erase({lane.start, head.key.job, id, &lane});
   for (const auto& [job_class, job] : first_classes(lane)) {
     const auto lanes = lanes_of_classes_.find(job_class);
-    lanes->second.any.erase({lane.start, job, id, &lane});
+    lanes->second.any.erase({lane.start, job->key.job, id, &lane});
     if (lanes->second.any.empty()) lanes_of_classes_.erase(lanes);
   }
 }
@@ -75,7 +77,8 @@ void WaitingIndex::restart(ParticipantId owner, std::uint64_t start) {
   }
 }
 
-void WaitingIndex::add(const JobFacts& job, std::uint64_t start, const Estimates::Known* estimate) {
+void WaitingIndex::add(const JobFacts& job, const LaneOwner& owner, std::uint64_t start,
+                       const Estimates::Known* estimate) {
   const WaitingJob waiting{intern(job), LaneKey{!job.at_head, job.number, job.job}, &job, estimate};
   // A new job comes last nearly everywhere.
   const std::size_t before = entries_.size();
@@ -85,7 +88,10 @@ void WaitingIndex::add(const JobFacts& job, std::uint64_t start, const Estimates
   ++by_models_[models_of_[waiting.kind]];
   const LaneId id = lane_of(job);
   Lane& lane = lanes_[id];
-  if (lane.places.empty()) lane.start = start;
+  if (lane.places.empty()) {
+    lane.start = start;
+    lane.owner = owner;
+  }
   const bool relink = is_in_front(lane, waiting.key);
   if (relink) unlink(id, lane);
   lane.order.emplace_hint(lane.order.end(), waiting.key, &entry->second);

@@ -3,9 +3,11 @@
 // The index: orders and need sets derived from facts, rebuilt after a checkpoint, never compared between
 // versions (core.md 1). Internal to core.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -76,26 +78,42 @@ struct WaitingJob {
 /// How many jobs of a lane affinity looks at: a later one may go before those in front of it.
 inline constexpr std::size_t kLaneLookAhead = 6;
 
-/// Jobs of one lane that wait and are neither held nor cancelled.
+/// Jobs of one participant, whatever their state.
+struct OwnerIndex {
+  std::uint32_t waiting_count = 0, leased_count = 0, running_count = 0;
+  std::uint32_t occupying = 0;  // granted and not computed: what a cap on running counts
+  std::map<std::string, JobId, std::less<>> by_prompt_id;  // live jobs
+  std::set<JobId> granted;                                 // leased and running
+  std::set<LaneKey> waiting;                               // queued and held
+};
+
+/// Whose jobs a lane holds.
+struct LaneOwner {
+  const ParticipantFacts* facts = nullptr;
+  const OwnerIndex* jobs = nullptr;
+};
+
+/// Jobs of one lane that wait and are neither held nor cancelled. What a walk through the fair order reads
+/// stands first and together: lanes lie far apart in memory.
 struct Lane {
+  std::uint64_t start = 0;  // the owner's next start tag
+  LaneOwner owner;
+  mutable std::uint64_t walk = 0;  // the last one that has seen it: scratch of decide
+  std::uint32_t front_count = 0;
+  std::array<WaitingJob, kLaneLookAhead> first_jobs;  // copies of the first `front_count` of the order
   std::map<LaneKey, const WaitingJob*> order;
   std::map<KindId, std::set<LaneKey>> kinds;
-  std::set<JobId> places;   // the ids: the lane's places in the common order of fifo and priority
-  std::uint64_t start = 0;  // the owner's next start tag
-  /// The first kLaneLookAhead jobs of the order, with their kinds: the order's nodes lie far apart.
-  struct InFront {
-    KindId kind = 0;
-    const WaitingJob* job = nullptr;
-  };
-  std::vector<InFront> front;
+  std::set<JobId> places;  // the ids: the lane's places in the common order of fifo and priority
+  [[nodiscard]] std::span<const WaitingJob> front() const { return {first_jobs.data(), front_count}; }
 };
 
 class WaitingIndex {
  public:
   /// The mode decides what a lane is. Forgets all jobs.
   void reset(QueueMode mode);
-  /// `start`: the owner's next start tag.
-  void add(const JobFacts& job, std::uint64_t start, const Estimates::Known* estimate);
+  /// `start`: the owner's next start tag. What `owner` points to stays where it is.
+  void add(const JobFacts& job, const LaneOwner& owner, std::uint64_t start,
+           const Estimates::Known* estimate);
   void restart(ParticipantId owner, std::uint64_t start);
   void remove(const JobFacts& job);
   [[nodiscard]] bool contains(JobId job) const { return entries_.contains(job); }
@@ -112,6 +130,7 @@ class WaitingIndex {
   /// Lanes by their start tags, then by the age of that job.
   using ByStart = std::set<std::tuple<std::uint64_t, JobId, LaneId, const Lane*>>;
   struct LanesOfClass {
+    const Estimates::Known* estimate = nullptr;
     ByStart first;  // whose first job is of this class
     ByStart any;    // among whose first kLaneLookAhead jobs is one of this class: the first such
   };
@@ -125,7 +144,7 @@ class WaitingIndex {
   void link(const LaneId& id, Lane& lane);
   void unlink(const LaneId& id, const Lane& lane);
   /// The first job of each class among the lane's first ones.
-  static std::map<JobClass, JobId> first_classes(const Lane& lane);
+  static std::map<JobClass, const WaitingJob*> first_classes(const Lane& lane);
   static bool is_in_front(const Lane& lane, const LaneKey& key);
   bool by_level_ = false;
   std::map<JobId, WaitingJob> entries_;
@@ -139,15 +158,6 @@ class WaitingIndex {
   std::map<std::vector<std::string>, std::size_t> models_;  // -> index into by_models_
   std::vector<std::size_t> models_of_;                      // by kind
   std::vector<std::size_t> by_models_;
-};
-
-/// Jobs of one participant, whatever their state.
-struct OwnerIndex {
-  std::map<std::string, JobId, std::less<>> by_prompt_id;  // live jobs
-  std::set<JobId> granted;                                 // leased and running
-  std::set<LaneKey> waiting;                               // queued and held
-  std::uint32_t waiting_count = 0, leased_count = 0, running_count = 0;
-  std::uint32_t occupying = 0;  // granted and not computed: what a cap on running counts
 };
 
 }  // namespace atelier::core

@@ -3,11 +3,15 @@
 // decide: who is next, what is given up. It may change in every release, because only its results are
 // recorded. Within one call it keeps a scratch of what it has proposed. Internal to core.
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/state.hpp"
@@ -51,26 +55,39 @@ class Policy {
   /// was not looked at yet, and comes no sooner.
   struct Turn {
     std::uint64_t finish = 0;
+    JobId id;
     const WaitingJob* job = nullptr;
     std::size_t lane = 0;      // of the walk
     std::size_t slot = kNone;  // of free_
     bool loads = false;
     std::size_t before = 0;  // how many of its owner's jobs stand before it
-    [[nodiscard]] std::pair<std::uint64_t, JobId> place() const {
-      return {finish, job == nullptr ? JobId{} : job->key.job};
-    }
+    [[nodiscard]] std::pair<std::uint64_t, JobId> place() const { return {finish, id}; }
     bool operator>(const Turn& other) const { return place() > other.place(); }
   };
   /// A lane on a walk through the fair order: its tag after the jobs taken.
   struct LaneWalk {
-    ParticipantId owner;
     const Lane* lane = nullptr;
     std::uint32_t weight_milli = 1000;
     std::uint64_t tag = 0;
     bool front_has_slots =
         false;  // the index's first jobs are the next ones: each has a slot, none was granted
     bool listed = false;
-    std::vector<Lane::InFront> jobs{};  // once listed: the next ones that have a slot
+    std::uint32_t job_count = 0;                                // once listed:
+    std::array<const WaitingJob*, kLaneLookAhead> next_jobs{};  // the next ones that have a slot
+    [[nodiscard]] std::span<const WaitingJob* const> jobs() const { return {next_jobs.data(), job_count}; }
+    void take(std::size_t index) {
+      std::copy(next_jobs.begin() + index + 1, next_jobs.begin() + job_count, next_jobs.begin() + index);
+      --job_count;
+    }
+  };
+  /// The lanes of a class, as a walk comes to them: by start tag and what a job of the class counts at least.
+  struct LanesAhead {
+    WaitingIndex::ByStart::const_iterator at, end;
+    std::uint64_t weight = 0;
+    [[nodiscard]] std::pair<std::uint64_t, JobId> least() const {
+      return {std::get<0>(*at) + weight, std::get<1>(*at)};
+    }
+    bool operator>(const LanesAhead& other) const { return least() > other.least(); }
   };
   /// Jobs that would be passed, and for how long the most pressing of them may wait still.
   struct Passed {
@@ -98,19 +115,30 @@ class Policy {
   void grant_in_common_order();
   /// Grants the lane's first able job; false if none of its jobs can start now.
   bool grant_from(ParticipantId owner, const Lane& lane);
-  bool may_start(ParticipantId owner) const;
-  KindFits& fits(KindId kind);
-  /// The slot, unless it is kNone, holds the models of this kind.
-  bool holds(KindId kind, std::size_t slot) {
-    return slot != kNone && fits(kind).of_slots[slot] == Fit::holds;
+  bool may_start(const LaneOwner& owner) const;
+  /// Of this call; `best` may be that of slots which were taken since.
+  KindFits& fits(KindId kind) {
+    KindFits& fits = state_.fits[kind];
+    if (fits.call != call_) compare(kind, fits);
+    return fits;
   }
+  void compare(KindId kind, KindFits& fits) const;
+  void find_best(KindFits& fits) const;
+  const KindFits& best_of(KindId kind) {
+    KindFits& fits = this->fits(kind);
+    if (fits.left != left_) find_best(fits);
+    return fits;
+  }
+  /// The slot holds the models of this kind.
+  bool holds(KindId kind, std::size_t slot) { return fits(kind).of_slots[slot] == Fit::holds; }
   /// The best slot for this kind holds its models.
-  bool is_held(KindId kind) { return holds(kind, slot_for(kind)); }
+  bool is_held(KindId kind) { return best_of(kind).held; }
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
-  std::size_t slot_for(KindId kind);
+  std::size_t slot_for(KindId kind) { return best_of(kind).best; }
   void grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed = {});
-  std::uint64_t start_tag(ParticipantId owner) const;
+  /// The owner's, which was `recorded`, after what this call has granted.
+  std::uint64_t start_tag(ParticipantId owner, std::uint64_t recorded) const;
 
   // round_robin (fair_turns.cpp)
   void grant_fair_turns();
@@ -119,9 +147,11 @@ class Policy {
   /// The lane's first job that was not granted and has a slot; null if there is none.
   const WaitingJob* head_of(const LaneWalk& lane);
   void list(LaneWalk& lane);
-  LaneWalk walk_of(ParticipantId owner, const Lane& lane);
+  LaneWalk walk_of(const Lane& lane);
+  /// Of every class, its next lane first (a heap).
+  std::vector<LanesAhead> lanes_ahead();
   /// A waiting job that was not granted yet and has a slot.
-  bool has_slot(ParticipantId owner, const WaitingJob& job);
+  bool has_slot(const LaneWalk& lane, const WaitingJob& job);
   /// The lane's next turn: its first job, or a later one that needs no load and may pass those before it.
   std::optional<Turn> turn_of(LaneWalk& lane, std::size_t index);
   /// The one after its first, if its first job is not listed and taken.
@@ -130,7 +160,7 @@ class Policy {
   /// One of the lane's next jobs needs no load.
   bool holds_any(const LaneWalk& lane);
   /// The time until the next decision if this turn is taken: what a job that it passes is delayed by.
-  std::int64_t delay_of(const Turn& turn) const;
+  std::int64_t delay_of(const Turn& turn);
   /// Affinity may delay the job by this much in all.
   std::int64_t delay_max_of(const JobFacts& job) const;
   /// How much longer others may go before this job; negative if they may not at all.
@@ -144,6 +174,7 @@ class Policy {
   std::uint64_t load_in_order(KindId kind, const Estimates::Known& estimate) const;
   /// Among slots that would have to load: the one whose models are wanted least.
   std::size_t slot_to_load(KindId kind);
+  /// Once a call: only what is passed or has to load asks for them.
   void find_busy_slots();
   /// A busy slot that holds what the job needs and is free sooner than a load takes.
   BusySlot* worth_waiting_for(const Turn& turn);

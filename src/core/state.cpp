@@ -45,6 +45,7 @@ void Core::State::unindex(const JobFacts& job) {
     if (!job.cancel_requested) --owner.waiting_count;
   } else {
     owner.granted.erase(job.job);
+    granted.erase(job.job);
     running.erase({job.lease->started_at, job.job});
     if (!job.lease->computed) --owner.occupying;
     --(job.state == JobState::leased ? owner.leased_count : owner.running_count);
@@ -79,7 +80,8 @@ const std::vector<std::string>& Core::State::models_in(SlotId slot) const {
 
 void Core::State::index_as_waiting(const JobFacts& job) {
   const Submitted& submitted = job.submitted;
-  waiting.add(job, start_tag(submitted.participant),
+  const ParticipantId owner = submitted.participant;
+  waiting.add(job, {&participants.at(owner), &owners.at(owner)}, start_tag(owner),
               estimates.know(submitted.signature, submitted.models, submitted.classes));
 }
 
@@ -98,6 +100,7 @@ void Core::State::index(const JobFacts& job) {
     }
   } else {
     owner.granted.insert(job.job);
+    granted.emplace(job.job, &job);
     if (job.lease->started && !job.lease->computed) running.insert({job.lease->started_at, job.job});
     if (!job.lease->computed) ++owner.occupying;
     ++(job.state == JobState::leased ? owner.leased_count : owner.running_count);

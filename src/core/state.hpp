@@ -31,6 +31,7 @@ struct KindFits {
   std::vector<Fit> of_slots;  // of the call's free slots
   std::size_t left = 0;       // how many of these were not taken when `best` was found
   std::size_t best = 0;
+  bool held = false;  // the best one holds the models
 };
 
 struct Core::State {
@@ -57,10 +58,12 @@ struct Core::State {
   mutable std::map<std::pair<KindId, Digest>, bool> can_run;  // classes and models of a kind; a cache
   mutable std::vector<KindFits> fits;                         // by kind; scratch of decide
   mutable std::uint64_t policy_calls = 0;
+  mutable std::uint64_t walks = 0;                    // through the fair order
   std::map<SlotId, std::vector<std::string>> loaded;  // the models of the job that started last in a slot
   std::map<ParticipantId, OwnerIndex> owners;
   std::map<std::string, WorkerId, std::less<>> worker_names;
   std::map<Digest, EnrolmentId> enrolment_tokens;
+  std::map<JobId, const JobFacts*> granted;  // leased and running
   std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
   std::set<std::pair<Time, JobId>> running;  // by when they started; not those that are computed
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
