@@ -205,16 +205,16 @@ void Server::Impl::make_faces(std::string seat_key) {
   participants->set_outlook(*outlook, policy);
   using Rule = gateway::SeatAccess::Rule;
   const gateway::SeatTokens tokens(std::move(seat_key), num_users);
+  const gateway::ApiAccess callers(tokens, api_access(config));
   participants->set_access(
-      [access = gateway::SeatAccess(tokens, config.text("ACCESS") == "token" ? Rule::token : Rule::open)](
-          const net::Request& request, ParticipantId participant) {
-        return access.refuse(request, participant);
+      [seats = gateway::SeatAccess(tokens, config.text("ACCESS") == "token" ? Rule::token : Rule::open),
+       callers](const net::Request& request, ParticipantId participant) {
+        return participant ? seats.refuse(request, participant) : callers.refuse_at_own_seat(request);
       });
   gateway::InstructorFaceOptions api_options;
   api_options.num_users = num_users;
   api_options.participants_choose_worker = config.text("WORKER_CHOICE") == "participants";
-  instructor = std::make_unique<gateway::InstructorFace>(
-      runtime, *workshop, gateway::ApiAccess(tokens, api_access(config)), api_options);
+  instructor = std::make_unique<gateway::InstructorFace>(runtime, *workshop, callers, api_options);
   gateway::PublicFaceOptions public_options;
   public_options.num_users = num_users;
   everybody = std::make_unique<gateway::PublicFace>(*workshop, *files, public_options);

@@ -78,9 +78,10 @@ class Application {
   JobFacts* waiting_job(JobId job);
   /// The worker if `link` is its present link, else null after refusing.
   WorkerFacts* linked_worker(WorkerId worker, LinkId link);
-  /// Takes the lease away: the ledger gets its charge back, the slot becomes stopping (or idle if it was
-  /// computed).
-  void drop_lease(JobFacts& job, bool give_back);
+  /// So much GPU time instead of what the job's lease was charged or has paid (core.md 2).
+  void pay(JobFacts& job, std::uint64_t ran_ms);
+  /// Takes the lease away: the slot becomes stopping, or idle if it was computed.
+  void drop_lease(JobFacts& job);
   /// Back to the head of the lane, in every mode.
   void requeue(JobFacts& job, QueueCause cause);
   void use_capability(const Digest& hash);

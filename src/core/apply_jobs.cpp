@@ -99,6 +99,9 @@ void Application::on(const Leased& event) {
   if (slot == nullptr) return refuse(NoEffect::unknown_slot);
   if (slot->state != SlotState::idle) return refuse(NoEffect::slot_taken);
 
+  // The instructor's list is not of the common order: who is in it leaves with its own place.
+  if (std::ranges::find(state_.workshop.moved, job->job) == state_.workshop.moved.end())
+    state_.take_first_place(*job);
   state_.unindex(*job);
   leave_list(job->job);
   job->state = JobState::leased;
@@ -179,9 +182,6 @@ void Application::on(const Computed& event) {
   const auto since_leased =
       static_cast<std::uint64_t>(std::max<std::int64_t>((entry_.time - lease.since).count(), 0));
   const std::uint64_t gpu_ms = std::min(event.gpu_ms, since_leased);
-  state_.unindex(*job);
-  lease.computed = true;
-  state_.index(*job);
   if (SlotFacts* slot = state_.find(lease.slot);
       slot != nullptr && slot->job == job->job && slot->epoch == event.epoch) {
     remember_run(*job, *slot, gpu_ms);
@@ -197,31 +197,33 @@ void Application::on(const Computed& event) {
     }
     if (slot->state == SlotState::busy) make_slot_idle(*slot);
   }
-  ParticipantFacts& participant = state_.participant(job->submitted.participant);
-  participant.used_ms += gpu_ms;
-  // The tag moves by (gpu_ms - charge) x 1000 / weight and never below 0.
-  const auto weight = static_cast<std::int64_t>(std::max<std::uint32_t>(participant.weight_milli, 1));
-  if (lease.charge_ms > 0) {
-    const std::int64_t difference =
-        (static_cast<std::int64_t>(gpu_ms) - static_cast<std::int64_t>(lease.charge_ms)) * 1000 / weight;
-    participant.tag = static_cast<std::uint64_t>(
-        std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
-    state_.turn_changed(job->submitted.participant);
-  }
+  pay(*job, gpu_ms);
+  state_.unindex(*job);
+  lease.computed = true;
+  state_.index(*job);
   accept();
   effect(JobComputed{job->job, job->submitted.participant, lease.slot, event.epoch});
 }
 
-void Application::drop_lease(JobFacts& job, bool give_back) {
+void Application::pay(JobFacts& job, std::uint64_t ran_ms) {
+  const LeaseFacts& lease = *job.lease;
+  ParticipantFacts& participant = state_.participant(job.submitted.participant);
+  const std::uint64_t paid = lease.computed ? job.paid_ms : 0;
+  participant.used_ms += ran_ms - std::min(paid, participant.used_ms + ran_ms);
+  job.paid_ms = ran_ms;
+  if (lease.charge_ms == 0) return;  // the instructor's
+  const auto weight = static_cast<std::int64_t>(std::max<std::uint32_t>(participant.weight_milli, 1));
+  const std::uint64_t charged = lease.computed ? paid : lease.charge_ms;
+  const std::int64_t difference =
+      (static_cast<std::int64_t>(ran_ms) - static_cast<std::int64_t>(charged)) * 1000 / weight;
+  participant.tag = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(static_cast<std::int64_t>(participant.tag) + difference, 0));
+  state_.turn_changed(job.submitted.participant);
+}
+
+void Application::drop_lease(JobFacts& job) {
   if (!job.lease) return;
   const LeaseFacts lease = *job.lease;
-  if (give_back && !lease.computed && lease.charge_ms > 0) {
-    ParticipantFacts& participant = state_.participant(job.submitted.participant);
-    const std::uint64_t charged =
-        lease.charge_ms * 1000 / std::max<std::uint32_t>(participant.weight_milli, 1);
-    participant.tag = participant.tag > charged ? participant.tag - charged : 0;
-    state_.turn_changed(job.submitted.participant);
-  }
   if (SlotFacts* slot = state_.find(lease.slot);
       slot != nullptr && slot->job == job.job && slot->epoch == lease.epoch) {
     // It gets nothing until its agent says that it is idle (core.md 5).
@@ -252,7 +254,14 @@ void Application::on(const Ended& event) {
   // Ended by the workshop while an agent holds it: the agent is told. An agent's own end without `computed`
   // leaves the slot stopping until its slot_idle; a computed one is idle already.
   const bool stop = lease && !event.epoch;
-  drop_lease(*job, event.outcome != Outcome::cancelled);
+  if (lease && !lease->computed) {
+    // A cancelled one pays what it ran, others nothing; what is computed is paid.
+    const bool ran = event.outcome == Outcome::cancelled && lease->started;
+    pay(*job,
+        ran ? static_cast<std::uint64_t>(std::max<std::int64_t>((entry_.time - lease->started_at).count(), 0))
+            : 0);
+  }
+  drop_lease(*job);
   accept();
   if (stop) {
     const WorkerFacts& worker = state_.workers.at(lease->slot.worker);
@@ -285,7 +294,8 @@ void Application::on(const Returned& event) {
   if (job == nullptr) return;
   state_.unindex(*job);
   ++job->losses;
-  drop_lease(*job, true);
+  pay(*job, 0);
+  drop_lease(*job);
   accept();
   requeue(*job, QueueCause::returned);
 }
@@ -305,7 +315,8 @@ void Application::on(const LeaseExpired& event) {
   } else {
     ++job->losses;
   }
-  drop_lease(*job, true);
+  pay(*job, 0);
+  drop_lease(*job);
   // The hello of another boot does not list the job: nothing runs in its slot, and nobody will say so again.
   if (SlotFacts* slot = state_.find(lease.slot); slot != nullptr && event.reason == LossReason::restarted &&
                                                  slot->state == SlotState::stopping &&

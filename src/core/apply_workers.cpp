@@ -174,7 +174,8 @@ void Application::on(const EngineLost& event) {
   if (job != nullptr && job->lease && job->lease->epoch == epoch && !job->lease->computed) {
     state_.unindex(*job);
     ++(job->lease->started ? job->deaths : job->losses);
-    drop_lease(*job, true);
+    pay(*job, 0);
+    drop_lease(*job);
     requeue(*job, QueueCause::lease_lost);
   }
   effect(WorkshopChanged{});
@@ -186,6 +187,10 @@ void Application::on(const EngineReady& event) {
   if (slot == nullptr) return refuse(NoEffect::unknown_slot);
   slot->capability = event.capability;
   slot->engine_version = event.engine_version;
+  if (!event.kind.empty()) {
+    slot->kind = event.kind;
+    slot->vram_mib = event.vram_mib;
+  }
   if (slot->engine_start != event.engine_start) {
     slot->holds.clear();
     state_.loaded.erase(event.slot);

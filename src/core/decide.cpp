@@ -250,11 +250,11 @@ bool Policy::grant_from(ParticipantId owner, const Lane& lane) {
 }
 
 void Policy::grant_in_common_order() {
-  // A lane's places are its jobs' ids; which of the owner's jobs takes which place is the lane's order
+  // A lane's places are its jobs' (ids at first); which of the owner's jobs takes which is the lane's order
   // (core.md 4).
   std::priority_queue<Place, std::vector<Place>, std::greater<>>
       again;  // lanes that had a turn, at their next place
-  std::map<LaneId, std::set<JobId>::const_iterator> cursors;
+  std::map<LaneId, std::map<JobId, JobId>::const_iterator> cursors;
   auto fresh = state_.waiting.heads().begin();
   while (left_ > 0) {
     const bool from_fresh = fresh != state_.waiting.heads().end() && (again.empty() || *fresh < again.top());
@@ -266,7 +266,7 @@ void Policy::grant_in_common_order() {
     if (!grant_from(place.owner, lane))
       continue;  // none of its jobs can start: the places of this lane stay as they are
     auto cursor = cursors.try_emplace(place.lane(), lane.places.begin()).first;
-    if (++cursor->second != lane.places.end()) again.push({place.level, *cursor->second, place.owner});
+    if (++cursor->second != lane.places.end()) again.push({place.level, cursor->second->first, place.owner});
   }
 }
 

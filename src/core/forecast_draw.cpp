@@ -159,7 +159,7 @@ void Draw::start(std::uint64_t seed) {
     for (std::uint32_t i = from.first; i < from.first + from.count; ++i) {
       const QueueCopy::Row& row = queue_.rows[i];
       add_row(lane, {kNoIndex, lane, row.job_class, row.places, row.passed_ms, -row.waited_ms, -row.queued_ms,
-                     row.job});
+                     row.job, row.place});
     }
   }
   by_start_ = lanes_.size() > kFewLanes &&
@@ -176,7 +176,7 @@ void Draw::start(std::uint64_t seed) {
     for (std::uint32_t lane = 0; lane < lanes_.size(); ++lane) {
       places_[lane].clear();
       for (std::uint32_t row = lanes_[lane].head; row != kNoIndex; row = rows_[row].next)
-        places_[lane].push_back(rows_[row].job);
+        places_[lane].push_back(rows_[row].place);
       std::ranges::sort(places_[lane]);
     }
   }
@@ -193,7 +193,8 @@ void Draw::arrive(const QueueCopy::Arrival& arrival) {
   // Absence earns nothing (core.md 2).
   if (owner.waiting == 0 && owner.running == 0) owner.tag = std::max(owner.tag, virtual_time_);
   const JobId job{UINT64_MAX / 2 + rows_.size()};
-  add_row(arrival.lane, {kNoIndex, arrival.lane, arrival.job_class, 0, 0, arrival.in_ms, arrival.in_ms, job});
+  add_row(arrival.lane,
+          {kNoIndex, arrival.lane, arrival.job_class, 0, 0, arrival.in_ms, arrival.in_ms, job, job});
   if (queue_.mode != QueueMode::round_robin) places_[arrival.lane].push_back(job);
   if (lanes_[arrival.lane].waiting <= kOwnJobsMax) list(arrival.lane);
 }
@@ -306,14 +307,26 @@ void Draw::run(std::uint64_t seed) {
   }
 }
 
-void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_index) {
+/// Who starts takes its lane's first place, but from the instructor's list its own.
+void Draw::leave_place(const Row& row, bool moved) {
+  std::vector<JobId>& places = places_[row.lane];
+  std::uint32_t& first = lanes_[row.lane].place;
+  const auto own = std::find(places.begin() + first, places.end(), row.place);
+  if (moved && own != places.end()) {
+    places.erase(own);
+  } else {
+    ++first;
+  }
+}
+
+void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_index, bool moved) {
   Row& row = rows_[index];
   Lane& lane = lanes_[row.lane];
   (before == kNoIndex ? lane.head : rows_[before].next) = row.next;
   if (lane.tail == index) lane.tail = before;
   --lane.waiting;
   --waiting_;
-  ++lane.place;
+  if (queue_.mode != QueueMode::round_robin) leave_place(row, moved);
   see_wants(lane);
   const QueueCopy::Class& job_class = queue_.classes[row.job_class];
   --wanting_[job_class.models];

@@ -112,7 +112,7 @@ class Draw {
   struct Row {
     std::uint32_t next = kNoIndex, lane = 0, job_class = 0, places = 0;
     std::int64_t passed_ms = 0, submitted = 0, queued = 0;  // times are from the copy's
-    JobId job;
+    JobId job, place;
   };
   /// Classes whose jobs the same slots can run, with the same models and as long a load: they differ in
   /// their runs only.
@@ -186,7 +186,9 @@ class Draw {
   bool waits_for_busy(const Turn& turn);
   std::uint32_t slot_to_load(std::uint32_t job_class);
   void pass(Row& row, std::int64_t delay_ms);
-  void grant(std::uint32_t row, std::uint32_t before, std::uint32_t slot);
+  /// `moved`: by the instructor's list.
+  void grant(std::uint32_t row, std::uint32_t before, std::uint32_t slot, bool moved = false);
+  void leave_place(const Row& row, bool moved);
   [[nodiscard]] bool holds(std::uint32_t held, std::uint32_t wanted) const {
     return queue_.holds[held * queue_.model_sets + wanted] != 0;
   }
@@ -210,7 +212,7 @@ class Draw {
   std::vector<Lane> lanes_;
   std::vector<Owner> owners_;
   std::vector<Row> rows_;
-  std::vector<std::vector<JobId>> places_;  // of each lane, by job id (fifo and priority)
+  std::vector<std::vector<JobId>> places_;  // of each lane (fifo and priority)
   std::vector<std::uint32_t> group_of_;     // of each class
   std::vector<std::int64_t> run_weight_;    // of each class, in the fair order
   std::vector<Group> groups_;

@@ -69,7 +69,7 @@ bool Draw::pick_moved() {
     if (fit.fit == Fit::unable || !may_start(lanes_[lane])) continue;
     std::uint32_t before = kNoIndex;
     for (std::uint32_t row = lanes_[lane].head; row != wanted; row = rows_[row].next) before = row;
-    grant(wanted, before, fit.slot);
+    grant(wanted, before, fit.slot, true);
     return true;
   }
   return false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/index.hpp"
 
+#include <utility>
+
 #include "base/assert.hpp"
 
 namespace atelier::core {
@@ -98,11 +100,16 @@ void WaitingIndex::add(const JobFacts& job, const LaneOwner& owner, std::uint64_
   auto& kind = lane.kinds[waiting.kind];
   kind.insert(kind.end(), waiting.key);
   if (relink) link(id, lane);
-  const JobId head = lane.places.empty() ? JobId{} : *lane.places.begin();
-  lane.places.insert(lane.places.end(), job.job);
-  if (*lane.places.begin() == head) return;
+  const JobId head = lane.places.empty() ? JobId{} : lane.places.begin()->first;
+  lane.places.emplace_hint(lane.places.end(), job.common_place(), job.job);
+  if (lane.places.begin()->first == head) return;
   if (head) heads_.erase({id.level, head, id.owner});
-  heads_.insert({id.level, *lane.places.begin(), id.owner});
+  heads_.insert({id.level, lane.places.begin()->first, id.owner});
+}
+
+void WaitingIndex::exchange_places(const JobFacts& job, const JobFacts& other) {
+  Lane& lane = lanes_.at(lane_of(job));
+  std::swap(lane.places.at(job.common_place()), lane.places.at(other.common_place()));
 }
 
 void WaitingIndex::remove(const JobFacts& job) {
@@ -112,7 +119,7 @@ void WaitingIndex::remove(const JobFacts& job) {
   auto found = lanes_.find(id);
   ATELIER_ASSERT(found != lanes_.end());
   Lane& lane = found->second;
-  heads_.erase({id.level, *lane.places.begin(), id.owner});
+  heads_.erase({id.level, lane.places.begin()->first, id.owner});
   auto kind = lane.kinds.find(entry->second.kind);
   const bool relink = is_in_front(lane, entry->second.key);
   if (relink) unlink(id, lane);
@@ -122,12 +129,12 @@ void WaitingIndex::remove(const JobFacts& job) {
   --by_models_[models_of_[entry->second.kind]];
   if (kind->second.empty()) lane.kinds.erase(kind);
   if (relink) link(id, lane);
-  lane.places.erase(job.job);
+  lane.places.erase(job.common_place());
   entries_.erase(entry);
   if (lane.places.empty()) {
     lanes_.erase(found);
   } else {
-    heads_.insert({id.level, *lane.places.begin(), id.owner});
+    heads_.insert({id.level, lane.places.begin()->first, id.owner});
   }
 }
 

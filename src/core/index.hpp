@@ -51,10 +51,10 @@ struct LaneId {
   PriorityLevel level = PriorityLevel::instructor;  // in other modes always this
   auto operator<=>(const LaneId&) const = default;
 };
-/// A place in the common order of fifo and priority.
+/// A place in the common order of fifo and priority: who had it was given it as its id.
 struct Place {
   PriorityLevel level = PriorityLevel::instructor;
-  JobId job;
+  JobId place;
   ParticipantId owner;
   auto operator<=>(const Place&) const = default;
   [[nodiscard]] LaneId lane() const { return {owner, level}; }
@@ -103,7 +103,7 @@ struct Lane {
   std::array<WaitingJob, kLaneLookAhead> first_jobs;  // copies of the first `front_count` of the order
   std::map<LaneKey, const WaitingJob*> order;
   std::map<KindId, std::set<LaneKey>> kinds;
-  std::set<JobId> places;  // the ids: the lane's places in the common order of fifo and priority
+  std::map<JobId, JobId> places;  // in the common order of fifo and priority, and whose each is
   [[nodiscard]] std::span<const WaitingJob> front() const { return {first_jobs.data(), front_count}; }
 };
 
@@ -116,6 +116,12 @@ class WaitingIndex {
            const Estimates::Known* estimate);
   void restart(ParticipantId owner, std::uint64_t start);
   void remove(const JobFacts& job);
+  /// Whose the first place of this job's lane is.
+  [[nodiscard]] JobId first_in_lane(const JobFacts& job) const {
+    return lanes_.at(lane_of(job)).places.begin()->second;
+  }
+  /// Before the facts of both, of one lane, say so.
+  void exchange_places(const JobFacts& job, const JobFacts& other);
   [[nodiscard]] bool contains(JobId job) const { return entries_.contains(job); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] const WaitingJob& at(JobId job) const { return entries_.at(job); }

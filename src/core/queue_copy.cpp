@@ -141,6 +141,7 @@ struct QueueCopier::Impl {
       const JobFacts& facts = *job->facts;
       QueueCopy::Row row;
       row.job = key.job;
+      row.place = facts.common_place();
       const JobClass job_class = job->job_class();
       if (last_index == kNoClass || job_class != last) last_index = class_of(last = job_class);
       row.job_class = last_index;

@@ -44,7 +44,7 @@ struct QueueCopy {
     PriorityLevel level = PriorityLevel::instructor;
   };
   struct Row {
-    JobId job;
+    JobId job, place;  // its place in the common order of fifo and priority
     std::uint32_t job_class = 0;
     std::uint32_t places = 0;                   // how often affinity let another go first
     std::int64_t waited_ms = 0, queued_ms = 0;  // since it was submitted, since it waits again

@@ -52,6 +52,17 @@ void Core::State::unindex(const JobFacts& job) {
   }
 }
 
+void Core::State::take_first_place(JobFacts& job) {
+  if (!waiting.contains(job.job)) return;
+  const JobId first = waiting.first_in_lane(job);
+  if (first == job.job) return;
+  JobFacts& other = jobs.at(first);
+  waiting.exchange_places(job, other);
+  const JobId taken = other.common_place(), left = job.common_place();
+  job.place = taken;
+  other.place = left == other.job ? JobId{} : left;
+}
+
 void Core::State::index_waiting() {
   arrivals.clear();  // their lanes are the other mode's
   waiting.reset(workshop.mode);

@@ -77,6 +77,8 @@ struct Core::State {
   /// Takes `job` out of every index / puts it into those that its facts ask for.
   void unindex(const JobFacts& job);
   void index(const JobFacts& job);
+  /// Before a waiting job starts in the common order: its lane's first place is the one that it takes.
+  void take_first_place(JobFacts& job);
   /// After a change of the mode.
   void index_waiting();
   [[nodiscard]] std::uint64_t start_tag(ParticipantId owner) const;

@@ -220,13 +220,14 @@ const JobFacts* Rules::first_in_order() const {
     return std::pair(job.submitted.participant,
                      levels ? job.submitted.priority : core::PriorityLevel::instructor);
   };
-  // A lane's places are the ids of its jobs; the lane's own order says who takes its first one.
+  // The lane's own order says who takes its first place.
   using Lane = std::pair<ParticipantId, core::PriorityLevel>;
   std::map<Lane, JobId> places;
   std::map<Lane, const Job*> firsts;
   for (const Job* job : queued_) {
     const Lane lane = lane_of(*job);
-    places.try_emplace(lane, job->job);  // they come by id
+    JobId& first_place = places.try_emplace(lane, job->common_place()).first->second;
+    first_place = std::min(first_place, job->common_place());
     if (!can_start(*job)) continue;
     const Job*& first = firsts.try_emplace(lane, job).first->second;
     if (place_in_lane(*job) < place_in_lane(*first)) first = job;

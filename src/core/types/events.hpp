@@ -386,13 +386,15 @@ struct EngineLost {
 };
 struct EngineReady {
   static constexpr std::uint16_t kKind = 55;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   SlotId slot;
   LinkId link;
   Digest capability;
   std::string engine_version;
   std::uint64_t engine_start = 0;
-  ATELIER_FIELDS(EngineReady, slot, link, capability, engine_version, engine_start);
+  std::string kind;  // since version 2, with the next: of the GPU; not known before its ComfyUI answers
+  std::uint64_t vram_mib = 0;
+  ATELIER_FIELDS(EngineReady, slot, link, capability, engine_version, engine_start, kind, vram_mib);
 };
 /// What an engine can run; written once per hash, at most 64 are kept.
 struct Capability {

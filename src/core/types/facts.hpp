@@ -79,7 +79,7 @@ struct NodeCommit {
 /// A job that has not ended.
 struct JobFacts {
   static constexpr std::uint16_t kKind = 202;
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
   JobId job;
   Submitted submitted;
   double number = 0;  // ComfyUI's
@@ -97,9 +97,14 @@ struct JobFacts {
   std::uint64_t passed_ms = 0;       // closed delay stretches
   std::optional<Time> passed_since;  // the open one
   std::vector<NodeCommit> commits;   // <= 5,000
+  JobId place;                       // since version 2, with the next; none: its own id
+  std::uint64_t paid_ms = 0;         // GPU time of the present lease, once it is computed
   ATELIER_FIELDS(JobFacts, job, submitted, number, submitted_at, queued_since, submitted_wall, state, epoch,
                  lease, deaths, losses, at_head, held, cancel_requested, cancel_at, passed_places, passed_ms,
-                 passed_since, commits);
+                 passed_since, commits, place, paid_ms);
+  /// In the common order of fifo and priority. Who starts takes its lane's first place; whose that was gets
+  /// this one for it: nobody's places become more by who goes first among their own jobs (core.md 4).
+  [[nodiscard]] JobId common_place() const { return place ? place : job; }
 };
 
 struct SlotFacts {

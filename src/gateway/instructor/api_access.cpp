@@ -54,4 +54,17 @@ Result<Caller> ApiAccess::caller_of(const net::Request& request) const {
   return fail(Errc::unauthorized, "This token, or name and password, is not valid here.");
 }
 
+std::optional<net::Response> ApiAccess::refuse_at_own_seat(const net::Request& request) const {
+  // WebSockets may bring their token in the query, as at the other seats.
+  const auto token = presented_token(request);
+  const auto by_token = token ? caller_of_token(*token) : std::nullopt;
+  const Result<Caller> caller = by_token ? Result<Caller>(*by_token) : caller_of(request);
+  if (caller && caller->is_instructor()) return std::nullopt;
+  if (caller) return net::Response::text(403, "This seat is the instructor's.");
+  net::Response response = net::Response::text(401, "This seat is the instructor's: it needs their token.");
+  response.headers.add("WWW-Authenticate", R"(Basic realm="Atelier instructor", charset="UTF-8")");
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
 }  // namespace atelier::gateway

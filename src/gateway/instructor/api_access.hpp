@@ -41,6 +41,10 @@ class ApiAccess {
   /// Error unauthorized, with a sentence.
   [[nodiscard]] Result<Caller> caller_of(const net::Request& request) const;
   [[nodiscard]] std::optional<Caller> caller_of_token(std::string_view token) const;
+  /// The refusal of whoever is not the instructor at the instructor's own seat, /user/0/: 401 with a
+  /// challenge for Basic (the password may be the token), or 403 for a participant. Nothing for the
+  /// instructor.
+  [[nodiscard]] std::optional<net::Response> refuse_at_own_seat(const net::Request& request) const;
 
  private:
   [[nodiscard]] bool is_local(const net::Request& request) const;

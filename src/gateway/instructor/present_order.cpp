@@ -28,7 +28,7 @@ std::vector<JobId> present_order(const core::Core& core) {
     order.push_back(id);
     listed.insert(id);
   }
-  // A lane's places are the ids of its jobs; which job takes which place is the lane's own order (core.md 4).
+  // Which job takes which of its lane's places is the lane's own order (core.md 4). A held one keeps its own.
   using LaneName = std::pair<std::uint64_t, ParticipantId>;  // the level, in priority mode
   const auto lane_of = [&](const core::JobFacts& job) {
     const bool by_level = workshop.mode == core::QueueMode::priority;
@@ -39,23 +39,25 @@ std::vector<JobId> present_order(const core::Core& core) {
   std::set<ParticipantId> owners;
   core.each_job([&](const core::JobFacts& job) {
     if (!waits(job) || listed.contains(job.job)) return;
-    places[lane_of(job)].push_back(job.job);
     owners.insert(job.submitted.participant);
+    if (job.state == core::JobState::queued) places[lane_of(job)].push_back(job.common_place());
   });
+  for (auto& [lane, of_lane] : places) std::ranges::sort(of_lane);
   std::vector<std::pair<Key, JobId>> rest;
   std::map<LaneName, std::size_t> taken;
   for (const ParticipantId owner : owners) {
     core.each_job_of(owner, [&](const core::JobFacts& job) {
       if (!waits(job) || listed.contains(job.job)) return;
       const LaneName lane = lane_of(job);
-      const std::size_t nth = taken[lane]++;
+      const bool held = job.state == core::JobState::held;
+      const std::size_t nth = held ? taken[lane] : taken[lane]++;
       std::uint64_t first = owner ? lane.first : 0;  // the instructor's lane goes before all others
       if (owner && workshop.mode == core::QueueMode::round_robin) {
         constexpr std::uint64_t kRun = 20'000;
         const core::ParticipantFacts& facts = *core.participant(owner);
         first += facts.used_ms + (nth + 1) * kRun * 1000 / std::max<std::uint32_t>(facts.weight_milli, 1);
       }
-      rest.push_back({Key{first, places[lane][nth]}, job.job});
+      rest.push_back({Key{first, held ? job.common_place() : places[lane][nth]}, job.job});
     });
   }
   std::ranges::sort(rest);

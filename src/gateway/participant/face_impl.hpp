@@ -68,6 +68,9 @@ struct ParticipantFace::Impl {
   // participant_face.cpp
   void add_routes();
   awaitable<net::Response> serve(Call& call);
+  /// Of an address below /user/. 0 is the instructor's own seat, whose jobs go first (design.md 6): only
+  /// where somebody looks who comes.
+  [[nodiscard]] std::optional<std::uint64_t> seat_number(std::string_view text) const;
   bool serve_quickly(Call& call, net::Response& response);
 
   // prompt_routes.cpp

@@ -164,6 +164,11 @@ void ParticipantFace::Impl::add_routes() {
   router.add(patch, "/internal/logs/subscribe", std::move(nothing), Forms::bare_only);
 }
 
+std::optional<std::uint64_t> ParticipantFace::Impl::seat_number(std::string_view text) const {
+  if (text == "0" && access) return 0;
+  return parse_canonical(text, options.num_users);
+}
+
 bool ParticipantFace::Impl::serve_quickly(Call& call, net::Response& response) {
   if (access) {
     if (auto refusal = access(call.request, call.participant)) {
@@ -218,7 +223,7 @@ void ParticipantFace::set_access(AccessCheck access) { impl_->access = std::move
 
 awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
   std::string_view path = request.path();
-  const auto number = parse_canonical(take_participant(path), impl_->options.num_users);
+  const auto number = impl_->seat_number(take_participant(path));
   if (!number) {
     co_return net::Response::text(404, fmt::format("There is no such seat. Seats are /user/1/ to /user/{}/.",
                                                    impl_->options.num_users));
@@ -235,7 +240,7 @@ awaitable<net::Response> ParticipantFace::handle(net::Request& request) {
 
 bool ParticipantFace::answers_quickly(net::Request& request, net::Response& response) {
   std::string_view path = request.path();
-  const auto number = parse_canonical(take_participant(path), impl_->options.num_users);
+  const auto number = impl_->seat_number(take_participant(path));
   return number && !path.empty() && seat_answers_quickly(request, ParticipantId{*number}, path, response);
 }
 
@@ -259,7 +264,7 @@ awaitable<net::Response> ParticipantFace::handle_escaped(net::Request& request) 
     if (!referer || !net::equal_without_case(referer->authority(), request.host)) co_return not_found();
     std::string_view from = referer->target;
     if (!from.starts_with(kUserRoot)) co_return not_found();
-    const auto number = parse_canonical(take_participant(from), impl_->options.num_users);
+    const auto number = impl_->seat_number(take_participant(from));
     if (!number) co_return not_found();
     Call call{request, ParticipantId{*number}, path, {}};
     co_return co_await impl_->serve(call);

@@ -276,6 +276,8 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
     event.capability = ready->object_info;
     event.engine_version = ready->comfy_version;
     event.engine_start = ready->engine_start;
+    event.kind = ready->device;
+    event.vram_mib = ready->vram_total >> 20;
     workshop.post(core::Event{std::move(event)});
     update_connected();
   }

@@ -42,6 +42,50 @@ class FairWorld : public CoreWorld {
   }
 };
 
+TEST_CASE("a cancelled job pays what it ran, a lost one nothing, also if it was computed") {
+  FairWorld world;
+  world.teach("m1", 1, 5'000);
+  const ParticipantFacts* owner = nullptr;
+  const auto leased = [&] {
+    const JobId job = world.submit_with(1, "m1", 1);
+    world.settle();
+    owner = world.core.participant(ParticipantId{1});
+    return job;
+  };
+  const auto idle = [&] {
+    const WorkerFacts& worker = *world.core.worker("gpu-1");
+    world.post(SlotIdle{SlotId{worker.worker, 0}, worker.link});
+  };
+  JobId job = leased();
+  world.ended(job, Outcome::cancelled);  // before it had started
+  CHECK(owner->tag == 0);
+  CHECK(owner->used_ms == 0);
+  idle();
+
+  job = leased();
+  world.started(job);
+  world.now = world.now + milliseconds{1'999};
+  world.ended(job, Outcome::cancelled);
+  CHECK(owner->tag == 2'000);
+  CHECK(owner->used_ms == 2'000);
+  idle();
+
+  job = leased();
+  world.started(job);
+  world.computed(job, 3'000);
+  CHECK(owner->used_ms == 5'000);
+  CHECK(owner->tag == 5'000);
+  world.post(world.with<LeaseExpired>(job));
+  CHECK(owner->used_ms == 2'000);
+  CHECK(owner->tag == 2'000);
+  world.settle();
+  world.started(job);
+  world.computed(job, 3'000);
+  world.ended(job);
+  CHECK(owner->used_ms == 5'000);
+  CHECK(owner->tag == 5'000);
+}
+
 TEST_CASE(
     "kinds that only a held participant has in the instructor's list are counted without harm when a slot "
     "must load") {

@@ -136,6 +136,76 @@ TEST_CASE("a participant's jobs take their places in the order of their numbers"
   CHECK(refused(world.post(reorder))->reason == NoEffect::job_not_queued);
 }
 
+TEST_CASE("who sends jobs to the front of their own does not keep their old place for ever") {
+  for (const QueueMode mode : {QueueMode::fifo, QueueMode::priority}) {
+    CoreWorld world;
+    if (mode != QueueMode::fifo) world.post(ModeChanged{.mode = mode, .by = "instructor"});
+    world.join("gpu");
+    const JobId old = world.submit(1);
+    world.settle();
+    const JobId waits = world.submit(1);
+    const JobId other = world.submit(2);
+    const auto front = [&world] {
+      Submitted event;
+      event.participant = ParticipantId{1};
+      event.prompt_id = "front" + std::to_string(world.sequence);
+      event.classes = {"A"};
+      event.front = true;
+      return CoreWorld::find<Accepted>(world.post(event))->job;
+    };
+    const auto next_after = [&world](JobId job) {
+      world.started(job);
+      world.computed(job, 10);
+      world.ended(job);
+      return CoreWorld::find<JobLeased>(world.settle())->job;
+    };
+    const JobId first = front(), second = front();
+    CHECK(next_after(old) == second);  // the later of the two, at the place of the one that waits
+    CHECK(world.core.job(waits)->common_place() == second);
+    CHECK(next_after(second) == other);
+    front();
+    Core restored;
+    for (const CheckpointRecord& record : world.core.export_facts()) restored.import_fact(record);
+    restored.finish_import();
+    CHECK(restored.job(waits)->common_place() == world.core.job(waits)->common_place());
+    CHECK(restored.job(first)->common_place() == first);
+  }
+}
+
+TEST_CASE("a job that the instructor moves ahead leaves the other places of its lane as they are") {
+  CoreWorld world;
+  const JobId first = world.submit(1);
+  const JobId other = world.submit(2);
+  const JobId moved = world.submit(1);
+  world.post(move_of(moved, MovePlace::first));
+  world.join("gpu");
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == moved);
+  CHECK(world.core.job(first)->common_place() == first);
+  world.started(moved);
+  world.computed(moved, 10);
+  world.ended(moved);
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == first);
+  CHECK(world.core.job(other)->state == JobState::queued);
+}
+
+TEST_CASE("a job that comes back keeps the place that it took") {
+  CoreWorld world;
+  const JobId old = world.submit(1);
+  const JobId other = world.submit(2);
+  const JobId late = world.submit(1);
+  world.post(JobReordered{.job = late, .number = 0.5, .at_head = false, .by = "participant"});
+  world.join("gpu");
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == late);
+  world.post(world.with<LeaseExpired>(late));
+  CHECK(world.core.job(late)->common_place() == old);
+  CHECK(world.core.job(old)->common_place() == late);
+  CHECK(CoreWorld::find<JobLeased>(world.settle()) == nullptr);  // its slot is not free yet
+  world.join("another");
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == late);
+  world.join("third");
+  CHECK(CoreWorld::find<JobLeased>(world.settle())->job == other);
+}
+
 TEST_CASE("steering survives a checkpoint") {
   CoreWorld world;
   Jobs jobs;

@@ -51,6 +51,32 @@ TEST_CASE("without a valid token every route is 401 with a challenge") {
   }
 }
 
+TEST_CASE("the instructor's own seat is for nobody else") {
+  const ApiAccess access(Rig::kTokens, with_password().api);
+  const auto refused = [&access](std::string value, std::string target = "/user/0/queue",
+                                 bool socket = false) {
+    net::Request request;
+    request.target = std::move(target);
+    if (!value.empty()) request.headers.add("Authorization", std::move(value));
+    if (socket) {
+      request.headers.add("Connection", "Upgrade");
+      request.headers.add("Upgrade", "websocket");
+      request.headers.add("Sec-WebSocket-Version", "13");
+      request.headers.add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    }
+    const auto refusal = access.refuse_at_own_seat(request);
+    return refusal ? refusal->status : 200;
+  };
+  const std::string token = Rig::kTokens.instructor_token();
+  CHECK(refused("Bearer " + token) == 200);
+  CHECK(refused("Bearer " + token_of(7)) == 403);
+  CHECK(refused("Bearer instructor-") == 401);
+  CHECK(refused("") == 401);
+  CHECK(refused("Basic YWRtaW46b3BlbiBzZXNhbWU=") == 200);  // admin:open sesame
+  CHECK(refused("Basic YWRtaW46b3BlbiBzZXNhbQ==") == 401);
+  CHECK(refused("", "/user/0/ws?token=" + token_of(7), true) == 403);
+}
+
 TEST_CASE("every route of the instructor is 403 for a participant's token") {
   Rig rig;
   rig.join("gpu-1");
