@@ -107,8 +107,11 @@ Result<void> OutputNames::link(ParticipantId participant, std::span<const Output
     auto known = std::ranges::find(folders, place, [](const auto& entry) { return entry.first; });
     if (known == folders.end()) {
       ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(output.type)));
-      ATELIER_TRY(Directory folder, root.make_folder(output.folder));
-      known = folders.insert(folders.end(), {place, std::move(folder)});
+      auto folder = root.make_folder(output.folder);
+      // Not the name is taken, which another name would help against.
+      if (!folder && folder.error().code == Errc::conflict) folder.error().code = Errc::bad_request;
+      if (!folder) return std::unexpected(std::move(folder).error());
+      known = folders.insert(folders.end(), {place, std::move(*folder)});
     }
     ATELIER_TRY_VOID(link_one(known->second, output));
   }
@@ -121,7 +124,11 @@ Result<bool> OutputNames::is_there(const Directory& folder, const OutputLink& ou
   if (file) {
     ATELIER_TRY(const Digest digest, blobs_.digest_of(*file));
     if (digest == output.digest) return true;
-  } else if (file.error().code == Errc::not_found) {
+  } else {
+    // A folder, a link, a pipe: they hold the name. What says nothing about the name is told as it is.
+    const Errc code = file.error().code;
+    if (code != Errc::not_found && code != Errc::forbidden && code != Errc::unsupported)
+      return std::unexpected(std::move(file).error());
     ATELIER_TRY(const bool taken, folder.exists(output.name));
     if (!taken) return false;
   }

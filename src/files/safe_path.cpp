@@ -62,8 +62,9 @@ Result<void> check_component(std::string_view name) {
   return {};
 }
 
+/// "C:" or "C:/x". "a:b" is a name like any other: nothing here knows drives, and ComfyUI writes such files.
 bool has_drive_letter(std::string_view path) {
-  if (path.size() < 2 || path[1] != ':') return false;
+  if (path.size() < 2 || path[1] != ':' || (path.size() > 2 && path[2] != '/')) return false;
   const char letter = static_cast<char>(path[0] | 0x20);
   return letter >= 'a' && letter <= 'z';
 }
@@ -87,6 +88,7 @@ Result<void> check_name(std::string_view name) {
   if (name.find('/') != std::string_view::npos) {
     return fail(Errc::bad_request, "a file name may not hold a slash");
   }
+  if (has_drive_letter(name)) return fail(Errc::bad_request, "a file name may not be a drive letter");
   return check_component(name);
 }
 

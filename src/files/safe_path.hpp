@@ -21,12 +21,12 @@ inline constexpr std::size_t kPathDepthMax = 32;
 [[nodiscard]] bool is_utf8(std::string_view text);
 
 /// One component of a path. Error forbidden: "..", or a leading slash. Error bad_request: empty, ".", a slash
-/// or backslash, NUL, CR, LF or another control character (C0, C1, DEL), a trailing dot or space, more than
-/// 255 bytes, invalid UTF-8.
+/// or backslash, NUL, CR, LF or another control character (C0, C1, DEL), a trailing dot or space, "C:" (a
+/// drive; "a:b" is fine), more than 255 bytes, invalid UTF-8.
 [[nodiscard]] Result<void> check_name(std::string_view name);
 
 /// A relative path of one or more components. Errors as check_name (forbidden when it leaves its folder or is
-/// absolute; bad_request for what is malformed, "//", a drive letter, a trailing slash), too_large above
+/// absolute; bad_request for what is malformed, "//", "C:/x", a trailing slash), too_large above
 /// kPathBytesMax or kPathDepthMax.
 [[nodiscard]] Result<void> check_path(std::string_view path);
 

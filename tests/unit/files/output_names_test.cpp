@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "files/fault_points.hpp"
+#include "files/output_place.hpp"
 #include "temp_folder.hpp"
 
 namespace atelier::files {
@@ -122,6 +123,49 @@ TEST_CASE("linking never replaces what stands under the name") {
   CHECK(link(stores, output("same.png", "picture")).has_value());
   CHECK(read_text(temp / "data/participants/7/output/a_00001_.png") == "laid here by hand");
   CHECK(fails_with(link(stores, output("b.png", "no such content")), Errc::not_found));
+}
+
+TEST_CASE("an output whose name begins with a letter and a colon is a file like any other") {
+  const TempFolder temp;
+  const Stores stores(temp.path());
+  REQUIRE(stores->blobs().put("picture").has_value());
+  for (const std::string folder : {"", "A: folder"}) {
+    const OutputLink name = output("a:b_00001_.png", "picture", folder);
+    CHECK(check_output_place(stores->data(), kSeven, FolderType::output, folder, name.name).has_value());
+    REQUIRE(link(stores, name).has_value());
+    CHECK(link(stores, name).has_value());
+    CHECK(fails_with(link(stores, output(name.name, "another", folder)), Errc::conflict));
+    CHECK(stores->output_names().highest_number(kSeven, FolderType::output, folder, "a:b").value() == 1);
+    ViewRequest request;
+    request.filename = name.name;
+    request.subfolder = folder;
+    CHECK(stores->participants().open_for_view(kSeven, request).has_value());
+    CHECK(stores->participants().remove(kSeven, FolderType::output, folder, name.name).has_value());
+  }
+}
+
+TEST_CASE("a name that can never be given is told before, and is not called taken") {
+  const TempFolder temp;
+  const Stores stores(temp.path());
+  REQUIRE(stores->blobs().put("picture").has_value());
+  write_text(temp / "data/participants/7/output/sub", "a file");
+  write_text(temp / "data/participants/7/output/folder/a.png", "taken");
+  const auto check = [&](const char* folder, const std::string& name) {
+    return check_output_place(stores->data(), kSeven, FolderType::output, folder, name);
+  };
+  CHECK(fails_with(check("sub", "x.png"), Errc::conflict));
+  CHECK(fails_with(check("sub/deeper", "x.png"), Errc::conflict));
+  CHECK(check("sub", "x.png").error().what == "a file has the name \"sub\", where a folder is needed");
+  CHECK(fails_with(check("C:", "x.png"), Errc::bad_request));
+  CHECK(fails_with(check("..", "x.png"), Errc::forbidden));
+  CHECK(fails_with(check("", std::string(300, 'n')), Errc::bad_request));
+  for (const char* folder : {"", "folder", "folder/new", "new/new"})
+    CHECK(check(folder, "a.png").has_value());
+  CHECK_FALSE(std::filesystem::exists(temp / "data/participants/7/output/new"));
+  // Another name in the same folder would not help.
+  CHECK(fails_with(link(stores, output("x.png", "picture", "sub")), Errc::bad_request));
+  CHECK(fails_with(link(stores, output("C:", "picture")), Errc::bad_request));
+  CHECK(read_text(temp / "data/participants/7/output/sub") == "a file");
 }
 
 TEST_CASE("where neither blocks nor links can be shared the output is copied") {

@@ -34,7 +34,7 @@ const std::vector<std::string>& hostile_paths() {
       "a\\b",
       "C:\\x",
       "C:/x",
-      "c:x",
+      "c:",
       "a\0b"s,
       "x\r\ny",
       "x\ny",
@@ -80,10 +80,12 @@ std::set<std::string> snapshot(const std::string& root, const std::string& witho
 TEST_CASE("ordinary names of people pass the checks unchanged") {
   for (const char* name :
        {"cat.png", "Zwölf Boxkämpfer.png", "e\xcc\x81.png", "日本語 (1).webp", ".index.json", "a..b.png",
-        " x", "100%.png", "a:b.json", "\xe2\x80\xaegnp.exe", "CON", "~x"}) {
+        " x", "100%.png", "a:b.json", "A: portrait.png", "\xe2\x80\xaegnp.exe", "CON", "~x"}) {
     CAPTURE(name);
     CHECK(check_name(name).has_value());
     CHECK(check_path("sub/"s + name).has_value());
+    CHECK(check_path(name).has_value());
+    CHECK(check_path(name + "/x"s).has_value());
   }
   CHECK(check_folder("a/b/").value() == "a/b");
   CHECK(check_folder("").value().empty());
@@ -92,7 +94,7 @@ TEST_CASE("ordinary names of people pass the checks unchanged") {
 TEST_CASE("a path that leaves its folder is forbidden and a malformed one is a bad request") {
   for (const char* path : {"..", "../x", "a/../x", "/x"})
     CHECK(fails_with(check_path(path), Errc::forbidden));
-  for (const char* path : {"", ".", "a//b", "a/", "a\\b", "C:/x", "x.", "x ", "x\n"}) {
+  for (const char* path : {"", ".", "a//b", "a/", "a\\b", "C:/x", "C:", "x.", "x ", "x\n"}) {
     CHECK(fails_with(check_path(path), Errc::bad_request));
   }
   CHECK(fails_with(check_path("a/\0"s), Errc::bad_request));
@@ -133,7 +135,7 @@ TEST_CASE("no hostile name makes any operation touch anything outside the partic
     const bool is_link = path.find("link") != std::string::npos;
     for (const FolderType type : {FolderType::input, FolderType::output, FolderType::temp}) {
       for (const Replace overwrite : {Replace::no, Replace::yes}) {
-        if (path != "link" && path != "C:/x" && path != "c:x") {
+        if (path != "link" && path != "C:/x") {
           CHECK_FALSE(stores.upload(kSeven, {type, "", path, overwrite}, "bytes").has_value());
         }
         if (!path.empty() && path != "a/b/") {
@@ -153,8 +155,7 @@ TEST_CASE("no hostile name makes any operation touch anything outside the partic
       CHECK_FALSE(stores->participants().remove(kSeven, type, path, "secret.txt").has_value());
       const OutputLink by_output_name{type, "", path, blob.digest};
       const OutputLink by_output_folder{type, path, "x.png", blob.digest};
-      if (path != "C:/x" && path != "c:x")
-        CHECK_FALSE(stores->output_names().link(kSeven, {&by_output_name, 1}).has_value());
+      if (path != "C:/x") CHECK_FALSE(stores->output_names().link(kSeven, {&by_output_name, 1}).has_value());
       if (!path.empty() && path != "a/b/") {
         CHECK_FALSE(stores->output_names().link(kSeven, {&by_output_folder, 1}).has_value());
       }
