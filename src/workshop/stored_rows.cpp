@@ -162,7 +162,10 @@ Result<void> Reading::add_node(JobId job, ParticipantId participant, const std::
     // The name was taken when it was to be linked, if the ui has a copy's.
     for (std::uint32_t copy = 0; copy <= kCopiesMax; ++copy) {
       FileName given{row.type, row.folder, files::copy_name(commit->second.names.at(i), copy)};
+      // It is in the type's own folder if its folder could not be made.
+      if (std::ranges::find(names, given) == names.end()) given.folder.clear();
       if (std::ranges::find(names, given) == names.end()) continue;
+      row.folder = std::move(given.folder);
       row.name = std::move(given.name);
       break;
     }

@@ -11,6 +11,8 @@
 #include "base/log.hpp"
 #include "comfy/history.hpp"
 #include "comfy/output_name.hpp"
+#include "files/output_place.hpp"
+#include "files/safe_path.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
 #include "workshop/folder_type.hpp"
 
@@ -36,6 +38,31 @@ link::RefuseReason refuse_reason(Errc code) {
   if (code == Errc::disk_full || code == Errc::unavailable || code == Errc::io)
     return link::RefuseReason::disk;
   return link::RefuseReason::bad_hash;
+}
+
+/// No repetition helps: the name, or a folder that it needs, is impossible.
+bool is_for_good(Errc code) {
+  return code == Errc::conflict || code == Errc::bad_request || code == Errc::forbidden ||
+         code == Errc::too_large || code == Errc::unsupported;
+}
+
+/// Beyond them core refuses a commit (apply_outputs.cpp).
+Result<void> check_lengths(const core::CommittedFile& file) {
+  if (file.folder.size() <= 512 && file.stem.size() <= 200 && file.rest.size() <= 100) return {};
+  return fail(Errc::too_large, "the name of the file is too long");
+}
+
+/// Where a committed file goes, in this order: a folder that could be made when the commit was recorded may
+/// be blocked since.
+std::vector<GivenName> places_of(const core::CommittedFile& file, const std::string& name) {
+  std::string plain = file.digest.hex().substr(0, 16);
+  const std::string_view extension = files::split_extension(name).extension;
+  if (extension.size() > 1 && extension.size() <= 16 && files::check_name(extension)) plain += extension;
+  std::vector<GivenName> places(3);
+  places[0].folder = file.folder;
+  places[0].name = places[1].name = name;
+  places[2].name = std::move(plain);
+  return places;
 }
 
 /// Saved visual > other visual > saved text file > raw text (comfyui-interface.md C6).
@@ -115,6 +142,11 @@ awaitable<Result<core::Committed>> WorkerLink::Impl::committed_event(Participant
     file.bytes = sent.size;
     file.digest = sent.digest;
     auto look = [this, participant, &file]() -> Result<std::int64_t> {
+      ATELIER_TRY_VOID(check_lengths(file));
+      const auto number = static_cast<std::uint32_t>(file.number);
+      ATELIER_TRY_VOID(files::check_output_place(
+          files.data(), participant, workshop::folder_type(file.type), file.folder,
+          file.numbered ? files::join_output_name(file.stem, number, file.rest) : file.stem + file.rest));
       ATELIER_TRY(const bool there, files.blobs().touch(file.digest));
       if (!there) return fail(Errc::bad_hash, "an output's bytes are not here");
       const files::FolderType type = workshop::folder_type(file.type);
@@ -147,7 +179,12 @@ awaitable<Result<std::vector<std::string>>> WorkerLink::Impl::record_commit(cons
   };
   // The first commit of a (job, node) stands, whatever epoch made it.
   if (const core::NodeCommit* before = given(commit.job, commit.node)) co_return before->names;
-  ATELIER_CO_TRY(auto event, co_await committed_event(job->submitted.participant, commit));
+  auto made = co_await committed_event(job->submitted.participant, commit);
+  if (!made && is_for_good(made.error().code)) {
+    ATELIER_CO_TRY_VOID(co_await end_without_place(commit.job, commit.node, made.error().what));
+    co_return fail(Errc::stale_epoch, made.error().what);
+  }
+  ATELIER_CO_TRY(core::Committed event, std::move(made));
   auto attachment = workshop.attach(std::make_shared<const std::string>(commit_attachment(commit)));
   event.ui = attachment.ref;
   std::vector<journal::NewAttachment> attachments;
@@ -179,24 +216,48 @@ awaitable<void> WorkerLink::Impl::link_names(JobId job, std::string node) {
   }
 }
 
-awaitable<Result<std::string>> WorkerLink::Impl::give_name(ParticipantId participant,
-                                                           core::CommittedFile file, std::string name) {
+/// Stock's node would have raised when it saved; here the computing is over when it is seen.
+awaitable<Result<void>> WorkerLink::Impl::end_without_place(JobId job, std::string node, std::string why) {
+  core::Ended ended;  // by the workshop: the worker is told to stop
+  ended.job = job;
+  ended.outcome = core::Outcome::failed;
+  ended.reason = core::EndReason::outputs_lost;
+  ended.sentence =
+      fmt::format("What node {} made cannot be saved: {}. Choose another filename_prefix and press Run.",
+                  node.substr(0, 100), why.substr(0, 300));
+  auto recorded = co_await workshop.record(core::Event{std::move(ended)});
+  if (!recorded && recorded.error().code == Errc::unavailable) co_return std::unexpected(recorded.error());
+  co_return Result<void>{};
+}
+
+awaitable<Result<GivenName>> WorkerLink::Impl::give_name(ParticipantId participant, core::CommittedFile file,
+                                                         std::string name) {
   // The owner may have put a file of this name there since the folder was looked at: nothing is ever
   // overwritten.
-  for (std::uint32_t copy = 0; copy <= 100; ++copy) {
-    files::OutputLink output;
-    output.type = workshop::folder_type(file.type);
-    output.folder = file.folder;
-    output.name = comfy::copy_name(name, copy);
-    output.digest = file.digest;
-    auto work = [this, participant, &output] {
-      return files.output_names().link(participant, std::span(&output, 1));
-    };
-    auto linked_it = co_await files.run(std::move(work));
-    if (linked_it) co_return output.name;
-    if (linked_it.error().code != Errc::conflict) co_return std::unexpected(linked_it.error());
+  Error last(Errc::conflict, "");
+  for (GivenName& place : places_of(file, name)) {
+    for (std::uint32_t copy = 0; copy <= 100; ++copy) {
+      files::OutputLink output;
+      output.type = workshop::folder_type(file.type);
+      output.folder = place.folder;
+      output.name = comfy::copy_name(place.name, copy);
+      output.digest = file.digest;
+      auto work = [this, participant, &output] {
+        return files.output_names().link(participant, std::span(&output, 1));
+      };
+      auto linked_it = co_await files.run(std::move(work));
+      if (linked_it) {
+        place.name = std::move(output.name);
+        co_return std::move(place);
+      }
+      last = std::move(linked_it).error();
+      if (!is_for_good(last.code)) co_return std::unexpected(std::move(last));
+      if (last.code != Errc::conflict) break;
+    }
+    log::warn("output_name_impossible",
+              {{"participant", participant}, {"digest", file.digest.hex()}, {"reason", last.what}});
   }
-  co_return fail(Errc::conflict, fmt::format("no free name for {}", name));
+  co_return std::unexpected(std::move(last));
 }
 
 awaitable<Result<void>> WorkerLink::Impl::link_once(JobId job, const std::string& node) {
@@ -208,11 +269,8 @@ awaitable<Result<void>> WorkerLink::Impl::link_once(JobId job, const std::string
   std::vector<GivenName> names;
   for (std::size_t i = 0; i < commit.files.size(); ++i) {
     const core::CommittedFile& file = commit.files[i];
-    ATELIER_CO_TRY(auto name, co_await give_name(commit.participant, file, commit.names.at(i)));
-    GivenName given;
+    ATELIER_CO_TRY(GivenName given, co_await give_name(commit.participant, file, commit.names.at(i)));
     given.place = i < parts.places.size() ? parts.places[i] : "";
-    given.folder = file.folder;
-    given.name = std::move(name);
     given.type = std::string(core::to_string(file.type));
     names.push_back(std::move(given));
   }

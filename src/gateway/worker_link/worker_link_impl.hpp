@@ -103,11 +103,14 @@ struct WorkerLink::Impl {
   awaitable<void> commit(SessionPtr session, link::Commit commit);
   awaitable<Result<std::vector<std::string>>> record_commit(const LinkSession& session, link::Commit commit);
   awaitable<Result<core::Committed>> committed_event(ParticipantId participant, const link::Commit& commit);
+  /// Ends a job whose output has a name that can never be given. Error unavailable: the job goes on.
+  awaitable<Result<void>> end_without_place(JobId job, std::string node, std::string why);
   /// Gives the names in the participant's folder, records `linked`, shows the node.
   awaitable<void> link_names(JobId job, std::string node);
   awaitable<Result<void>> link_once(JobId job, const std::string& node);
-  awaitable<Result<std::string>> give_name(ParticipantId participant, core::CommittedFile file,
-                                           std::string name);
+  /// The name, or the next best one: what is recorded is given some name.
+  awaitable<Result<GivenName>> give_name(ParticipantId participant, core::CommittedFile file,
+                                         std::string name);
 
   // blobs.cpp
   awaitable<net::Response> serve_blob(net::Request& request, WorkerIdentity identity);

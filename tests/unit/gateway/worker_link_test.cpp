@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
+#include "files/fault_points.hpp"
 #include "unit/gateway/link_rig.hpp"
 #include "unit/gateway/slow_put.hpp"
 
@@ -274,12 +276,67 @@ TEST_CASE("a commit that cannot be stored is not called stale: its agent would f
   Agent agent(rig);
   const JobId job = rig.submit(1, uuid(1));
   agent.say(link::Started{job, Epoch{1}});
-  REQUIRE(agent.put(job, Epoch{1}, 0, kPicture).status == 204);
-  agent.say(Agent::commit_of(job, Epoch{1}, kPicture, "a/../../b"));
+  agent.say(Agent::commit_of(job, Epoch{1}, kPicture));  // its bytes never came
   const auto refused = agent.take<link::Refused>();
   REQUIRE(refused.size() == 1);
   CHECK(refused.front().reason == link::RefuseReason::bad_hash);  // three of them end the job
   CHECK(rig.facts(job).state == core::JobState::running);
+}
+
+std::string output_folder(const LinkRig& rig) { return rig.folder / "data/participants/1/output/"; }
+
+TEST_CASE("a job whose output can never get its name ends as failed before anything is recorded of it") {
+  for (const std::string folder : {"sub", "sub/deeper", "a/../../b", "C:", "C:/x"}) {
+    CAPTURE(folder);
+    LinkRig rig;
+    Tab tab(rig, 1, "mine");
+    files::write_text(output_folder(rig) + "sub", "a file");
+    Agent agent(rig);
+    const JobId job = rig.submit(1, uuid(1), "mine");
+    agent.say(link::Started{job, Epoch{1}});
+    REQUIRE(agent.put(job, Epoch{1}, 0, kPicture).status == 204);
+    agent.say(Agent::commit_of(job, Epoch{1}, kPicture, folder));
+    CHECK(agent.take<link::Stop>().size() == 1);
+    CHECK(agent.take<link::Committed>().empty());
+    CHECK(rig.workshop->core().unlinked(job, "9") == nullptr);
+    const core::Summary* summary = rig.workshop->history().find(job);
+    REQUIRE(summary != nullptr);
+    CHECK(summary->outcome == core::Outcome::failed);
+    CHECK(summary->sentence.find("What node 9 made cannot be saved: ") == 0);
+    CHECK(std::ranges::count(tab.take_types(), "execution_error") == 1);
+    CHECK(files::read_text(output_folder(rig) + "sub") == "a file");
+    // The slot is free for the next one.
+    agent.say(link::SlotIdle{0});
+    const JobId next = rig.submit(1, uuid(2));
+    CHECK(agent.take<link::Lease>().back().job == next);
+  }
+}
+
+TEST_CASE("a recorded output whose folder cannot be made any more gets a name in the folder above all") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  agent.say(link::Started{job, Epoch{1}});
+  REQUIRE(agent.put(job, Epoch{1}, 0, kPicture).status == 204);
+  files::write_text(output_folder(rig) + "cat_00001_.png", "another picture");
+  // The disk is full between the record and the name; then its owner uploads a file "sub".
+  files::set_fault_hook([](const char* point) { return std::string_view(point) == "mkdir" ? ENOSPC : 0; });
+  agent.say(Agent::commit_of(job, Epoch{1}, kPicture, "sub"));
+  files::set_fault_hook(nullptr);
+  REQUIRE(rig.workshop->core().unlinked(job, "9") != nullptr);
+  files::write_text(output_folder(rig) + "sub", "a file");
+  rig.runtime.advance(milliseconds{10'000});
+  CHECK(rig.workshop->core().unlinked(job, "9") == nullptr);
+  CHECK(files::read_text(output_folder(rig) + "sub") == "a file");
+  CHECK(files::read_text(output_folder(rig) + "cat_00001_.png") == "another picture");
+  CHECK(files::read_text(output_folder(rig) + "cat_00001_ (1).png") == kPicture);
+  agent.say(link::Computed{job, Epoch{1}, 500});
+  link::Ended ended;
+  ended.job = job;
+  ended.epoch = Epoch{1};
+  agent.say(ended);
+  const Reply history = rig.get(fmt::format("/user/1/history/{}", uuid(1)));
+  CHECK(history.body.find(R"("filename":"cat_00001_ (1).png","subfolder":"")") != std::string::npos);
 }
 
 TEST_CASE("a repeated commit gets the names given first, whether or not the answer came") {
