@@ -107,7 +107,8 @@ class Check {
   void add_foreign(int parent, const RawEntry& entry, std::string path);
   /// Nothing if no file of ours stands there.
   enum class Absent { fine, trouble };  // the whole tree
-  std::optional<File> open_name(const StoreRow& row, std::uint32_t copy, Absent absent);
+  std::optional<File> open_name(std::size_t place, std::uint32_t copy, Absent absent);
+  void add_not_seen(std::size_t place, const Error& error);
   [[nodiscard]] bool has_content(const File& file, const BlobInfo& content) const;
   bool is_whole(const BlobInfo& content);
 
@@ -122,7 +123,9 @@ class Check {
   std::map<Digest, std::vector<std::size_t>> without_blob_;  // rows
   std::vector<std::size_t> by_name_;                         // rows whose content is not known
   std::set<Digest> named_too_;                               // by those
-  std::optional<Error> trouble_;  // a name of which nobody knows whether it is there
+  std::set<std::size_t> not_seen_;                           // rows
+  bool names_unknown_ = false;    // any blob may be named by a name that cannot be looked at
+  std::optional<Error> trouble_;  // a folder of which nobody knows what is in it
 };
 
 std::string place_of(const StoreRow& row) {
@@ -210,8 +213,8 @@ void Check::look_at_row(std::size_t place) {
     without_blob_[row.content->digest].push_back(place);
   } else if (row.use == StoreRow::Use::unlinked) {
     look_at_unlinked(place);
-  } else if (row.use == StoreRow::Use::output && !open_name(row, 0, Absent::trouble)) {
-    ++report_.names_removed;
+  } else if (row.use == StoreRow::Use::output && !open_name(place, 0, Absent::trouble)) {
+    if (!not_seen_.contains(place)) ++report_.names_removed;
   }
 }
 
@@ -223,7 +226,7 @@ void Check::look_at_unlinked(std::size_t place) {
     const auto folder = data_.find_tree(row.participant, tree_of(row.type));
     const auto there = folder ? folder->exists(join_path(row.folder, copy_name(row.name, copy))) : false;
     if (!there) {
-      trouble_ = there.error();
+      add_not_seen(place, there.error());
       return;
     }
     if (!*there) {
@@ -231,14 +234,24 @@ void Check::look_at_unlinked(std::size_t place) {
       report_.findings.back().copy = copy;
       return;
     }
-    const auto file = open_name(row, copy, Absent::fine);
+    const auto file = open_name(place, copy, Absent::fine);
     if (!file) continue;
     if (has_content(*file, *row.content)) return;
   }
   // No name is left for it: the server says so, again and again.
 }
 
-std::optional<File> Check::open_name(const StoreRow& row, std::uint32_t copy, Absent absent) {
+/// One name that cannot be looked at does not keep the rest from being mended.
+void Check::add_not_seen(std::size_t place, const Error& error) {
+  const StoreRow& row = rows_.rows[place];
+  if (!row.content) names_unknown_ = true;
+  if (!not_seen_.insert(place).second) return;
+  add(FindingKind::not_seen, "", row.content ? row.content->size : 0,
+      fmt::format("{}: {}", said_of(row), error.what), place);
+}
+
+std::optional<File> Check::open_name(std::size_t place, std::uint32_t copy, Absent absent) {
+  const StoreRow& row = rows_.rows[place];
   const auto tree = data_.find_tree(row.participant, tree_of(row.type));
   const bool told = absent == Absent::trouble && row.type == FolderType::output;
   if (!tree && (tree.error().code != Errc::not_found || told)) {
@@ -253,7 +266,7 @@ std::optional<File> Check::open_name(const StoreRow& row, std::uint32_t copy, Ab
   if (!tree) return std::nullopt;
   auto file = tree->open_file(join_path(row.folder, copy_name(row.name, copy)));
   if (file) return std::move(*file);
-  if (file.error().code != Errc::not_found) trouble_ = file.error();
+  if (file.error().code != Errc::not_found) add_not_seen(place, file.error());
   return std::nullopt;
 }
 
@@ -269,7 +282,7 @@ void Check::look_for_content(const std::vector<std::size_t>& places) {
     const StoreRow& row = rows_.rows[place];
     const std::uint32_t copies = row.use == StoreRow::Use::unlinked ? kCopiesMax : 0;
     for (std::uint32_t copy = 0; copy <= copies; ++copy) {
-      const auto file = open_name(row, copy, Absent::fine);
+      const auto file = open_name(place, copy, Absent::fine);
       if (!file) break;
       if (!has_content(*file, *row.content)) continue;
       add(FindingKind::blob_lost, "", row.content->size, said_of(row), place);
@@ -295,9 +308,9 @@ void Check::name_by_names() {
     }
   }
   for (const std::size_t place : by_name_) {
-    const auto file = open_name(rows_.rows[place], 0, Absent::trouble);
+    const auto file = open_name(place, 0, Absent::trouble);
     if (!file) {
-      ++report_.names_removed;
+      if (!not_seen_.contains(place)) ++report_.names_removed;
       continue;
     }
     const FileKey& key = file->stat().key;
@@ -313,7 +326,7 @@ void Check::judge_blobs() {
   for (const auto& [digest, blob] : found_) {
     if (blob.is_damaged) {
       add(FindingKind::damaged, blob_path(digest), blob.size, "has not the bytes that its name promises");
-    } else if (!rows_.named.contains(digest) && !named_too_.contains(digest)) {
+    } else if (!names_unknown_ && !rows_.named.contains(digest) && !named_too_.contains(digest)) {
       add(FindingKind::without_row, blob_path(digest), blob.size, "is named by nothing in the journal");
     }
   }
@@ -359,6 +372,8 @@ std::string_view to_string(FindingKind kind) {
   switch (kind) {
     case FindingKind::missing:
       return "missing";
+    case FindingKind::not_seen:
+      return "not looked at";
     case FindingKind::blob_lost:
       return "blob lost";
     case FindingKind::not_linked:

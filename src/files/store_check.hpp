@@ -40,6 +40,7 @@ struct StoreRows {
 
 enum class FindingKind {
   missing,      // a row whose content is nowhere: stays as it is
+  not_seen,     // a name that cannot be looked at: stays as it is, and so do blobs that it might name
   blob_lost,    // the content of a row is under its owner's name only; mended by a blob made of it
   not_linked,   // the name of an unlinked commit; mended by making it
   damaged,      // a blob with another size or digest than its name says; mended by moving it away

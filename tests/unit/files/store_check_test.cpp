@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "files/fault_points.hpp"
@@ -156,6 +157,33 @@ TEST_CASE("where names cannot be looked at nothing is judged by them, and the ch
   const auto report = check_store(data, store.rows, Digests::trust);
   REQUIRE_FALSE(report.has_value());
   CHECK(report.error().what.find("The outputs of participant 7 cannot be looked at") == 0);
+}
+
+TEST_CASE("a name that cannot be looked at is told, and the rest is mended all the same") {
+  Store store;
+  store.add(1, "linked_00001_.png", "linked");
+  store.add(2, "new_00001_.png", "new", StoreRow::Use::unlinked);
+  REQUIRE((*store.stores)->blobs().put("of nobody").has_value());
+  store.remove(Store::name("linked_00001_.png"));
+  fs::create_symlink("elsewhere", store.folder / ("data/" + Store::name("linked_00001_.png")));
+  bool only_names = false;
+  SUBCASE("its content is known") {}
+  SUBCASE("only its name is known: any blob may be its own") {
+    store.rows.rows.front().content.reset();
+    store.rows.named.erase(sha256("linked"));
+    only_names = true;
+  }
+  const StoreReport report = store.repair("today");
+  CHECK(report.names_removed == 0);
+  CHECK(report.left() == 1);
+  const auto count = [&](FindingKind kind) {
+    return std::ranges::count(report.findings, kind, &Finding::kind);
+  };
+  CHECK(count(FindingKind::not_seen) == 1);
+  CHECK(report.findings.front().line().find("not looked at: job 1 of participant 7 made output/linked") == 0);
+  CHECK(count(FindingKind::without_row) == (only_names ? 0 : 1));
+  CHECK(read_text(store.folder / ("data/" + Store::name("new_00001_.png"))) == "new");
+  CHECK(read_text(store.folder / ("data/" + Store::blob("linked"))) == "linked");
 }
 
 TEST_CASE("each fault is named, mended if it can be, and nothing is lost by that") {
