@@ -176,6 +176,8 @@ void Application::on(const EngineLost& event) {
     ++(job->lease->started ? job->deaths : job->losses);
     pay(*job, 0);
     drop_lease(*job);
+    // On its way when the engine died, it would wait for the next one and run beside the next epoch.
+    effect(StopWanted{id, epoch, event.slot, event.link, "engine_died"});
     requeue(*job, QueueCause::lease_lost);
   }
   effect(WorkshopChanged{});

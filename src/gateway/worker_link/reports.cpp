@@ -106,6 +106,31 @@ Result<void> WorkerLink::Impl::check_unheld(const LinkSession& session) {
   return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
 }
 
+void WorkerLink::Impl::on_engine_lost(LinkSession& session, const link::EngineLost& message) {
+  log::warn(
+      "engine_lost",
+      {{"worker", session.name}, {"slot", message.slot}, {"job", message.job}, {"detail", message.detail}});
+  if (message.job && held(session, message.job, message.epoch) != nullptr) {
+    core::LeaseExpired lost;
+    lost.job = message.job;
+    lost.epoch = message.epoch;
+    lost.link = session.link;
+    lost.reason = core::LossReason::engine_died;
+    workshop.post(core::Event{std::move(lost)});
+  }
+  // An older agent says it also of a job that is computed and whose files they cannot get: its slot has
+  // gone on, with another job or none, and its engine may be well.
+  const core::WorkerFacts* worker = workshop.core().worker(session.worker);
+  if (worker == nullptr) return;
+  const auto slot = std::ranges::find(worker->slots, message.slot, &core::SlotFacts::index);
+  if (slot == worker->slots.end()) return;
+  if (message.job && (slot->job != message.job || slot->epoch != message.epoch)) return;
+  core::EngineLost lost;
+  lost.slot = SlotId{session.worker, message.slot};
+  lost.link = session.link;
+  workshop.post(core::Event{std::move(lost)});
+}
+
 awaitable<void> WorkerLink::Impl::finish(SessionPtr session, link::Ended ended) {
   const std::pair key{ended.job, ended.epoch};
   if (!finishing.insert(key).second) co_return;  // a repeat: the first is under way
@@ -182,77 +207,70 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
     co_return fail(Errc::unavailable, "replaced by a newer link of this worker");
   std::optional<link::EngineReady> ready;
   std::optional<link::SlotsChanged> slots;
-  std::visit(
-      Match{[&](link::Heartbeat&) { workshop.leases().renew(self.link, runtime.now()); },
-            [&](link::Started& m) {
-              core::Started started;
-              started.job = m.job;
-              started.epoch = m.epoch;
-              const core::JobFacts* job = held(self, m.job, m.epoch);
-              if (job == nullptr) return self.count_unheld(m.job, m.epoch);
-              if (!job->lease->started) workshop.post(core::Event{std::move(started)});
-            },
-            [&](link::Event& m) { on_event(self, std::move(m)); },
-            [&](link::Preview& m) { on_preview(self, std::move(m)); },
-            [&](link::Computed& m) {
-              core::Computed computed;
-              computed.job = m.job;
-              computed.epoch = m.epoch;
-              computed.gpu_ms = m.gpu_ms;
-              if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
-              workshop.post(core::Event{std::move(computed)});
-            },
-            [&](link::Commit& m) { tasks.spawn("commit", commit(session, std::move(m))); },
-            [&](link::Ended& m) { tasks.spawn("finish", finish(session, std::move(m))); },
-            [&](link::Returned& m) {
-              log::warn("job_returned",
-                        {{"worker", self.name}, {"job", m.job}, {"epoch", m.epoch}, {"detail", m.detail}});
-              core::Returned returned;
-              returned.job = m.job;
-              returned.epoch = m.epoch;
-              returned.reason = reason_of(m.reason);
-              if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
-              workshop.post(core::Event{std::move(returned)});
-            },
-            [&](link::SlotIdle& m) {
-              core::SlotIdle idle;
-              idle.slot = SlotId{self.worker, m.slot};
-              idle.link = self.link;
-              workshop.post(core::Event{std::move(idle)});
-            },
-            [&](link::EngineLost& m) {
-              log::warn("engine_lost",
-                        {{"worker", self.name}, {"slot", m.slot}, {"job", m.job}, {"detail", m.detail}});
-              core::EngineLost lost;
-              lost.slot = SlotId{self.worker, m.slot};
-              lost.link = self.link;
-              workshop.post(core::Event{std::move(lost)});
-            },
-            [&](link::EngineReady& m) { ready = std::move(m); },
-            [&](link::SlotsChanged& m) { slots = std::move(m); },
-            [&](link::Draining& m) {
-              core::WorkerDraining draining;
-              draining.worker = self.worker;
-              draining.reason = m.reason.substr(0, 200);
-              workshop.post(core::Event{std::move(draining)});
-            },
-            [&](link::Empty&) { log::info("worker_empty", {{"worker", self.name}}); },
-            [&](link::Telemetry& m) {
-              WorkerReadings& readings = self.readings.emplace();
-              readings.at = runtime.wall();
-              if (m.clock) readings.ahead_ms = *m.clock - readings.at.ms;
-              readings.telemetry = std::move(m);
-            },
-            [&](link::LogLines& m) {
-              std::deque<std::string>& printed = self.printed[m.slot];
-              for (std::string& line : m.lines) {
-                log::debug("engine_log", {{"worker", self.name}, {"slot", m.slot}, {"line", line}});
-                printed.push_back(std::move(line));
-                if (printed.size() > kEngineLinesMax) printed.pop_front();
-              }
-            },
-            [&](link::Hello&) {}},
-      message);
+  std::visit(Match{[&](link::Heartbeat&) { workshop.leases().renew(self.link, runtime.now()); },
+                   [&](link::Started& m) {
+                     core::Started started;
+                     started.job = m.job;
+                     started.epoch = m.epoch;
+                     const core::JobFacts* job = held(self, m.job, m.epoch);
+                     if (job == nullptr) return self.count_unheld(m.job, m.epoch);
+                     if (!job->lease->started) workshop.post(core::Event{std::move(started)});
+                   },
+                   [&](link::Event& m) { on_event(self, std::move(m)); },
+                   [&](link::Preview& m) { on_preview(self, std::move(m)); },
+                   [&](link::Computed& m) {
+                     core::Computed computed;
+                     computed.job = m.job;
+                     computed.epoch = m.epoch;
+                     computed.gpu_ms = m.gpu_ms;
+                     if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
+                     workshop.post(core::Event{std::move(computed)});
+                   },
+                   [&](link::Commit& m) { tasks.spawn("commit", commit(session, std::move(m))); },
+                   [&](link::Ended& m) { tasks.spawn("finish", finish(session, std::move(m))); },
+                   [&](link::Returned& m) {
+                     log::warn(
+                         "job_returned",
+                         {{"worker", self.name}, {"job", m.job}, {"epoch", m.epoch}, {"detail", m.detail}});
+                     core::Returned returned;
+                     returned.job = m.job;
+                     returned.epoch = m.epoch;
+                     returned.reason = reason_of(m.reason);
+                     if (held(self, m.job, m.epoch) == nullptr) return self.count_unheld(m.job, m.epoch);
+                     workshop.post(core::Event{std::move(returned)});
+                   },
+                   [&](link::SlotIdle& m) {
+                     core::SlotIdle idle;
+                     idle.slot = SlotId{self.worker, m.slot};
+                     idle.link = self.link;
+                     workshop.post(core::Event{std::move(idle)});
+                   },
+                   [&](link::EngineLost& m) { on_engine_lost(self, m); },
+                   [&](link::EngineReady& m) { ready = std::move(m); },
+                   [&](link::SlotsChanged& m) { slots = std::move(m); },
+                   [&](link::Draining& m) {
+                     core::WorkerDraining draining;
+                     draining.worker = self.worker;
+                     draining.reason = m.reason.substr(0, 200);
+                     workshop.post(core::Event{std::move(draining)});
+                   },
+                   [&](link::Empty&) { log::info("worker_empty", {{"worker", self.name}}); },
+                   [&](link::Telemetry& m) {
+                     WorkerReadings& readings = self.readings.emplace();
+                     readings.at = runtime.wall();
+                     if (m.clock) readings.ahead_ms = *m.clock - readings.at.ms;
+                     readings.telemetry = std::move(m);
+                   },
+                   [&](link::LogLines& m) {
+                     std::deque<std::string>& printed = self.printed[m.slot];
+                     for (std::string& line : m.lines) {
+                       log::debug("engine_log", {{"worker", self.name}, {"slot", m.slot}, {"line", line}});
+                       printed.push_back(std::move(line));
+                       if (printed.size() > kEngineLinesMax) printed.pop_front();
+                     }
+                   },
+                   [&](link::Hello&) {}},
+             message);
   if (std::holds_alternative<link::Hello>(message))
     co_return fail(Errc::protocol, "hello comes once per link");
   ATELIER_CO_TRY_VOID(check_unheld(self));

@@ -96,6 +96,8 @@ struct WorkerLink::Impl {
   /// Errors: forbidden after too many messages about jobs that the worker does not hold.
   static Result<void> check_unheld(const LinkSession& session);
   void on_event(LinkSession& session, link::Event event);
+  /// The named job loses its lease; the slot its engine, unless it has gone on since that job.
+  void on_engine_lost(LinkSession& session, const link::EngineLost& message);
   void on_preview(LinkSession& session, link::Preview preview);
   awaitable<void> finish(SessionPtr session, link::Ended ended);
 

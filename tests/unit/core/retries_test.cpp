@@ -102,6 +102,19 @@ TEST_CASE("a worn-out job is granted no more, also while its end is not recorded
   CHECK(std::holds_alternative<Ended>(decision.proposals.front()));
 }
 
+TEST_CASE("a lease that was on its way to an engine that died is stopped: it shall not run beside the next") {
+  RetryWorld world;
+  world.take();
+  const SlotId slot = world.core.job(world.job)->lease->slot;
+  const auto effects = world.post(EngineLost{.slot = slot, .link = world.link});
+  const auto* stop = CoreWorld::find<StopWanted>(effects);
+  REQUIRE(stop != nullptr);
+  CHECK(stop->job == world.job);
+  CHECK(stop->epoch == Epoch{1});
+  CHECK(stop->link == world.link);
+  CHECK(world.core.job(world.job)->losses == 1);
+}
+
 TEST_CASE("of two grants of one job, or of one slot, the first in the journal stands") {
   // Two gateways decide on the same state; both lists of proposals come into the journal.
   CoreWorld world;

@@ -380,6 +380,58 @@ TEST_CASE("late words of a lease that a worker has had end no link until they ar
   CHECK(agent.closed() == net::CloseCode::policy);
 }
 
+TEST_CASE(
+    "an engine's loss that names a computed job is that job's alone, not the slot's or the next one's") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId first = rig.submit(1, uuid(1));
+  agent.say(link::Started{first, Epoch{1}});
+  agent.say(link::Computed{first, Epoch{1}, 100});
+  const auto state = [&] { return rig.workshop->core().worker("gpu-1")->slots.front().state; };
+  SUBCASE("the slot is free") {
+    agent.say(link::EngineLost{0, first, Epoch{1}, "no files"});
+    CHECK(rig.facts(first).epoch == Epoch{2});  // and granted again
+    CHECK(rig.facts(first).state == core::JobState::leased);
+  }
+  SUBCASE("the slot runs the next job") {
+    const JobId next = rig.submit(2, uuid(2));
+    agent.say(link::Started{next, Epoch{1}});
+    agent.say(link::EngineLost{0, first, Epoch{1}, "no files"});
+    CHECK(rig.facts(first).state == core::JobState::queued);
+    REQUIRE(rig.facts(next).lease);
+    CHECK(rig.facts(next).deaths == 0);
+  }
+  SUBCASE("the end of the computation is not recorded yet") {
+    agent.leave();
+    Agent other(rig, "gpu-2");
+    const JobId third = rig.submit(3, uuid(3));
+    other.say(link::Started{third, Epoch{1}});
+    other.put_on_wire(link::Computed{third, Epoch{1}, 100});
+    other.put_on_wire(link::EngineLost{0, JobId{}, Epoch{}, "it died"});
+    other.say(link::EngineLost{0, third, Epoch{1}, "no files"});
+    CHECK_FALSE(rig.facts(third).lease);
+    CHECK(rig.facts(third).deaths == 0);
+    CHECK(rig.facts(third).losses == 1);
+    return;
+  }
+  CHECK(state() == core::SlotState::busy);
+  CHECK(rig.facts(first).deaths == 0);
+  CHECK(rig.facts(first).losses == 1);
+}
+
+TEST_CASE("an engine's loss that names what its slot runs is a death of that job, and the slot has none") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  agent.say(link::Started{job, Epoch{1}});
+  agent.say(link::EngineLost{0, job, Epoch{1}, "it died"});
+  CHECK(rig.facts(job).deaths == 1);
+  CHECK(rig.facts(job).losses == 0);
+  CHECK(rig.facts(job).state == core::JobState::queued);
+  CHECK(rig.workshop->core().worker("gpu-1")->slots.front().state == core::SlotState::engine_lost);
+  CHECK(agent.take<link::Stop>().empty());
+}
+
 TEST_CASE("the owner of a job that took its worker down three times is told so") {
   LinkRig rig;
   Tab tab(rig, 1, "mine");
