@@ -79,13 +79,19 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
   std::vector<char> buffer(256 << 10);
   for (;;) {
     auto bytes = co_await response->read(buffer, deadline);
-    if (!bytes) co_return std::unexpected(as_unavailable(std::move(bytes).error()));
+    if (!bytes) {
+      discard(*run, local.path);
+      co_return std::unexpected(as_unavailable(std::move(bytes).error()));
+    }
     if (*bytes == 0) break;
     auto chunk = std::make_shared<std::string>(buffer.data(), *bytes);
     const std::uint64_t offset = local.size;
     auto write = [fd, chunk, offset] { return files::write_all_at(fd->get(), offset, *chunk); };
     auto written = co_await run_blocking(runtime_.file_pool(), std::move(write));
-    if (!written) co_return std::unexpected(std::move(written).error());
+    if (!written) {
+      discard(*run, local.path);
+      co_return std::unexpected(std::move(written).error());
+    }
     local.size += *bytes;
     if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
   }
@@ -110,6 +116,8 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Ru
     if (!copied && copied.error().code == Errc::bad_request && co_await is_png(runtime_, file))
       co_return fail(Errc::bad_request,
                      fmt::format("the output file {} is broken: {}", shown, copied.error().what));
+    if (!copied && copied.error().code == Errc::disk_full)
+      co_return std::unexpected(std::move(copied).error());
     if (!copied && !own)  // it may hold the prompt and the workflow of somebody else
       co_return fail(Errc::forbidden, fmt::format("the output file {} was made for another job and cannot be "
                                                   "shown: {}",
@@ -136,11 +144,19 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       raw.path = placed.path;
     } else {
       auto downloaded = co_await download(run, engine, one);
-      if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
+      if (!downloaded) {
+        discard_of(*run, node, files.size());
+        co_return std::unexpected(std::move(downloaded).error());
+      }
       raw = std::move(*downloaded);
     }
+    const std::string raw_path = raw.path;
     auto local = co_await finish(run, key, placed.named.type, placed.named.in_job_folder, std::move(raw));
-    if (!local) co_return std::unexpected(std::move(local).error());
+    if (!local) {
+      discard(*run, raw_path);
+      discard_of(*run, node, files.size());
+      co_return std::unexpected(std::move(local).error());
+    }
     link::CommitFile file = std::move(placed.named);
     file.size = local->size;
     file.digest = local->digest;
@@ -180,6 +196,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     raw.folder = folders->output;
     raw.path = path;
     auto local = co_await finish(run, key, placed->named.type, true, std::move(raw));
+    if (!local && local.error().code == Errc::disk_full) co_return std::unexpected(std::move(local).error());
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});
       continue;
@@ -191,6 +208,19 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     files.push_back(std::move(file));
   }
   co_return files;
+}
+
+void Collector::discard(RunFiles& run, const std::string& name) {
+  if (std::erase(run.spooled, name) == 0) return;
+  auto remove = [folder = spool_.folder(), name] { (void)folder.remove_file(name); };
+  runtime_.file_pool().post(std::move(remove));
+}
+
+void Collector::discard_of(RunFiles& run, const std::string& node, std::size_t files) {
+  for (std::uint32_t i = 0; i < files; ++i) {
+    const auto found = run.collected.find({node, i});
+    if (found != run.collected.end()) discard(run, found->second.path);
+  }
 }
 
 void Collector::forget(RunFiles& run) {

@@ -41,6 +41,10 @@ class Collector {
   /// `own`: it lies in the run's own folder.
   awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
                                       bool own, LocalFile raw);
+  /// Deletes a copy of a run before its end: the next try makes another, and the disk may be full.
+  void discard(RunFiles& run, const std::string& name);
+  /// The first `files` ones of a node.
+  void discard_of(RunFiles& run, const std::string& node, std::size_t files);
 
   Runtime& runtime_;
   Spool& spool_;

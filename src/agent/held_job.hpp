@@ -29,6 +29,7 @@ struct NodeOutput {
   std::set<std::uint32_t> uploading;
   std::optional<Instant> retry_at;
   int bad_hashes = 0, unreachable = 0;
+  int no_room = 0;   // how often this worker's disk was full
   std::string lost;  // why its files are lost
 };
 

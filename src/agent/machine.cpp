@@ -16,6 +16,8 @@ constexpr Instant kNever{INT64_MAX / 4};
 constexpr milliseconds kBackoffLeast{500};
 constexpr milliseconds kBackoffMost{15'000};
 constexpr milliseconds kPublishAgain{2'000};
+constexpr milliseconds kRestLeast{1'000};
+constexpr milliseconds kRestMost{60'000};
 
 // SplitMix64 (public domain, Steele, Lea, Flood 2014): jitter only.
 std::uint64_t next_random(std::uint64_t& state) {
@@ -74,6 +76,7 @@ Instant AgentMachine::next_at() const {
   at(drain_until_);
   for (const Slot& slot : slots_) {
     if (linked_) at(slot.publish_at);
+    at(slot.rest_until);
   }
   for (const auto& [key, job] : jobs_) {
     at(job.ask_at);
@@ -409,8 +412,17 @@ void AgentMachine::own_idle_slots() {
 
 void AgentMachine::pay_idle(std::uint32_t index) {
   if (!linked_ || !listed(index) || !slots_[index].owes_idle || busy(index)) return;
+  if (slots_[index].rest_until || out_of_room()) return;
   slots_[index].owes_idle = false;
   send(link::SlotIdle{index});
+}
+
+void AgentMachine::rest(std::uint32_t index) {
+  // At the head of its lane the job comes back at once, and ten returns are its end.
+  Slot& slot = slots_[index];
+  slot.pause = std::clamp(slot.pause * 2, kRestLeast, kRestMost);
+  slot.rest_until = now_ + slot.pause;
+  log::warn("slot_rests", {{"slot", index}, {"pause_ms", slot.pause.count()}});
 }
 
 // ---- Time and the end ----
@@ -434,6 +446,7 @@ void AgentMachine::handle(const Tick&) {
   }
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     if (linked_ && slots_[i].up && slots_[i].publish_at && now_ >= *slots_[i].publish_at) publish(i);
+    if (slots_[i].rest_until && now_ >= *slots_[i].rest_until) slots_[i].rest_until.reset();
   }
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);

@@ -69,8 +69,10 @@ class AgentMachine {
     bool ever_up = false;
     EngineInfo info;
     Instant answered_at;
-    link::TelemetrySlot reading;  // of its last answer
-    bool unloads = false;         // /free was asked for while it ran something
+    link::TelemetrySlot reading;        // of its last answer
+    bool unloads = false;               // /free was asked for while it ran something
+    std::optional<Instant> rest_until;  // no slot_idle before: its last job could not be begun
+    milliseconds pause{0};              // how long it rested last, since a job was begun
     bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
     std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
     bool publishing = false;
@@ -102,6 +104,8 @@ class AgentMachine {
   /// Of each slot that runs nothing: nobody may have said so.
   void own_idle_slots();
   void pay_idle(std::uint32_t slot);
+  /// A slot that could not begin a job waits before it is offered the next one, each time twice as long.
+  void rest(std::uint32_t slot);
   void leave_when_empty();
   void leave(int code, std::string why);
   link::Hello hello(const LinkUp& input) const;
@@ -165,7 +169,9 @@ class AgentMachine {
   void fail(HeldJob& job, link::EndCause cause, std::string node, std::string node_type,
             std::string reason) const;
   void end_without_run(HeldJob& job);
-  void lose_outputs(HeldJob& job, std::string why);
+  void not_collected(HeldJob& job, NodeOutput& output, const Error& error);
+  /// Files wait for room on this worker's disk: it takes no other job.
+  [[nodiscard]] bool out_of_room() const;
   std::int64_t unix_ms() const { return now_.ms + clock_offset_; }
 
   MachineOptions options_;

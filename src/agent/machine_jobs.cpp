@@ -81,6 +81,8 @@ void AgentMachine::take(const link::Lease& lease) {
     give_back(job, link::ReturnReason::slot_removed, fmt::format("there is no slot {}", lease.slot));
   } else if (draining_) {
     give_back(job, link::ReturnReason::draining, "the agent is draining");
+  } else if (out_of_room()) {
+    give_back(job, link::ReturnReason::disk_full, "what an earlier job made waits for room on the disk");
   } else {
     fetch(job);
   }
@@ -117,10 +119,12 @@ void AgentMachine::handle(const JobFetched& input) {
   if (error.code == Errc::stale_epoch) {
     drop(*job);
   } else if (error.code == Errc::disk_full) {
+    rest(job->lease.slot);
     give_back(*job, link::ReturnReason::disk_full, error.what);
   } else if (is_passing(error.code) && (!linked_ || job->fetch_tries < kFetchTriesMax)) {
     job->fetch_at = now_ + kAskAgain * job->fetch_tries;
   } else {
+    rest(job->lease.slot);
     give_back(*job, link::ReturnReason::input_not_fetched, error.what);
   }
 }
@@ -152,6 +156,7 @@ void AgentMachine::handle(const RunPosted& input) {
   job->seen_at = now_;
   switch (input.result) {
     case PostResult::accepted:
+      slots_[job->lease.slot].pause = milliseconds(0);
       if (job->phase == Phase::posting) job->phase = Phase::posted;  // its events may have come first
       if (job->stop_requested && job->in_engine()) interrupt(*job);
       return;
@@ -169,6 +174,7 @@ void AgentMachine::handle(const RunPosted& input) {
       if (job->stop_requested) {
         run_is_gone(*job);
       } else {
+        rest(job->lease.slot);
         job->phase = Phase::posted;  // the answer has come: what is left of it is asked for until it is gone
         give_back(*job, link::ReturnReason::refused_by_engine, input.body);
       }
@@ -478,7 +484,11 @@ void AgentMachine::tick(HeldJob& job) {
     if (!output.retry_at || now_ < *output.retry_at) continue;
     if (output.phase == NodePhase::collecting) {
       output.retry_at.reset();
-      out_.emplace_back(Collect{job.key, job.lease.slot, output.node, output.ui});
+      if (output.node.empty()) {
+        out_.emplace_back(CollectRest{job.key, job.lease.slot});
+      } else {
+        out_.emplace_back(Collect{job.key, job.lease.slot, output.node, output.ui});
+      }
     } else if (linked_) {
       output.retry_at.reset();
       if (output.phase == NodePhase::uploading) upload(job, output, false);

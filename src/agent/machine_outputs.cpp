@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kBadHashesMax = 3;
 constexpr int kUnreachableMax = 5;
+constexpr int kNoRoomMax = 6;
 constexpr milliseconds kUploadAgain{1'000};
 constexpr milliseconds kDiskAgain{5'000};
 constexpr milliseconds kCollectAgain{2'000};
@@ -45,9 +46,10 @@ void AgentMachine::handle(const Collected& input) {
   if (job == nullptr || job->ghost) return;
   if (input.node.empty() && !job->rest_collected) {
     job->rest_collected = true;
+    const bool no_room = !input.files && input.files.error().code == Errc::disk_full;
     if (!input.files)
       log::warn("rest_not_collected", {{"job", input.key.job}, {"why", input.files.error().what}});
-    if (!input.files || input.files->empty()) {
+    if (!no_room && (!input.files || input.files->empty())) {
       end_if_done(*job);
       return;
     }
@@ -58,16 +60,12 @@ void AgentMachine::handle(const Collected& input) {
   NodeOutput* output = job->find(input.node);
   if (output == nullptr || output->phase != NodePhase::collecting) return;
   if (!input.files) {
-    if (input.files.error().code == Errc::unavailable) {
-      if (job->computed() && (!slots_[job->lease.slot].up || ++output->unreachable >= kUnreachableMax)) {
-        lose_outputs(*job, input.files.error().what);
-      } else {
-        output->retry_at = now_ + kCollectAgain;
-      }
-      return;
-    }
-    output->phase = NodePhase::failed;
-    output->lost = input.files.error().what;
+    not_collected(*job, *output, input.files.error());
+    return;
+  }
+  output->no_room = 0;
+  if (input.node.empty() && input.files->empty()) {
+    std::erase_if(job->nodes, [](const NodeOutput& one) { return one.node.empty(); });
     end_if_done(*job);
     return;
   }
@@ -84,6 +82,35 @@ void AgentMachine::handle(const Collected& input) {
   output->phase = NodePhase::uploading;
   if (linked_) upload(*job, *output, false);
   end_if_done(*job);  // with the last one it is to be kept
+}
+
+void AgentMachine::not_collected(HeldJob& job, NodeOutput& output, const Error& error) {
+  const std::uint32_t slot = job.lease.slot;
+  if (error.code == Errc::disk_full) {
+    if (++output.no_room < kNoRoomMax || !linked_) {
+      output.retry_at = now_ + kDiskAgain;
+      return;
+    }
+    rest(slot);
+    give_back(job, link::ReturnReason::disk_full, error.what);
+  } else if (error.code == Errc::unavailable) {
+    // The engine may be well, and run the next job: nothing is said of its slot.
+    if (job.computed() && linked_ && (!slots_[slot].up || ++output.unreachable >= kUnreachableMax)) {
+      give_back(job, link::ReturnReason::refused_by_engine, error.what);
+    } else {
+      output.retry_at = now_ + kCollectAgain;
+    }
+  } else {
+    output.phase = NodePhase::failed;
+    output.lost = error.what;
+    end_if_done(job);
+  }
+}
+
+bool AgentMachine::out_of_room() const {
+  const auto waits = [](const NodeOutput& output) { return output.no_room > 0; };
+  return std::ranges::any_of(
+      jobs_, [&](const auto& entry) { return std::ranges::any_of(entry.second.nodes, waits); });
 }
 
 void AgentMachine::upload(HeldJob& job, NodeOutput& output, bool anew) {
@@ -393,12 +420,6 @@ void AgentMachine::restore(FinishedRun run) {
     output.phase = NodePhase::uploading;  // the gateway knows what it has
     job.nodes.push_back(std::move(output));
   }
-}
-
-void AgentMachine::lose_outputs(HeldJob& job, std::string why) {
-  why.resize(std::min(why.size(), link::kTextFieldBytesMax));
-  send(link::EngineLost{job.lease.slot, job.key.job, job.key.epoch, std::move(why)});
-  erase(job);
 }
 
 void AgentMachine::answer(const link::EndedOk& message) {

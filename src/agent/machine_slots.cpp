@@ -89,6 +89,7 @@ void AgentMachine::look_at_slots() {
       slot.told = true;
       send(link::SlotsChanged{{line_of(i)}, {}});
     }
+    pay_idle(i);                                           // it has rested, or there is room again
     if (slot.unloads && slot.up && !busy(i)) unloaded(i);  // ComfyUI unloads between two runs
     if (slot.place == Place::leaving && linked_ && !busy(i)) {
       slot.place = Place::left;

@@ -309,8 +309,16 @@ TEST_CASE("files that went with a dead engine give their job up, too") {
   rig.executed("9");
   rig.finish_run();
   rig.feed(EngineDown{0, "connection reset"});
+  SUBCASE("at once where it can be said") {}
+  SUBCASE("after the link is back, which would bring the lease again") {
+    rig.lose_link();
+    rig.feed(Collected{kJob, "9", fail(Errc::unavailable, "refused")});
+    CHECK(rig.machine.held() == 1);
+    rig.join();
+  }
   rig.feed(Collected{kJob, "9", fail(Errc::unavailable, "refused")});
-  CHECK(rig.only_sent<link::EngineLost>().job == kJob.job);
+  CHECK(rig.only_sent<link::Returned>().job == kJob.job);
+  CHECK(rig.sent<link::EngineLost>().empty());
   CHECK(rig.machine.held() == 0);
 }
 
@@ -381,6 +389,7 @@ TEST_CASE("a slot that becomes empty while the link is opened says so after the 
   CHECK(rig.count<Send>() == 0);
   rig.welcome(link::Verdict::keep);
   CHECK(rig.only_sent<link::Returned>().job == kJob.job);
+  rig.advance(milliseconds(1'000));  // it rests after that
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 

@@ -338,6 +338,7 @@ TEST_CASE("inputs that cannot be fetched give the job back, passing troubles are
   }
   rig.feed(JobFetched{kJob, fail(Errc::unavailable, "no answer")});
   CHECK(rig.only_sent<link::Returned>().reason == link::ReturnReason::input_not_fetched);
+  rig.advance(milliseconds(1000));  // it rests after that
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
   CHECK(rig.machine.held() == 0);
 }
