@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "comfy/dynamic_inputs.hpp"
+#include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/json_printer.hpp"
 #include "comfy/python_text.hpp"
@@ -64,7 +65,8 @@ FileListKey list_key(const UploadFlags& flags) {
 struct Piece {
   std::string text;
   enum class Hole : std::uint8_t { none, files, route } hole = Hole::none;
-  std::size_t list = 0;  // files: index of the key in the class's own list_keys
+  std::size_t list = 0;            // files: index of the key in the class's own list_keys
+  std::vector<std::string> first;  // files: choices before them that are no files
   std::string route;
 };
 
@@ -77,16 +79,15 @@ struct Entry {
 constexpr std::pair<const char*, InputGroup> kGroups[] = {
     {"required", InputGroup::required}, {"optional", InputGroup::optional}, {"hidden", InputGroup::hidden}};
 
-/// Combos whose choices ComfyUI 0.21.0 makes of its input folder and does not mark as files (nodes.py,
-/// nodes_dataset.py).
+/// Combos whose choices ComfyUI makes of its input folder and does not mark as files (nodes.py,
+/// nodes_dataset.py: two classes LoadImage...FromFolder in 0.21.0, two LoadVideo...FromFolder more in 0.33).
 std::optional<FileListKey> unmarked_list(std::string_view class_name, std::string_view input) {
   FileListKey key;
   if (class_name == "LoadLatent" && input == "latent") {
     key.content = ContentKind::latent;
     return key;
   }
-  if ((class_name == "LoadImageDataSetFromFolder" || class_name == "LoadImageTextDataSetFromFolder") &&
-      input == "folder") {
+  if (class_name.starts_with("Load") && class_name.ends_with("FromFolder") && input == "folder") {
     key.folders = true;
     return key;
   }
@@ -117,9 +118,37 @@ void read_inputs(NodeClass& node) {
   }
 }
 
+/// Choices that are no files but stand in lists of them.
+bool is_no_file(const json::value& choice) {
+  const auto* text = choice.if_string();
+  return text != nullptr && (*text == "none" || *text == "None");
+}
+
+template <class Keep>
+void keep_choices(json::array& choices, const Keep& keep) {
+  if (std::all_of(choices.begin(), choices.end(), keep)) return;
+  json::array kept;
+  for (json::value& choice : choices)
+    if (keep(choice)) kept.push_back(std::move(choice));
+  choices = std::move(kept);
+}
+
+/// In any depth: V3's dynamic inputs hold the declarations of others.
+void drop_worker_names(json::value& value) {
+  if (auto* object = value.if_object())
+    for (auto& member : *object) drop_worker_names(member.value());
+  auto* list = value.if_array();
+  if (list == nullptr) return;
+  keep_choices(*list, [](const json::value& choice) {
+    return !choice.is_string() || !is_worker_name(text_view(choice.get_string()));
+  });
+  for (json::value& item : *list)
+    if (!item.is_string()) drop_worker_names(item);
+}
+
 /// On a worker the files and folders of all participants lie there, and are nobody else's business: these
-/// choices are emptied before anything is kept.
-void empty_file_choices(std::string_view class_name, json::object& raw) {
+/// choices are emptied before anything is kept, also those that list `folders`, which a class of ours has.
+void empty_file_choices(std::string_view class_name, json::object& raw, const json::array& folders) {
   auto* input = raw.if_contains("input");
   if (input == nullptr || !input->is_object()) return;
   for (const auto& [group_name, group] : kGroups) {
@@ -127,14 +156,31 @@ void empty_file_choices(std::string_view class_name, json::object& raw) {
     if (members == nullptr || !members->is_object()) continue;
     for (auto& member : members->get_object()) {
       const InputSpec spec = input_of_class(class_name, std::string(member.key()), group, member.value());
-      if (!spec.file_list) continue;
+      if (spec.choices == nullptr) continue;
       auto& config = member.value().get_array();
-      if (config[0].is_array())
-        config[0].get_array().clear();
-      else
-        config[1].get_object()["options"].emplace_array();
+      auto& choices =
+          config[0].is_array() ? config[0].get_array() : config[1].get_object()["options"].get_array();
+      // What 0.33 lists there has been made by everybody's jobs, and is brought back to nobody.
+      const bool training = class_name == "LoadTrainingDataset" && spec.name == "folder_name";
+      if (spec.takes_folder() || training || (folders.size() > 1 && choices == folders))
+        choices.clear();
+      else if (spec.file_list)
+        keep_choices(choices, is_no_file);
     }
   }
+  drop_worker_names(*input);
+}
+
+/// The folders below an engine's input folder, as ComfyUI tells them to the class that lists them.
+json::array input_folders_of(const json::object& classes) {
+  const auto* value = classes.if_contains("LoadImageDataSetFromFolder");
+  for (const char* name : {"input", "required", "folder"}) {
+    if (value == nullptr || !value->is_object()) return {};
+    value = value->get_object().if_contains(name);
+  }
+  if (value == nullptr) return {};
+  const InputSpec spec = make_input_spec("folder", InputGroup::required, *value);
+  return spec.choices != nullptr ? *spec.choices : json::array{};
 }
 
 bool in_order(const json::object& members, const json::array& names) {
@@ -193,6 +239,9 @@ void make_pieces(Entry& entry) {
     if (const auto list = lists.find(&value); list != lists.end()) {
       piece.hole = Piece::Hole::files;
       piece.list = list->second;
+      if (const auto* choices = value.if_array())
+        for (const auto& choice : *choices)
+          if (choice.is_string()) piece.first.emplace_back(text_view(choice.get_string()));
     } else if (const auto route = routes.find(&value); route != routes.end()) {
       piece.hole = Piece::Hole::route;
       piece.route = route->second;
@@ -205,13 +254,13 @@ void make_pieces(Entry& entry) {
   };
   const bool plain = lists.empty() && routes.empty();
   print_json_to(entry.node.raw.value(), {}, out, plain ? nullptr : &intercept);
-  entry.pieces.push_back(Piece{.text = std::move(out), .route = {}});
+  entry.pieces.push_back(Piece{.text = std::move(out), .first = {}, .route = {}});
 }
 
-std::shared_ptr<const Entry> make_entry(std::string name, json::object raw) {
+std::shared_ptr<const Entry> make_entry(std::string name, json::object raw, const json::array& folders = {}) {
   auto entry = std::make_shared<Entry>();
   order_inputs(raw);
-  empty_file_choices(name, raw);
+  empty_file_choices(name, raw, folders);
   NodeClass& node = entry->node;
   node.name = std::move(name);
   node.raw = Json(std::move(raw));
@@ -268,7 +317,14 @@ void print_entry(const Entry& entry, const ObjectInfoView& view, std::map<FileLi
       if (found == lists.end())
         found = lists.emplace(key, quote_json_list(view.files ? view.files(key) : std::vector<std::string>{}))
                     .first;
-      out += found->second;
+      if (piece.first.empty()) {
+        out += found->second;
+        continue;
+      }
+      out += quote_json_list(piece.first);
+      if (found->second == "[]") continue;
+      out.back() = ',';
+      out.append(found->second, 1);
     }
   }
 }
@@ -345,12 +401,13 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
   if (object->size() > limits.classes_max)
     return fail(Errc::too_large, fmt::format("object_info of {} classes, the limit is {}", object->size(),
                                              limits.classes_max));
+  const json::array folders = input_folders_of(*object);
   auto impl = std::make_shared<Impl>();
   for (auto& member : *object) {
     auto* raw = member.value().if_object();
     if (raw == nullptr || flag(*raw, "api_node")) continue;
     std::string name(member.key());
-    auto entry = make_entry(name, std::move(*raw));
+    auto entry = make_entry(name, std::move(*raw), folders);
     for (const auto& piece : entry->pieces) impl->text_bytes += piece.text.size() + name.size() + 8;
     impl->classes.push_back({std::move(name), std::move(entry)});
   }

@@ -184,6 +184,34 @@ TEST_CASE("instead of the folders and latents in an engine's input folder, the p
   CHECK(models_of(PromptGraph(prompt.as_object(), *info)).size() == 1);  // a folder is no model
 }
 
+TEST_CASE("no list of an engine tells what lies there for others, whatever its class is called") {
+  const auto info = ObjectInfo::parse(
+      R"({"LoadVideoDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["3d","of seat 5"]}]}}},
+      "LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["3d","of seat 5"]}]}}},
+      "LoadTrainingDataset":{"input":{"required":{"folder_name":["COMBO",{"options":["of seat 5"]}]}}},
+      "Load3D":{"input":{"required":{"model_file":["COMBO",{"options":["none","3d/seat.glb"],"file_upload":true}]}}},
+      "Folders":{"input":{"required":{"any":[["3d","of seat 5"]]}}},
+      "Files":{"input":{"required":{"any":[["a.png","0123456789abcdef-seat.png","atelier/5-1/seat.png"]],
+        "more":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"k","inputs":{"required":{"x":[["b","0123456789abcdef-seat"]]}}}]}]}}}})");
+  REQUIRE(info.has_value());
+  ObjectInfoView view;
+  CHECK(
+      info->print_all(view) ==
+      R"({"LoadVideoDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":[]}]}}},)"
+      R"("LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":[]}]}}},)"
+      R"("LoadTrainingDataset":{"input":{"required":{"folder_name":["COMBO",{"options":[]}]}}},)"
+      R"("Load3D":{"input":{"required":{"model_file":["COMBO",{"options":["none"],"file_upload":true}]}}},)"
+      R"("Folders":{"input":{"required":{"any":[[]]}}},)"
+      R"("Files":{"input":{"required":{"any":[["a.png"]],)"
+      R"("more":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"k","inputs":{"required":{"x":[["b"]]}}}]}]}}}})");
+  view.files = [](const FileListKey& key) {
+    return std::vector<std::string>{key.folders ? "mine" : "3d/mine.glb"};
+  };
+  CHECK(info->print_class("LoadVideoDataSetFromFolder", view).find(R"("options":["mine"])") !=
+        std::string::npos);
+  CHECK(info->print_class("Load3D", view).find(R"("options":["none","3d/mine.glb"])") != std::string::npos);
+}
+
 TEST_CASE("an object_info above its limits is refused") {
   CHECK(ObjectInfo::parse("[]").error().code == atelier::Errc::bad_request);
   CHECK(ObjectInfo::parse(fixtures::kObjectInfo, {.bytes_max = 10}).error().code == atelier::Errc::too_large);
