@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/python_text.hpp"
 
@@ -36,7 +37,8 @@ constexpr std::array<Loader, 7> kLoaders{{
 
 /// Its choices are the user's own: its validator takes every input and says yes (nodes_logic.py).
 constexpr std::string_view kUncheckedClass = "CustomCombo";
-/// Has no validator of its own: ComfyUI looks for its file among the choices (nodes_load_3d.py).
+/// Without a choice "none" (ComfyUI 0.21.0; 0.33 has it) it has no validator of its own: ComfyUI looks for
+/// its file among the choices (nodes_load_3d.py).
 constexpr std::string_view kMeshLoader = "Load3D";
 
 const Loader* loader_of(std::string_view class_name) {
@@ -165,14 +167,18 @@ std::string_view noun_of(const UploadFlags& upload) {
   return "image";
 }
 
+json::object custom_error(std::string_view input, std::string_view what) {
+  return make_error("custom_validation_failed", "Custom validation failed for node",
+                    fmt::format("{} - {}", input, what), {{"input_name", input}});
+}
+
 std::optional<json::object> check_file(std::string_view input, std::string_view noun, std::string_view value,
                                        const FileLookup& exists) {
   const AnnotatedName file = split_annotation(value);
   if (exists && stays_inside(file.name) && !names_folder(file.name) &&
       exists(file.type_or(FileType::input), file.name))
     return std::nullopt;
-  return make_error("custom_validation_failed", "Custom validation failed for node",
-                    fmt::format("{} - Invalid {} file: {}", input, noun, value), {{"input_name", input}});
+  return custom_error(input, fmt::format("Invalid {} file: {}", noun, value));
 }
 
 /// Could ComfyUI's own list of these files hold this text?
@@ -194,6 +200,51 @@ CheckResult check_loader(const Loader& loader, const json::object& values, const
         PythonError{"AttributeError", fmt::format("'{}' object has no attribute 'endswith'", kind)});
   }
   return check_file(loader.input, loader.noun, text_view(value->get_string()), exists);
+}
+
+bool lists_none(const InputSpec& spec) {
+  const json::array& choices = choices_of(spec);
+  return std::any_of(choices.begin(), choices.end(), [](const json::value& c) { return c == "none"; });
+}
+
+/// ComfyUI 0.33 saves training data beside its output folder (nodes_dataset.py), where no agent looks for
+/// files; before that it says that they lie inside.
+std::optional<json::object> check_saver(const NodeClass& node_class) {
+  if (node_class.name != "SaveTrainingDataset") return std::nullopt;
+  const InputSpec* folder = node_class.find_input("folder_name");
+  const json::value* place = folder != nullptr ? folder->options->if_contains("tooltip") : nullptr;
+  if (place != nullptr && place->is_string() &&
+      text_view(place->get_string()).find("output directory") != std::string::npos)
+    return std::nullopt;
+  return custom_error("folder_name",
+                      "A training dataset is not brought back from the GPU that makes it, and would be lost. "
+                      "Link its latents and conditioning to the node that trains.");
+}
+
+/// What each loader says of its own file.
+CheckResult check_loaders(const NodeClass& node_class, const json::object& values, const FileLookup& exists) {
+  if (const Loader* loader = loader_of(node_class.name)) return check_loader(*loader, values, exists);
+  for (const auto& spec : node_class.inputs) {
+    if (!spec.upload.any()) continue;
+    const auto* value = values.if_contains(spec.name);
+    if (value == nullptr || !value->is_string())
+      continue;  // missing or linked: said elsewhere, or known at run time
+    const auto text = text_view(value->get_string());
+    const bool chosen = node_class.name == kMeshLoader && !lists_none(spec);
+    // "No file" of optional loaders.
+    if (!chosen && (text.empty() || text == "none" || text == "None")) continue;
+    auto error = check_file(spec.name, noun_of(spec.upload), text, exists);
+    if (error || (chosen && spec.file_list && !is_listed(*spec.file_list, text)))
+      return chosen ? not_listed_error(spec, *value, python_repr(*value)) : std::move(*error);
+  }
+  return std::optional<json::object>{};
+}
+
+/// As the loaders say it: "image - Invalid image file: x.png [output]".
+json::object foreign_error(const ForeignName& name) {
+  const ContentKind kind = content_kind_of(split_annotation(name.text).name);
+  const std::string noun = kind == ContentKind::other ? "" : fmt::format("{} ", to_string(kind));
+  return custom_error(name.input, fmt::format("Invalid {}file: {}", noun, name.text));
 }
 
 }  // namespace
@@ -229,6 +280,14 @@ json::object mismatch_error(const InputSpec& spec, const json::value& received_t
                      {"input_config", input_config(spec)},
                      {"received_type", received_type},
                      {"linked_node", link}});
+}
+
+json::object unknown_name_error(const InputSpec& spec) {
+  const char* what = spec.takes_folder() || spec.name.starts_with("folder") ? "folder" : "file";
+  return custom_error(spec.name,
+                      fmt::format("The {} has to be chosen in the node itself: a link to it cannot "
+                                  "be followed before the prompt runs.",
+                                  what));
 }
 
 // ComfyUI 0.21.0, comfy_execution/validation.py, not strict.
@@ -270,21 +329,11 @@ CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json
 }
 
 CheckResult check_files(const NodeClass& node_class, const json::object& values, const FileLookup& exists) {
-  if (const Loader* loader = loader_of(node_class.name)) return check_loader(*loader, values, exists);
-  for (const auto& spec : node_class.inputs) {
-    if (!spec.upload.any()) continue;
-    const auto* value = values.if_contains(spec.name);
-    if (value == nullptr || !value->is_string())
-      continue;  // missing or linked: said elsewhere, or known at run time
-    const auto text = text_view(value->get_string());
-    const bool chosen = node_class.name == kMeshLoader;
-    // "No file" of optional loaders.
-    if (!chosen && (text.empty() || text == "none" || text == "None")) continue;
-    auto error = check_file(spec.name, noun_of(spec.upload), text, exists);
-    if (error || (chosen && spec.file_list && !is_listed(*spec.file_list, text)))
-      return chosen ? not_listed_error(spec, *value, python_repr(*value)) : std::move(*error);
-  }
-  return std::optional<json::object>{};
+  auto error = check_loaders(node_class, values, exists);
+  if (!error || *error) return error;
+  for (const ForeignName& name : foreign_names(node_class, values, exists))
+    if (name.refused) return foreign_error(name);
+  return check_saver(node_class);
 }
 
 }  // namespace atelier::comfy

@@ -26,6 +26,9 @@ namespace atelier::comfy {
                                                  const boost::json::value& received_type,
                                                  const boost::json::value& link);
 
+/// A link into an input whose file or folder has to be known when the prompt is posted.
+[[nodiscard]] boost::json::object unknown_name_error(const InputSpec& spec);
+
 /// May an output of this type be linked to this input? Unions share a member, "*" fits all.
 [[nodiscard]] bool types_fit(const boost::json::value& received, const InputSpec& spec);
 
@@ -36,7 +39,8 @@ using CheckResult = std::expected<std::optional<boost::json::object>, PythonErro
 [[nodiscard]] CheckResult check_value(const NodeClass& node_class, const InputSpec& spec,
                                       boost::json::value& value, const FileLookup& exists);
 
-/// What the loaders' own validators look for: that a named file is there.
+/// What the loaders' own validators look for: that a named file is there. And that nothing names what is
+/// somebody else's (foreign_names.hpp).
 [[nodiscard]] CheckResult check_files(const NodeClass& node_class, const boost::json::object& values,
                                       const FileLookup& exists);
 

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "comfy/dynamic_inputs.hpp"
+#include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/prompt_graph.hpp"
 
@@ -16,7 +17,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view kPrefixInput = "filename_prefix", kFolderInput = "folder_name";
+constexpr std::string_view kFolderInput = "folder_name";
 constexpr std::size_t kHashDigits = 16, kNameBytesMax = 255;
 
 /// The path without what would lead out of a folder: "../a//b" -> "a/b", "/etc/x" -> "etc/x".
@@ -27,19 +28,6 @@ std::string inside(std::string_view path) {
     const std::string_view part = path.substr(at, slash - at);
     if (!part.empty() && part != "." && part != "..") out += (out.empty() ? "" : "/") + std::string(part);
     at = slash + 1;
-  }
-  return out;
-}
-
-std::string escape_pointer(std::string_view key) {
-  std::string out;
-  for (const char c : key) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
   }
   return out;
 }
@@ -71,7 +59,7 @@ class Finder {
     if (const auto* object = value.if_object())
       for (const auto& member : *object)
         look(member.value(),
-             fmt::format("{}/{}", pointer, escape_pointer({member.key().data(), member.key().size()})));
+             fmt::format("{}/{}", pointer, pointer_step({member.key().data(), member.key().size()})));
   }
 
   void folder(const json::value& value) {
@@ -83,7 +71,8 @@ class Finder {
 
   void name(std::string_view text, const std::string& pointer) {
     const bool upload = spec_->upload.any();
-    const bool media = !upload && exists_ && is_literal() && content_kind_of(text) != ContentKind::other;
+    const bool media = !upload && exists_ && (!pointer.empty() || is_literal()) &&
+                       content_kind_of(text) != ContentKind::other;
     if (!upload && !media && !text.ends_with(']')) return;  // most texts
     AnnotatedName file = split_annotation(text);
     const FileType type = file.type_or(FileType::input);
@@ -103,37 +92,42 @@ class Finder {
   const InputSpec* spec_ = nullptr;
 };
 
-/// They take a folder below ComfyUI's output folder and do not look whether it stays inside
-/// (nodes_dataset.py): the one that holds everybody's files.
-bool takes_output_folder(const NodeClass& node_class) {
-  for (const std::string_view name : {"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder",
-                                      "SaveTrainingDataset", "LoadTrainingDataset"}) {
-    if (node_class.name == name) return true;
-  }
-  return false;
-}
-
 /// Replaces the text of this input, if it has one, by what `move` makes of it.
 template <class Move>
-void rewrite_text(json::object& values, const NodeClass& node_class, std::string_view input,
-                  const Move& move) {
-  const InputSpec* spec = node_class.find_input(input);
-  if (spec == nullptr || spec->type != "STRING" || spec->group == InputGroup::hidden) return;
-  const json::value* text = values.if_contains(spec->name);
-  if (text == nullptr && spec->group == InputGroup::optional) text = spec->options->if_contains("default");
+void rewrite_text(json::object& values, const InputSpec& spec, const Move& move) {
+  if (spec.type != "STRING" || spec.group == InputGroup::hidden) return;
+  const json::value* text = values.if_contains(spec.name);
+  if (text == nullptr && spec.group == InputGroup::optional) text = spec.options->if_contains("default");
   if (text == nullptr || !text->is_string()) return;
   const std::string moved = move(text_view(text->get_string()));
-  values[spec->name] = json::string_view(moved.data(), moved.size());
+  values[spec.name] = json::string_view(moved.data(), moved.size());
 }
 
 void rewrite_outputs(json::object& values, const NodeClass& node_class, JobId job, Epoch epoch) {
-  const auto into_job_folder = [&](std::string_view prefix) { return worker_prefix(prefix, job, epoch); };
-  if (!takes_output_folder(node_class))
-    return rewrite_text(values, node_class, kPrefixInput, into_job_folder);
-  rewrite_text(values, node_class, kFolderInput, [&](std::string_view folder) {
+  const bool takes_folder = takes_output_folder(node_class);
+  const auto move_prefix = [&](std::string_view prefix) {
+    // Where there is a folder, ComfyUI puts it behind that.
+    return takes_folder ? inside(prefix) : worker_prefix(prefix, job, epoch);
+  };
+  const auto move_folder = [&](std::string_view folder) {
     return fmt::format("{}/{}", job_folder(job, epoch), inside(folder));
-  });
-  rewrite_text(values, node_class, kPrefixInput, inside);  // it is put behind the folder
+  };
+  for (const InputSpec& spec : node_class.inputs) {
+    if (is_prefix(node_class, spec))
+      rewrite_text(values, spec, move_prefix);
+    else if (takes_folder && spec.name == kFolderInput)
+      rewrite_text(values, spec, move_folder);
+  }
+}
+
+void put_text(json::value& value, const std::string& pointer, const std::string& text) {
+  boost::system::error_code error;
+  if (json::value* place = value.find_pointer(pointer, error))
+    *place = json::string_view(text.data(), text.size());
+}
+
+void make_harmless(json::object& values, const std::vector<ForeignName>& names) {
+  for (const ForeignName& name : names) put_text(values.at(name.input), name.pointer, name.harmless);
 }
 
 void wrap_lists(json::object& values) {
@@ -185,13 +179,16 @@ void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& na
     return names.contains({type, std::string(name)});
   };
   const PromptGraph graph(prompt, info);
-  for (const InputFile& file : input_files_of(graph, known)) {
+  const std::vector<InputFile> files = input_files_of(graph, known);
+  for (const PromptNode& node : graph.nodes()) {
+    if (node.node_class != nullptr && node.inputs != nullptr)
+      make_harmless(*node.inputs, foreign_names(*node.node_class, *node.inputs, known));
+  }
+  for (const InputFile& file : files) {
     const auto replacement = names.find({file.type, file.name});
     if (replacement == names.end()) continue;
-    json::value& value = prompt.at(file.node).as_object().at("inputs").as_object().at(file.input);
-    boost::system::error_code error;
-    if (json::value* place = value.find_pointer(file.pointer, error))
-      *place = json::string_view(replacement->second.data(), replacement->second.size());
+    put_text(prompt.at(file.node).as_object().at("inputs").as_object().at(file.input), file.pointer,
+             replacement->second);
   }
   for (const PromptNode& node : graph.nodes()) {
     if (node.node_class == nullptr || node.inputs == nullptr) continue;

@@ -32,7 +32,8 @@ struct InputFile {
 /// Every place that names a file inside its folder: inputs with an upload flag, and annotated names ("x.png
 /// [input]") anywhere in the literal values of other declared inputs; and every place that names a folder
 /// below it as ComfyUI would list it. With `exists`, also combo and STRING values with a media extension for
-/// which it says yes in the input folder. Order: the prompt's.
+/// which it says yes in the input folder, and such members of objects and lists (Load3D's pictures). Order:
+/// the prompt's.
 [[nodiscard]] std::vector<InputFile> input_files_of(const PromptGraph& graph, const FileLookup& exists = {});
 
 /// The name under which an input lies on a worker: "3d/cup.glb" -> "3d/<first 16 hex digits>-cup.glb". A file
@@ -45,7 +46,8 @@ using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
 /// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a
 /// file that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch,
-/// those of ComfyUI's dataset nodes, which take a folder, too.
+/// those of ComfyUI's dataset nodes, which take a folder, too. What could open somebody else's file is made
+/// harmless (foreign_names.hpp).
 /// Lists that are no links get their `__value__` wrapper back, which the accepted form has lost and the
 /// worker's validation wants.
 void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job,

@@ -11,6 +11,7 @@
 
 #include "comfy/check_value.hpp"
 #include "comfy/dynamic_inputs.hpp"
+#include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
@@ -170,6 +171,7 @@ class Walk {
       frame.errors.push_back(mismatch_error(spec, **received, value));
       return std::nullopt;
     }
+    if (takes_no_link(*node_of(frame).node_class, spec)) frame.errors.push_back(unknown_name_error(spec));
     return enter(*source);
   }
 

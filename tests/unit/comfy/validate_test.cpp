@@ -328,6 +328,15 @@ TEST_CASE("what a class's own validator looks at is not looked for among the cho
           fmt::format("value_not_in_list: model_file: '{}' not in []", name));
   }
   CHECK(verdict(mesh, "OtherMeshLoader", R"({"model_file":"none"})") == "");
+  // ComfyUI 0.33 lists "none", and looks as other loaders do.
+  const char* newer = R"({"model_file":["COMBO",{"options":["none","3d/a.glb"],"file_upload":true}]})";
+  const FileLookup own = [](FileType type, std::string_view name) {
+    return name == "3d/x.glb" || (type == FileType::output && name == "mesh.glb");
+  };
+  for (const char* name : {"", "none", "3d/x.glb", "3d/x.glb [input]", "mesh.glb [output]"})
+    CHECK(verdict(newer, "Load3D", fmt::format(R"({{"model_file":"{}"}})", name), own) == "");
+  CHECK(verdict(newer, "Load3D", R"({"model_file":"3d/a.glb"})", own) ==
+        "custom_validation_failed: model_file - Invalid 3D file: 3d/a.glb");
 }
 
 TEST_CASE("a dataset's folder is one that the participant has something in, by its name in the list") {
@@ -335,7 +344,8 @@ TEST_CASE("a dataset's folder is one that the participant has something in, by i
   const FileLookup own = [](FileType type, std::string_view name) {
     return type == FileType::input && (name == "faces/" || name == "a/faces/" || name == "x.png");
   };
-  for (const char* dataset : {"LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"}) {
+  for (const char* dataset : {"LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder",
+                              "LoadVideoDataSetFromFolder", "LoadVideoTextDataSetFromFolder"}) {
     CHECK(verdict(folder, dataset, R"({"folder":"faces"})", own) == "");
     CHECK(verdict(folder, dataset, R"({"folder":"a/faces"})", own) == "");
     for (const char* name : {"", ".", "..", "other", "faces of another", "x.png", "faces/", "./faces",
