@@ -188,11 +188,19 @@ struct ParticipantFace::Impl {
     wake_places.notify_all();
   }
   awaitable<void> push_places();
+  void greet_with_places(Client& client);
   struct PlaceText {
     std::string message;
     std::size_t jobs = 0;  // in it
   };
   PlaceText place_text(ParticipantId participant) const;
+
+  /// What a participant's sockets were told last.
+  struct PlacesSent {
+    std::string text;
+    Instant at, greeted;  // to all of them; to one that opened
+    bool look = false;    // there may be a newer text
+  };
 
   /// What is shown when a job has ended, kept until its events are.
   struct Ending {
@@ -229,7 +237,7 @@ struct ParticipantFace::Impl {
   std::map<JobId, Ending> endings;
   Signal wake_deadlines, wake_places;
   bool places_dirty = false;
-  std::map<ParticipantId, std::string> places_sent;
+  std::map<ParticipantId, PlacesSent> places_sent;
   LiveBus::Subscription subscription;
   TaskGroup tasks;
 };

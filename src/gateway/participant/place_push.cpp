@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `atelier.queue`: where each of a participant's waiting jobs stands, when it will be ready and why it waits
-// (CI B8), pushed to their sockets when it changed, at most once a second.
+// (CI B8), pushed to their sockets when it changed, at most once a second per participant: what changes
+// within that second is sent when it is over. A socket that opens is told at once what the others know.
 //
 //   {"jobs":[{"prompt_id":"..","place":3,"of":12,"eta_ms":[60000,120000],"reason":"..","cause":".."}]}
 //
@@ -19,10 +20,13 @@
 namespace atelier::gateway {
 namespace {
 
-// Views come once a second; what a socket that opens is told lies between them.
-constexpr milliseconds kPause{200};
+constexpr milliseconds kBetweenPushes{1'000};
+// What falls due within it is looked at together.
+constexpr milliseconds kPause{20};
 // A millisecond's work: all else goes on after it.
 constexpr std::size_t kJobsAtOnce = 300;
+
+const std::string kNoPlaces = comfy::message("atelier.queue", R"({"jobs":[]})");
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
@@ -185,25 +189,45 @@ ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId
   return text;
 }
 
+void ParticipantFace::Impl::greet_with_places(Client& client) {
+  PlacesSent& sent = places_sent[client.participant];
+  if (sockets.all(client.participant).size() == 1) {
+    sent.text = place_text(client.participant).message;
+    sent.at = runtime.now();
+  }
+  // Sockets that open again and again do not hold back what the others are to be told.
+  if (!sent.look) sent.greeted = runtime.now();
+  if (sent.text != kNoPlaces) client.send(std::make_shared<const std::string>(sent.text));
+}
+
 awaitable<void> ParticipantFace::Impl::push_places() {
   constexpr milliseconds kIdle{3'600'000};
-  static const std::string kNone = comfy::message("atelier.queue", R"({"jobs":[]})");
-  while (true) {  // until the group cancels it
-    while (!places_dirty) {
-      [[maybe_unused]] const bool woken = co_await wake_places.wait(runtime.now() + kIdle);
+  std::optional<Instant> due;  // when somebody's second is over who has not been looked at
+  while (true) {               // until the group cancels it
+    while (!places_dirty && !(due && *due <= runtime.now())) {
+      [[maybe_unused]] const bool woken = co_await wake_places.wait(due.value_or(runtime.now() + kIdle));
     }
-    places_dirty = false;
+    const bool all = std::exchange(places_dirty, false);
+    due.reset();
     const std::vector<ParticipantId> connected = sockets.participants();
     const std::set<ParticipantId> wanted(connected.begin(), connected.end());
     std::erase_if(places_sent, [&](const auto& sent) { return !wanted.contains(sent.first); });
     std::size_t written = 0;
     for (const ParticipantId participant : wanted) {
+      PlacesSent& sent = places_sent[participant];
+      sent.look = sent.look || all;
+      if (!sent.look) continue;
+      if (const Instant when = std::max(sent.at, sent.greeted) + kBetweenPushes; runtime.now() < when) {
+        due = std::min(due.value_or(when), when);
+        continue;
+      }
       PlaceText text = place_text(participant);
       written += text.jobs;
-      auto& sent = places_sent[participant];
-      if (sent != text.message && !(sent.empty() && text.message == kNone)) {
+      sent.look = false;
+      if (sent.text != text.message) {
         sockets.send_all(participant, text.message);
-        sent = std::move(text.message);
+        sent.text = std::move(text.message);
+        sent.at = runtime.now();
       }
       if (written < kJobsAtOnce) continue;
       written = 0;

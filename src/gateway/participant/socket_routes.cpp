@@ -117,8 +117,7 @@ void ParticipantFace::Impl::greet(Client& client) {
     const std::string& owner = job.submitted.client_id;
     if (owner == client.sid) replay(client, job);
   });
-  places_sent.erase(client.participant);
-  places_changed();
+  greet_with_places(client);
 }
 
 void ParticipantFace::Impl::replay(Client& client, const core::JobFacts& job) {

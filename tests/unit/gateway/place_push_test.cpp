@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What a participant is told of the jobs that wait: `atelier.queue`.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "unit/gateway/fake_socket.hpp"
@@ -72,6 +74,42 @@ TEST_CASE("places are pushed when they change, and no more than once a second") 
   for (int i = 0; i < 30; ++i) pushed += room.hear(milliseconds{100}).size();
   CHECK(pushed >= 1);
   CHECK(pushed <= 4);
+}
+
+TEST_CASE("a socket that opens is told at once, alone, and hurries nothing for the others") {
+  Waiting room;
+  room.rig.join();
+  room.rig.submit(8, uuid(1));
+  room.rig.submit(7, uuid(2));
+  REQUIRE_FALSE(room.hear().empty());
+  std::vector<std::int64_t> times;
+  for (int step = 0; step < 60; ++step) {  // six seconds, in which everything changes
+    if (step % 3 == 0) {
+      room.rig.submit(8 + step % 2, uuid(100 + step));
+      room.rig.record(core::Paused{step % 2 == 0, "test"});
+      Tab other(room.rig, step % 6 == 0 ? 7 : 9, fmt::format("tab {}", step));
+      room.rig.runtime.run_ready();
+      CHECK(std::ranges::any_of(
+          other.take(), [](const std::string& message) { return message.contains("atelier.queue"); }));
+    }
+    for (std::size_t n = room.hear(milliseconds{100}).size(); n > 0; --n) times.push_back(step * 100);
+  }
+  CHECK(times.size() >= 2);
+  for (std::size_t i = 1; i < times.size(); ++i) CHECK(times[i] - times[i - 1] >= 1'000);
+}
+
+TEST_CASE("what changes within the second after a push is sent when it is over") {
+  Waiting room;
+  room.rig.join();
+  room.rig.submit(8, uuid(1));
+  const JobId job = room.rig.submit(7, uuid(2));
+  room.hear();
+  room.rig.record(core::JobHeld{job, "test"});
+  Tab tab(room.rig, 7, "second");  // the next push is a second away
+  CHECK(room.hear(milliseconds{900}).empty());
+  const auto pushed = room.hear(milliseconds{300});
+  REQUIRE(pushed.size() == 1);
+  CHECK(text(pushed[0].at("jobs").at(0).at("reason")).starts_with("It is on hold."));
 }
 
 TEST_CASE("each thing that keeps a job waiting has its sentence") {
