@@ -58,7 +58,10 @@ std::string ApiEvents::Delta::print(const Caller& caller) const {
 
 void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
   if (!watching_) return;
-  if (const auto* held = std::get_if<core::ParticipantHeld>(&entry.event)) people_.insert(held->participant);
+  if (const auto* held = std::get_if<core::ParticipantHeld>(&entry.event)) mark_waiting_of(held->participant);
+  if (std::holds_alternative<core::EveryoneHeld>(entry.event)) {
+    for (std::uint64_t n = 1; n <= num_users_; ++n) mark_waiting_of(ParticipantId{n});
+  }
   if (const auto* limits = std::get_if<core::ParticipantLimits>(&entry.event))
     people_.insert(limits->participant);
   for (const core::Effect& effect : effects) mark(effect);
@@ -70,6 +73,14 @@ void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effec
     }
   }
   if (dirty_) changed_.notify_all();
+}
+
+void ApiEvents::mark_waiting_of(ParticipantId owner) {
+  people_.insert(owner);
+  workshop_.core().each_job_of(owner, [&](const core::JobFacts& job) {
+    if (job.state == core::JobState::queued) jobs_[job.job] = owner;
+  });
+  dirty_ = true;
 }
 
 void ApiEvents::mark(const core::Effect& effect) {

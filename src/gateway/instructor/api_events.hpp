@@ -91,6 +91,8 @@ class ApiEvents {
   /// In slices, so that nobody waits for it; of the state from `sequence` on: deltas since then must follow.
   awaitable<std::string> snapshot(Caller caller) const;
   void mark(const core::Effect& effect);
+  /// A hold of their owner, or of everybody, changes how jobs are shown.
+  void mark_waiting_of(ParticipantId owner);
   awaitable<void> watch();
   /// What changed since the last one becomes a delta; false if nothing did.
   bool flush();

@@ -41,7 +41,24 @@ struct JobMembers {
 
 std::string_view bool_text(bool value) { return value ? "true" : "false"; }
 
+bool is_held(const core::Core& core, ParticipantId owner) {
+  if (core.workshop().everyone_held && owner) return true;
+  const core::ParticipantFacts* facts = core.participant(owner);
+  return facts != nullptr && facts->held;
+}
+
 }  // namespace
+
+core::JobState shown_state(const core::Core& core, const core::JobFacts& job) {
+  const bool queued = job.state == core::JobState::queued;
+  return queued && is_held(core, job.submitted.participant) ? core::JobState::held : job.state;
+}
+
+bool has_turn(const core::Core& core, const core::JobFacts& job) {
+  if (job.cancel_at || job.cancel_requested || shown_state(core, job) != core::JobState::queued) return false;
+  const core::ParticipantFacts* owner = core.participant(job.submitted.participant);
+  return owner == nullptr || owner->allowance_ms == 0 || owner->used_ms < owner->allowance_ms;
+}
 
 std::string job_view(const core::Core& core, const core::JobFacts& job) {
   const core::Submitted& submitted = job.submitted;
@@ -49,7 +66,7 @@ std::string job_view(const core::Core& core, const core::JobFacts& job) {
                      .participant = submitted.participant,
                      .prompt_id = submitted.prompt_id,
                      .workflow_id = submitted.workflow_id,
-                     .state = core::to_string(job.state)};
+                     .state = core::to_string(shown_state(core, job))};
   members.priority = quote_json(core::to_string(submitted.priority));
   members.held = bool_text(job.held);
   if (job.cancel_at) {
@@ -92,13 +109,23 @@ std::string job_view(const core::Summary& summary) {
 
 std::string queue_view(const core::Core& core, std::uint64_t num_users) {
   const core::WorkshopFacts& workshop = core.workshop();
-  std::size_t leased = 0, running = 0;
+  std::size_t leased = 0, running = 0, queued = 0;
+  const auto count_queued = [&core](ParticipantId owner) {
+    std::size_t count = 0;
+    core.each_job_of(owner, [&](const core::JobFacts& job) { count += job.state == core::JobState::queued; });
+    return count;
+  };
+  // Jobs are counted one by one only where that is the shorter way.
+  if (!workshop.everyone_held) queued = core.jobs_waiting();
   for (std::uint64_t n = 0; n <= num_users; ++n) {
-    const core::LaneCounts counts = core.counts(ParticipantId{n});
+    const ParticipantId owner{n};
+    const core::LaneCounts counts = core.counts(owner);
     leased += counts.leased;
     running += counts.running;
+    const bool held = is_held(core, owner);
+    if (workshop.everyone_held && !held) queued += count_queued(owner);
+    if (!workshop.everyone_held && held && counts.waiting > 0) queued -= count_queued(owner);
   }
-  const std::size_t queued = core.jobs_waiting();
   const std::size_t taken = queued + leased + running;
   std::string moved;
   for (const JobId job : workshop.moved) {

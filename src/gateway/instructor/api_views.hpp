@@ -12,6 +12,11 @@
 
 namespace atelier::gateway {
 
+/// As people see it: a job that waits is held also while its participant or everybody is on hold.
+[[nodiscard]] core::JobState shown_state(const core::Core& core, const core::JobFacts& job);
+/// It waits and can have its turn: it is not held, not about to be cancelled, and its participant has GPU
+/// time left.
+[[nodiscard]] bool has_turn(const core::Core& core, const core::JobFacts& job);
 [[nodiscard]] std::string job_view(const core::Core& core, const core::JobFacts& job);
 [[nodiscard]] std::string job_view(const core::Summary& summary);
 /// Mode, pause, hold, the instructor's list and how many jobs are in which state.

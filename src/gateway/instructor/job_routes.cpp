@@ -77,7 +77,7 @@ awaitable<net::Response> InstructorFace::Impl::get_queue(ApiCall& call) {
   });
   std::size_t next = 0;
   for (const JobId id : whole_order()) {
-    if (const core::JobFacts* job = core.job(id)) add(*job, job->state == core::JobState::held ? 0 : ++next);
+    if (const core::JobFacts* job = core.job(id)) add(*job, has_turn(core, *job) ? ++next : 0);
   }
   std::string jobs;
   std::size_t written = 0;
@@ -146,7 +146,8 @@ awaitable<net::Response> InstructorFace::Impl::get_jobs(ApiCall& call) {
   };
   std::vector<JobId> found;
   core.each_job([&](const core::JobFacts& job) {
-    if (asked(job.job, job.submitted.participant, core::to_string(job.state))) found.push_back(job.job);
+    if (asked(job.job, job.submitted.participant, core::to_string(shown_state(core, job))))
+      found.push_back(job.job);
   });
   for (const core::Summary* summary : workshop.history().all()) {
     if (asked(summary->job, summary->participant, core::to_string(summary->outcome)))

@@ -22,6 +22,8 @@ Undo move_back(const std::vector<JobId>& moved, JobId job) {
   const auto place = std::ranges::find(moved, job);
   if (place == moved.end()) return {"DELETE", fmt::format("/jobs/{}/move", job)};
   if (place + 1 != moved.end()) return move_to(job, "before", *(place + 1));
+  // Who came along with the last job leaves the list with it: named, they come along again.
+  if (place != moved.begin()) return move_to(job, "after", *(place - 1));
   return {"POST", fmt::format("/jobs/{}/move", job), R"({"place":"last"})"};
 }
 

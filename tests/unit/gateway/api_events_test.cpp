@@ -138,6 +138,29 @@ TEST_CASE("a snapshot comes first, then what changes, each object whole") {
   CHECK(only(socket.changes(), "participant").at(0).at("participant") == 9);
 }
 
+TEST_CASE("a hold of a participant, or of everybody, tells the jobs that are shown as held by it") {
+  Rig rig;
+  const JobId own = rig.submit(7, uuid(1));
+  rig.submit(8, uuid(2));
+  ApiSocket socket(rig, "");
+  socket.take();
+  const auto states = [&socket] {
+    std::string all;
+    for (const json::value& job : only(socket.changes(), "job"))
+      all += fmt::format("{}{} {}", all.empty() ? "" : ", ", text(job.at("job")), text(job.at("state")));
+    return all;
+  };
+  rig.api(patch, "/participants/7", R"({"held":true})");
+  CHECK(states() == "1 held");
+  rig.api(patch, "/queue", R"({"held":true})");
+  CHECK(states() == "1 held, 2 held");
+  rig.api(patch, "/participants/7", R"({"held":false})");
+  CHECK(states() == "1 held");
+  rig.api(patch, "/queue", R"({"held":false})");
+  CHECK(states() == "1 queued, 2 queued");
+  CHECK(rig.facts(own).state == core::JobState::queued);
+}
+
 TEST_CASE("many changes make at most ten messages a second, and none make a tick each second") {
   Rig rig;
   ApiSocket socket(rig, "");

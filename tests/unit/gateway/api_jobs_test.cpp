@@ -146,6 +146,21 @@ TEST_CASE("a moved job stands where it was put, wherever that is, and in every m
   CHECK(rig.workshop->core().workshop().moved.empty());
 }
 
+TEST_CASE("who came along with the last job of the list comes along again when its move is undone") {
+  Rig rig;
+  for (int i = 1; i <= 5; ++i) rig.submit(i, uuid(i));
+  rig.api(post, "/jobs/5/move", R"({"place":"after","anchor":3})");
+  REQUIRE(order_of(rig) == Ids{1, 2, 3, 5, 4});
+  const Reply first = rig.api(post, "/jobs/5/move", R"({"place":"first"})");
+  CHECK(order_of(rig) == Ids{5, 1, 2, 3, 4});
+  CHECK(undo(rig, first.json()).status == 200);
+  CHECK(order_of(rig) == Ids{1, 2, 3, 5, 4});
+  const Reply out = rig.api(delete_, "/jobs/5/move");
+  CHECK(order_of(rig) == Ids{1, 2, 3, 4, 5});
+  CHECK(undo(rig, out.json()).status == 200);
+  CHECK(order_of(rig) == Ids{1, 2, 3, 5, 4});
+}
+
 TEST_CASE("in fifo and priority jobs start in the order that is shown") {
   for (const char* mode : {"fifo", "priority"}) {
     CAPTURE(mode);
@@ -358,6 +373,10 @@ TEST_CASE("jobs are listed newest first, by state and owner, page by page") {
   CHECK(list("state=queued") == Ids{5, 4, 3});
   CHECK(list("state=leased,succeeded") == Ids{2, 1});
   CHECK(list("participant=8") == Ids{4, 2});
+  rig.api(patch, "/participants/8", R"({"held":true})");
+  CHECK(list("state=held") == Ids{4});
+  CHECK(list("state=queued") == Ids{5, 3});
+  rig.api(patch, "/participants/8", R"({"held":false})");
   CHECK(list("limit=2") == Ids{5, 4});
   CHECK(rig.api(get, "/jobs?limit=2").json().at("next_cursor") == "4");
   CHECK(list("limit=2&cursor=4") == Ids{3, 2});

@@ -122,6 +122,53 @@ TEST_CASE("counts of the queue are those of its jobs' states") {
         R"({"queued":1,"held":1,"leased":1,"running":1,"succeeded":1,"failed":0,"cancelled":0})");
 }
 
+/// Of all jobs of the queue: number, state and place.
+std::vector<std::string> shown(Rig& rig) {
+  std::vector<std::string> all;
+  for (const json::value& job : rig.api(get, "/queue").json().at("jobs").as_array())
+    all.push_back(fmt::format("{} {} {}", text(job.at("job")), text(job.at("state")), text(job.at("place"))));
+  return all;
+}
+
+TEST_CASE("jobs of who is on hold are shown and counted as held, and places are those of the others") {
+  using Lines = std::vector<std::string>;
+  Rig rig;
+  rig.submit(7, uuid(1));
+  rig.submit(8, uuid(2));
+  rig.submit(8, uuid(3));
+  rig.record(core::ParticipantHeld{ParticipantId{7}, true, "test"});
+  rig.api(patch, "/jobs/3", R"({"held":true})");
+  const auto counts = [&] {
+    const json::value jobs = rig.api(get, "/queue").json().at("queue").at("jobs");
+    return fmt::format("{} {}", text(jobs.at("queued")), text(jobs.at("held")));
+  };
+  CHECK(shown(rig) == Lines{"1 held null", "2 queued 1", "3 held null"});
+  CHECK(counts() == "1 2");
+  CHECK(rig.api(get, "/jobs/1").json().at("job").at("held") == false);  // it is not held by itself
+  rig.api(patch, "/queue", R"({"held":true})");
+  CHECK(shown(rig) == Lines{"1 held null", "2 held null", "3 held null"});
+  CHECK(counts() == "0 3");
+  rig.api(patch, "/queue", R"({"held":false})");
+  rig.api(patch, "/participants/7", R"({"held":false})");
+  CHECK(shown(rig) == Lines{"1 queued 1", "2 queued 2", "3 held null"});
+  rig.api(post, "/jobs/1/cancel");
+  CHECK(shown(rig) == Lines{"1 held null", "2 queued 1", "3 held null"});
+  CHECK(counts() == "1 2");
+}
+
+TEST_CASE("the instructor's own jobs are not on hold with everybody's") {
+  Rig rig;
+  core::Submitted own;
+  own.prompt_id = uuid(1);
+  const auto made = rig.run(
+      rig.workshop->submit(std::move(own), std::make_shared<const std::string>(prompt_body(uuid(1)))));
+  REQUIRE(made.has_value());
+  rig.submit(7, uuid(2));
+  rig.api(patch, "/queue", R"({"held":true})");
+  CHECK(shown(rig) == std::vector<std::string>{"1 queued 1", "2 held null"});
+  CHECK(rig.api(get, "/queue").json().at("queue").at("jobs").at("queued") == 1);
+}
+
 TEST_CASE("a held participant's jobs wait, those of others do not") {
   Rig rig;
   CHECK(rig.api(patch, "/participants/7", R"({"held":true})").json().at("participant").at("held") == true);
