@@ -155,6 +155,7 @@ awaitable<EngineClient::Posted> EngineClient::post(std::string body) {
   } else if (response->status >= 400 && response->status < 500) {
     posted.result = PostResult::refused;
   } else {
+    posted.result = PostResult::failed;
     posted.body = fmt::format("ComfyUI answered {} to POST /prompt", response->status);
   }
   co_return posted;

@@ -124,7 +124,7 @@ void AgentMachine::handle(const JobFetched& input) {
   } else if (is_passing(error.code) && (!linked_ || job->fetch_tries < kFetchTriesMax)) {
     job->fetch_at = now_ + kAskAgain * job->fetch_tries;
   } else {
-    rest(job->lease.slot);
+    if (is_passing(error.code)) rest(job->lease.slot);  // else it may be the input: too large for this worker
     give_back(*job, link::ReturnReason::input_not_fetched, error.what);
   }
 }
@@ -167,6 +167,7 @@ void AgentMachine::handle(const RunPosted& input) {
       end_without_run(*job);
       return;
     }
+    case PostResult::failed:
     case PostResult::unreachable:
       if (job->phase != Phase::posting) return;
       out_.emplace_back(
@@ -174,7 +175,8 @@ void AgentMachine::handle(const RunPosted& input) {
       if (job->stop_requested) {
         run_is_gone(*job);
       } else {
-        rest(job->lease.slot);
+        // An answer may be the prompt's fault: other people's jobs do not wait for that.
+        if (input.result == PostResult::unreachable) rest(job->lease.slot);
         job->phase = Phase::posted;  // the answer has come: what is left of it is asked for until it is gone
         give_back(*job, link::ReturnReason::refused_by_engine, input.body);
       }

@@ -231,7 +231,8 @@ struct JobFetched {
   RunKey key;
   Result<void> result;
 };
-enum class PostResult { accepted, refused, unreachable };
+/// failed: answered, but neither with a run nor with a refusal (500).
+enum class PostResult { accepted, refused, failed, unreachable };
 struct RunPosted {
   RunKey key;
   PostResult result = PostResult::accepted;

@@ -121,4 +121,15 @@ TEST_CASE("a slot whose engine does not take jobs rests longer each time, until 
   rests(milliseconds(1'000));
 }
 
+TEST_CASE("a job that its engine answers with 500 may be the fault itself, and its slot does not rest") {
+  Rig rig;
+  rig.ready();
+  rig.take();
+  rig.feed(JobFetched{kJob, {}});
+  rig.feed(RunPosted{kJob, PostResult::failed, "ComfyUI answered 500 to POST /prompt"});
+  CHECK(rig.only_sent<link::Returned>().reason == link::ReturnReason::refused_by_engine);
+  rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
+}
+
 }  // namespace atelier::agent
