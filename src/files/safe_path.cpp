@@ -48,6 +48,13 @@ Result<void> check_text(std::string_view text) {
   return {};
 }
 
+/// "C:". "a:b" is a name like any other: nothing here knows drives, and ComfyUI writes such files.
+bool is_drive_letter(std::string_view name) {
+  if (name.size() != 2 || name[1] != ':') return false;
+  const char letter = static_cast<char>(name[0] | 0x20);
+  return letter >= 'a' && letter <= 'z';
+}
+
 /// One component that check_text has seen.
 Result<void> check_component(std::string_view name) {
   if (name.empty()) return fail(Errc::bad_request, "a file name may not be empty");
@@ -56,17 +63,11 @@ Result<void> check_component(std::string_view name) {
   if (name.size() > kNameBytesMax) {
     return fail(Errc::bad_request, fmt::format("a file name may have at most {} bytes", kNameBytesMax));
   }
+  if (is_drive_letter(name)) return fail(Errc::bad_request, "a file name may not be a drive letter");
   if (name.back() == '.' || name.back() == ' ') {
     return fail(Errc::bad_request, "a file name may not end with a dot or a space");
   }
   return {};
-}
-
-/// "C:" or "C:/x". "a:b" is a name like any other: nothing here knows drives, and ComfyUI writes such files.
-bool has_drive_letter(std::string_view path) {
-  if (path.size() < 2 || path[1] != ':' || (path.size() > 2 && path[2] != '/')) return false;
-  const char letter = static_cast<char>(path[0] | 0x20);
-  return letter >= 'a' && letter <= 'z';
 }
 
 }  // namespace
@@ -88,7 +89,6 @@ Result<void> check_name(std::string_view name) {
   if (name.find('/') != std::string_view::npos) {
     return fail(Errc::bad_request, "a file name may not hold a slash");
   }
-  if (has_drive_letter(name)) return fail(Errc::bad_request, "a file name may not be a drive letter");
   return check_component(name);
 }
 
@@ -98,7 +98,6 @@ Result<void> check_path(std::string_view path) {
     return fail(Errc::too_large, fmt::format("a path may have at most {} bytes", kPathBytesMax));
   }
   ATELIER_TRY_VOID(check_text(path));
-  if (has_drive_letter(path)) return fail(Errc::bad_request, "a path may not begin with a drive letter");
   std::size_t depth = 0;
   while (true) {
     const std::size_t slash = path.find('/');
