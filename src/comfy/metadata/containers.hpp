@@ -47,6 +47,9 @@ inline constexpr std::size_t kItemsMax = 1'000'000;
 [[nodiscard]] Result<Edits> svg_edits(const ByteSource& file, const NewText& new_text);
 /// asset.extras of the JSON chunk.
 [[nodiscard]] Result<Edits> glb_edits(const ByteSource& file, const NewText& new_text);
+/// Attributes of the type `string`; what moves the chunks is put right in their tables. Of several levels
+/// (mipmaps) only a file that says its number of chunks is supported.
+[[nodiscard]] Result<Edits> exr_edits(const ByteSource& file, const NewText& new_text);
 /// __metadata__ of the header.
 [[nodiscard]] Result<Edits> safetensors_edits(const ByteSource& file, const NewText& new_text);
 

@@ -47,6 +47,7 @@ Result<Edits> edits_of(const ByteSource& file, const NewText& new_text) {
   if (holds(0, "fLaC")) return flac_edits(file, new_text);
   if (holds(0, "ID3")) return id3_edits(file, new_text);
   if (holds(0, "OggS")) return opus_edits(file, new_text);
+  if (holds(0, "\x76\x2F\x31\x01")) return exr_edits(file, new_text);
   if (holds(0, "glTF")) return glb_edits(file, new_text);
   if (holds(8, "{\"") && read_little(head, 0, 8) <= kBlockBytesMax) return safetensors_edits(file, new_text);
   if (looks_like_svg(head)) return svg_edits(file, new_text);

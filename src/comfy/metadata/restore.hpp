@@ -31,9 +31,9 @@ struct PromptTexts {
 
 /// The edits that put `new_text(name, stored)` in the place of each prompt and workflow in the file; none if
 /// it has none, is of no known kind, or has the right ones already. The kind is seen from the bytes, not from
-/// a name. Known: PNG (also animated), WebP, MP4 and MOV, Matroska and WebM, FLAC, MP3, Opus, SVG, GLB,
-/// safetensors. Reads no more than the metadata and the headers on the way. Errors: bad_request (cut off or
-/// broken), unsupported (no room for the text, or a form that is not known), too_large, io.
+/// a name. Known: PNG (also animated), WebP, MP4 and MOV, Matroska and WebM, FLAC, MP3, Opus, SVG, EXR,
+/// GLB, safetensors. Reads no more than the metadata and the headers on the way. Errors: bad_request (cut off
+/// or broken), unsupported (no room for the text, or a form that is not known), too_large, io.
 [[nodiscard]] Result<Edits> prompt_edits(const ByteSource& file, const NewText& new_text);
 
 }  // namespace atelier::comfy
