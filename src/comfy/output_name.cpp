@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+
+#include "comfy/utf8.hpp"
+
 namespace atelier::comfy {
 
 namespace {
@@ -60,6 +64,29 @@ std::string copy_name(std::string_view name, std::uint32_t copy) {
   if (dot == std::string_view::npos || dot < base || name.find_first_not_of('.', base) >= dot)
     dot = name.size();
   return fmt::format("{} ({}){}", name.substr(0, dot), copy, name.substr(dot));
+}
+
+std::string harmless_stem(std::string_view stem) {
+  std::string out;
+  for (std::size_t at = 0; at < stem.size();) {
+    const auto code = read_utf8(stem, at);
+    const bool control = code.value < 0x20 || (code.value >= 0x7F && code.value < 0xA0);
+    if (control || code.value == '\\')
+      out += '_';
+    else
+      out += stem.substr(at, code.bytes);
+    at += code.bytes;
+  }
+  return out;
+}
+
+std::string harmless_name(std::string_view name) {
+  std::string out = harmless_stem(name);
+  const bool drive = out.size() == 2 && out[1] == ':' && (out[0] | 0x20) >= 'a' && (out[0] | 0x20) <= 'z';
+  if (drive) out[1] = '_';
+  for (std::size_t at = out.size(); at > 0 && (out[at - 1] == '.' || out[at - 1] == ' '); --at)
+    out[at - 1] = '_';
+  return out;
 }
 
 }  // namespace atelier::comfy

@@ -27,4 +27,10 @@ struct OutputName {
 /// (2).png". copy 0 = the name itself. The extension is Python's os.path.splitext.
 [[nodiscard]] std::string copy_name(std::string_view name, std::uint32_t copy);
 
+/// The name with '_' in the place of what no participant's folder takes (files/safe_path.hpp), though ComfyUI
+/// on Linux writes it: backslashes, control characters, dots and spaces at its end, the colon of "C:".
+[[nodiscard]] std::string harmless_name(std::string_view name);
+/// The same for what stands before a number: "cat." stays, since its file is "cat._00001_.png".
+[[nodiscard]] std::string harmless_stem(std::string_view stem);
+
 }  // namespace atelier::comfy

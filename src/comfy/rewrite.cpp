@@ -9,6 +9,8 @@
 #include "comfy/dynamic_inputs.hpp"
 #include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
+#include "comfy/joined_text.hpp"
+#include "comfy/output_name.hpp"
 #include "comfy/prompt_graph.hpp"
 
 namespace atelier::comfy {
@@ -26,7 +28,22 @@ std::string inside(std::string_view path) {
   for (std::size_t at = 0; at <= path.size();) {
     const std::size_t slash = std::min(path.find('/', at), path.size());
     const std::string_view part = path.substr(at, slash - at);
-    if (!part.empty() && part != "." && part != "..") out += (out.empty() ? "" : "/") + std::string(part);
+    if (!part.empty() && part != "." && part != "..") out += (out.empty() ? "" : "/") + harmless_name(part);
+    at = slash + 1;
+  }
+  return out;
+}
+
+/// Each part of the path as a name that a participant's folder takes. ComfyUI writes a number behind the last
+/// one.
+std::string harmless_prefix(std::string_view path) {
+  std::string out;
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t slash = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, slash - at);
+    const bool folder = slash < path.size() && part != "." && part != "..";
+    out += folder ? harmless_name(part) : harmless_stem(part);
+    if (slash < path.size()) out += '/';
     at = slash + 1;
   }
   return out;
@@ -42,7 +59,7 @@ class Finder {
     for (const InputSpec* spec : inputs.all) {
       spec_ = spec;
       const auto* value = values.if_contains(spec->name);
-      if (value == nullptr || is_link(*value)) continue;
+      if (value == nullptr || is_link(*value) || is_prefix(node_class, *spec)) continue;
       if (spec->takes_folder()) {
         folder(*value);
       } else {
@@ -101,6 +118,19 @@ void rewrite_text(json::object& values, const InputSpec& spec, const Move& move)
   if (text == nullptr || !text->is_string()) return;
   const std::string moved = move(text_view(text->get_string()));
   values[spec.name] = json::string_view(moved.data(), moved.size());
+}
+
+/// Links to a prefix that can be followed become the text that would come by them.
+void follow_prefixes(const PromptGraph& graph) {
+  for (const PromptNode& node : graph.nodes()) {
+    if (node.node_class == nullptr || node.inputs == nullptr) continue;
+    for (const InputSpec& spec : node.node_class->inputs) {
+      json::value* value = is_prefix(*node.node_class, spec) ? node.inputs->if_contains(spec.name) : nullptr;
+      if (value == nullptr || !is_link(*value)) continue;
+      if (const auto text = joined_text(graph, *value))
+        *value = json::string_view(text->data(), text->size());
+    }
+  }
 }
 
 void rewrite_outputs(json::object& values, const NodeClass& node_class, JobId job, Epoch epoch) {
@@ -171,7 +201,7 @@ std::string job_folder(JobId job, Epoch epoch) {
 std::string worker_prefix(std::string_view prefix, JobId job, Epoch epoch) {
   if (prefix.starts_with('/') || normal_path(prefix) == "." || !stays_inside(prefix))
     return std::string(prefix);
-  return fmt::format("{}/{}", job_folder(job, epoch), prefix);
+  return fmt::format("{}/{}", job_folder(job, epoch), harmless_prefix(prefix));
 }
 
 void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& names, JobId job, Epoch epoch) {
@@ -179,6 +209,7 @@ void rewrite(json::object& prompt, const ObjectInfo& info, const WorkerNames& na
     return names.contains({type, std::string(name)});
   };
   const PromptGraph graph(prompt, info);
+  follow_prefixes(graph);
   const std::vector<InputFile> files = input_files_of(graph, known);
   for (const PromptNode& node : graph.nodes()) {
     if (node.node_class != nullptr && node.inputs != nullptr)

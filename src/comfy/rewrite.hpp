@@ -46,7 +46,8 @@ using WorkerNames = std::map<std::pair<FileType, std::string>, std::string>;
 
 /// Puts worker names in place of file names (without annotation: they all lie in the worker's input folder; a
 /// file that `names` does not know stays as it is) and moves outputs into a folder of the job and epoch,
-/// those of ComfyUI's dataset nodes, which take a folder, too. What could open somebody else's file is made
+/// those of ComfyUI's dataset nodes, which take a folder, too. A prefix that comes by a link is moved if it
+/// can be followed (joined_text.hpp). What could open somebody else's file is made
 /// harmless (foreign_names.hpp).
 /// Lists that are no links get their `__value__` wrapper back, which the accepted form has lost and the
 /// worker's validation wants.
@@ -55,8 +56,8 @@ void rewrite(boost::json::object& prompt, const ObjectInfo& info, const WorkerNa
 
 /// "atelier/<job>-<epoch>": the folder below the worker's output folder in which a job's files land.
 [[nodiscard]] std::string job_folder(JobId job, Epoch epoch);
-/// `prefix` inside job_folder, or unchanged if it is absolute, empty (normal form ".") or leaves the folder:
-/// ComfyUI shall raise its own error.
+/// `prefix` inside job_folder, with harmless names (output_name.hpp), or unchanged if it is absolute, empty
+/// (normal form ".") or leaves the folder: ComfyUI shall raise its own error.
 [[nodiscard]] std::string worker_prefix(std::string_view prefix, JobId job, Epoch epoch);
 
 }  // namespace atelier::comfy
