@@ -477,7 +477,7 @@ async def g39_the_list_of_jobs_is_strict_in_its_types(me, other):
     listed = await me.get('/api/jobs', params={'limit': 5, 'offset': 0})
     for job in listed['jobs']:
         assert isinstance(job['create_time'], int) and isinstance(job['outputs_count'], int), job
-        assert isinstance(job.get('previewable_outputs_count', 0), int) and None not in job.values(), job
+        assert isinstance(job['previewable_outputs_count'], int) and None not in job.values(), job
     pages = listed['pagination']
     assert (pages['limit'], pages['offset']) == (5, 0) and isinstance(pages['total'], int), pages
     assert isinstance(pages['has_more'], bool)

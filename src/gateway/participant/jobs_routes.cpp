@@ -37,6 +37,7 @@ comfy::JobEntry entry_of(const LiveJob& job) {
   entry.create_time = job.created.ms;
   if (job.running && job.started.ms > 0) entry.execution_start_time = job.started.ms;
   if (!job.workflow_id.empty()) entry.workflow_id = job.workflow_id;
+  entry.previewable_outputs_count = 0;
   return entry;
 }
 
@@ -73,7 +74,12 @@ awaitable<comfy::JobEntry> ParticipantFace::Impl::job_entry(core::Summary summar
     entry.execution_end_time = summary.ended.ms;
   }
   if (!summary.workflow_id.empty()) entry.workflow_id = summary.workflow_id;
-  for (const core::HistoryNode& node : summary.nodes) entry.outputs_count += node.summary.outputs;
+  std::uint32_t previewable = 0;
+  for (const core::HistoryNode& node : summary.nodes) {
+    entry.outputs_count += node.summary.outputs;
+    previewable += node.summary.previewable;
+  }
+  entry.previewable_outputs_count = previewable;
   const auto rank = [](const core::HistoryNode& node) {
     return node.summary.preview.empty() ? 0 : int{node.summary.preview_rank};
   };

@@ -180,6 +180,9 @@ TEST_CASE("the jobs list has a participant's live and ended jobs and nobody else
   CHECK(jobs(rig, 7, "status=in_progress") == Ids{uuid(1)});
   CHECK(jobs(rig, 7, "status=pending") == Ids{uuid(2)});
   CHECK(jobs(rig, 7, "status=completed,failed,cancelled") == Ids{});
+  const auto live = rig.get("/user/7/api/jobs").json();
+  REQUIRE(live.at("jobs").as_array().size() == 2);
+  for (const auto& job : live.at("jobs").as_array()) CHECK(job.at("previewable_outputs_count") == 0);
   rig.commit(first, "9", R"({"images":[{"filename":"cat_00001_.png","subfolder":"","type":"output"}]})");
   rig.computed(first);
   rig.ended(first);
@@ -189,6 +192,7 @@ TEST_CASE("the jobs list has a participant's live and ended jobs and nobody else
   const auto& job = answer.at("jobs").at(0);
   CHECK(job.at("status") == "completed");
   CHECK(job.at("outputs_count") == 1);
+  CHECK(job.at("previewable_outputs_count") == 1);
   CHECK(job.at("preview_output").at("filename") == "cat_00001_.png");
   CHECK(job.at("create_time").is_int64());
   CHECK(job.at("execution_start_time").is_int64());
