@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "agent/job_folders.hpp"
 #include "agent/restored_copy.hpp"
+#include "agent/ui_files.hpp"
 #include "base/log.hpp"
 #include "comfy/rewrite.hpp"
 #include "files/safe_path.hpp"
@@ -56,7 +60,7 @@ awaitable<Result<Digest>> hash_file(Runtime& runtime, std::shared_ptr<const file
 }
 
 void Collector::note(RunFiles& run, RunKey key, const std::string& ui) {
-  auto named = files_of_ui(ui);
+  auto named = files_of_ui(ui, key);
   if (!named) return;
   for (const UiFile& file : *named) {
     auto placed = place_file(file, key);
@@ -130,38 +134,67 @@ awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, Ru
   co_return raw;
 }
 
+awaitable<Result<std::optional<Collector::Taken>>> Collector::take(std::shared_ptr<RunFiles> run, RunKey key,
+                                                                   EngineClient& engine,
+                                                                   const EngineFolders* folders,
+                                                                   UiFile file) {
+  auto placed = place_file(file, key);
+  if (!placed && !file.sure) co_return std::optional<Taken>();
+  if (!placed) co_return std::unexpected(std::move(placed).error());
+  LocalFile raw;
+  if (folders != nullptr && !placed->odd) {
+    raw.folder = folder_of(*folders, placed->named.type);
+    raw.path = placed->path;
+  } else {
+    auto downloaded = co_await download(run, engine, file);
+    if (!downloaded && !file.sure && downloaded.error().code == Errc::not_found)
+      co_return std::optional<Taken>();
+    if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
+    raw = std::move(*downloaded);
+  }
+  const std::string raw_path = raw.path;
+  auto local = co_await finish(run, key, placed->named.type, placed->named.in_job_folder, std::move(raw));
+  if (!local) {
+    discard(*run, raw_path);
+    if (!file.sure && local.error().code == Errc::not_found) co_return std::optional<Taken>();
+    co_return std::unexpected(std::move(local).error());
+  }
+  Taken taken;
+  taken.named = std::move(placed->named);
+  taken.named.size = local->size;
+  taken.named.digest = local->digest;
+  taken.local = std::move(*local);
+  taken.path = std::move(placed->path);
+  co_return std::optional(std::move(taken));
+}
+
 awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_ptr<RunFiles> run, RunKey key,
                                                                     EngineClient& engine,
                                                                     const EngineFolders* folders,
                                                                     std::string node, std::string ui) {
-  ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui));
+  ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui, key));
   std::vector<link::CommitFile> files;
+  std::map<std::pair<std::string, std::string>, std::size_t> known;  // by type and path
+  std::set<std::string> places;
   for (const UiFile& one : named) {
-    ATELIER_CO_TRY(PlacedFile placed, place_file(one, key));
-    LocalFile raw;
-    if (folders != nullptr) {
-      raw.folder = folder_of(*folders, placed.named.type);
-      raw.path = placed.path;
-    } else {
-      auto downloaded = co_await download(run, engine, one);
-      if (!downloaded) {
-        discard_of(*run, node, files.size());
-        co_return std::unexpected(std::move(downloaded).error());
-      }
-      raw = std::move(*downloaded);
+    if (!one.sure && places.contains(one.place)) continue;
+    const auto placed = place_file(one, key);
+    const auto before = placed ? known.find({one.type, placed->path}) : known.end();
+    if (before != known.end()) {
+      files[before->second].place += '\n' + one.place;
+      places.insert(one.place);
+      continue;
     }
-    const std::string raw_path = raw.path;
-    auto local = co_await finish(run, key, placed.named.type, placed.named.in_job_folder, std::move(raw));
-    if (!local) {
-      discard(*run, raw_path);
+    auto taken_or_not = co_await take(run, key, engine, folders, one);
+    if (!taken_or_not) {
       discard_of(*run, node, files.size());
-      co_return std::unexpected(std::move(local).error());
+      co_return std::unexpected(std::move(taken_or_not).error());
     }
-    link::CommitFile file = std::move(placed.named);
-    file.size = local->size;
-    file.digest = local->digest;
+    std::optional<Taken> taken = std::move(*taken_or_not);
+    if (!taken) continue;
+    link::CommitFile file = std::move(taken->named);
     // A node that shows one of its inputs: the participant knows it by its own name.
-    if (const auto own = run->input_names.find(placed.path);
+    if (const auto own = run->input_names.find(taken->path);
         file.type == link::FileType::input && own != run->input_names.end()) {
       const files::SplitPath split = files::split_path(own->second);
       file.folder = split.folder;
@@ -169,7 +202,9 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       file.number.reset();
       file.rest.clear();
     }
-    run->collected[{node, static_cast<std::uint32_t>(files.size())}] = std::move(*local);
+    known.emplace(std::pair(one.type, taken->path), files.size());
+    places.insert(one.place);
+    run->collected[{node, static_cast<std::uint32_t>(files.size())}] = std::move(taken->local);
     files.push_back(std::move(file));
   }
   co_return files;

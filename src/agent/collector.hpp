@@ -4,6 +4,7 @@
 // the upload.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ class Collector {
   /// Notes what `ui` names, so that rest() leaves it out. Call it before collect() suspends.
   static void note(RunFiles& run, RunKey key, const std::string& ui);
 
-  /// The files of one node in the order of its `ui`. `folders` may be null: then /view.
+  /// The files of one node in the order of its `ui`, each once: what names it again adds a line to its place.
+  /// `folders` may be null: then /view.
   /// Errors: unavailable (the engine does not answer); all else means that a file is missing, empty, broken,
   /// or outside ComfyUI's folders, in a sentence for people.
   [[nodiscard]] awaitable<Result<std::vector<link::CommitFile>>> collect(std::shared_ptr<RunFiles> run,
@@ -37,6 +39,15 @@ class Collector {
   void forget(RunFiles& run);
 
  private:
+  struct Taken {
+    link::CommitFile named;
+    LocalFile local;
+    std::string path;  // of ComfyUI's file
+  };
+  /// Reads a file; nothing if there is none, and the `ui` may not have meant one. Errors as collect().
+  awaitable<Result<std::optional<Taken>>> take(std::shared_ptr<RunFiles> run, RunKey key,
+                                               EngineClient& engine, const EngineFolders* folders,
+                                               UiFile file);
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
   /// `own`: it lies in the run's own folder.
   awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,

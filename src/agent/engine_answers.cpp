@@ -7,10 +7,7 @@
 #include <cstdlib>
 
 #include "comfy/json.hpp"
-#include "comfy/output_name.hpp"
 #include "comfy/python_text.hpp"
-#include "comfy/rewrite.hpp"
-#include "files/safe_path.hpp"
 
 namespace atelier::agent {
 namespace json = boost::json;
@@ -41,21 +38,6 @@ std::uint64_t whole(const json::value* value) {
     return static_cast<std::uint64_t>(value->get_double());
   }
   return 0;
-}
-
-// "atelier/12-3" in front of a path, of whatever job; the rest without its slash.
-std::optional<std::string_view> below_job_folder(std::string_view folder) {
-  constexpr std::string_view kRoot = "atelier/";
-  if (!folder.starts_with(kRoot)) return std::nullopt;
-  folder.remove_prefix(kRoot.size());
-  const std::size_t end = folder.find('/');
-  const std::string_view name = folder.substr(0, end);
-  const std::size_t dash = name.find('-');
-  if (dash == 0 || dash == std::string_view::npos || dash + 1 == name.size()) return std::nullopt;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    if (i != dash && (name[i] < '0' || name[i] > '9')) return std::nullopt;
-  }
-  return end == std::string_view::npos ? std::string_view() : folder.substr(end + 1);
 }
 
 }  // namespace
@@ -173,60 +155,6 @@ Result<std::optional<RunHistory>> read_history(std::string_view body, std::strin
     }
   }
   return std::optional<RunHistory>(std::move(history));
-}
-
-Result<std::vector<UiFile>> files_of_ui(std::string_view ui) {
-  ATELIER_TRY(const comfy::Json parsed, parse_big(ui));
-  std::vector<UiFile> files;
-  for (const auto& list : parsed.object()) {
-    if (!list.value().is_array()) continue;
-    const json::array& items = list.value().get_array();
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      const json::value* filename = member(items[i], "filename");
-      if (filename == nullptr || !filename->is_string()) continue;
-      UiFile file;
-      file.place = fmt::format("{}/{}", std::string_view(list.key()), i);
-      file.filename = text(filename);
-      file.subfolder = text(member(items[i], "subfolder"));
-      const json::value* type = member(items[i], "type");
-      file.type = type == nullptr ? "output" : text(type);
-      files.push_back(std::move(file));
-    }
-  }
-  return files;
-}
-
-Result<PlacedFile> place_file(const UiFile& file, RunKey key) {
-  PlacedFile placed;
-  link::CommitFile& named = placed.named;
-  named.place = file.place;
-  if (file.type == "output") {
-    named.type = link::FileType::output;
-  } else if (file.type == "temp") {
-    named.type = link::FileType::temp;
-  } else if (file.type == "input") {
-    named.type = link::FileType::input;
-  } else {
-    return fail(Errc::bad_request,
-                fmt::format("a node named a file of the unknown type \"{}\"", file.type.substr(0, 40)));
-  }
-  auto folder = files::check_folder(file.subfolder);
-  auto name = files::check_name(file.filename);
-  if (!folder || !name) {
-    const Error& error = folder ? name.error() : folder.error();
-    return fail(error.code, fmt::format("a node named a file that cannot be taken: {}", error.what));
-  }
-  placed.path = files::join_path(*folder, file.filename);
-  const std::string own = comfy::job_folder(key.job, key.epoch);
-  named.in_job_folder =
-      named.type == link::FileType::output && (*folder == own || folder->starts_with(own + "/"));
-  named.folder = *folder;
-  if (auto below = below_job_folder(*folder)) named.folder = std::string(*below);
-  const comfy::OutputName split = comfy::split_output_name(file.filename);
-  named.stem = split.stem;
-  if (split.number) named.number = *split.number;
-  named.rest = split.rest;
-  return placed;
 }
 
 }  // namespace atelier::agent

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5) and what a node's `ui` names. Pure; nothing
-// in an answer is trusted.
+// Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5). Pure; nothing in an answer is trusted.
 
 #include <map>
 #include <optional>
@@ -39,23 +38,5 @@ struct EngineStats {
 
 /// GET /history/ID: nothing if the run is not there. Errors: bad_request, too_large.
 [[nodiscard]] Result<std::optional<RunHistory>> read_history(std::string_view body, std::string_view run_id);
-
-/// One file that a `ui` names.
-struct UiFile {
-  std::string place;  // "images/0"
-  std::string filename, subfolder;
-  std::string type;  // "output", "temp", "input", or whatever the node wrote
-};
-/// Every object with a string `filename` in the lists of a node's `ui`, in order. `ui` must be JSON of an
-/// object.
-[[nodiscard]] Result<std::vector<UiFile>> files_of_ui(std::string_view ui);
-
-/// Where a file lies in ComfyUI's folder of that type, checked, and how a commit names it.
-struct PlacedFile {
-  std::string path;        // relative to the folder of `type`
-  link::CommitFile named;  // without size, digest and file
-};
-/// Errors: forbidden (a path that leaves its folder), bad_request (a malformed name or an unknown type).
-[[nodiscard]] Result<PlacedFile> place_file(const UiFile& file, RunKey key);
 
 }  // namespace atelier::agent

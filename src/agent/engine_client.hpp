@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agent/engine_answers.hpp"
+#include "agent/ui_files.hpp"
 #include "net/http_client.hpp"
 #include "net/websocket.hpp"
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "agent/engine_answers.hpp"
 #include "agent/prepare.hpp"
+#include "agent/ui_files.hpp"
 #include "base/match.hpp"
 #include "comfy/rewrite.hpp"
 #include "link/codec.hpp"
@@ -373,7 +373,7 @@ void AgentProcess::prepare(const LifePtr& life, const agent::FetchJob& action, c
 Result<link::CommitFile> AgentProcess::take_file(const FakeComfy& engine, RunData& run, RunKey key,
                                                  const std::string& node, std::uint32_t index,
                                                  std::string name, std::string folder, std::string place) {
-  agent::UiFile one{std::move(place), std::move(name), std::move(folder), "output"};
+  agent::UiFile one{std::move(place), std::move(name), std::move(folder), "output", true};
   ATELIER_TRY(agent::PlacedFile placed, agent::place_file(one, key));
   const std::string* bytes = engine.file(placed.path);
   if (bytes == nullptr) return fail(Errc::not_found, "the file is gone");
@@ -390,7 +390,7 @@ void AgentProcess::collect(const LifePtr& life, const agent::Collect& action) {
   const FakeComfy* const comfy = engine(action.slot);
   if (life != life_ || found == life->runs.end() || comfy == nullptr) return;
   agent::Collected answer{action.key, action.node, std::vector<link::CommitFile>{}};
-  for (const agent::UiFile& one : agent::files_of_ui(action.ui).value()) {
+  for (const agent::UiFile& one : agent::files_of_ui(action.ui, action.key).value()) {
     auto file =
         take_file(*comfy, found->second, action.key, action.node,
                   static_cast<std::uint32_t>(answer.files->size()), one.filename, one.subfolder, one.place);

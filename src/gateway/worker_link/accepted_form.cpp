@@ -3,10 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <optional>
 
+#include "comfy/files.hpp"
 #include "comfy/json.hpp"
+#include "comfy/output_files.hpp"
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -16,6 +20,70 @@ std::string text_of(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
   if (value == nullptr || !value->is_string()) return {};
   return std::string(value->get_string().data(), value->get_string().size());
+}
+
+std::string path_of(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
+/// "images/0", or "gifs/0/workflow" for a member.
+struct Place {
+  std::string_view list;
+  std::size_t index = 0;
+  std::string_view member;
+};
+
+std::optional<Place> read_place(std::string_view text) {
+  Place place;
+  for (int parts = 0; parts < 2; ++parts) {
+    const std::size_t slash = text.rfind('/');
+    if (slash == std::string_view::npos) return std::nullopt;
+    const char* const end = text.data() + text.size();
+    const auto number = std::from_chars(text.data() + slash + 1, end, place.index);
+    const bool is_index = number.ec == std::errc{} && number.ptr == end;
+    place.list = text.substr(0, slash);
+    if (is_index) return place;
+    place.member = text.substr(slash + 1);
+    text = place.list;
+  }
+  return std::nullopt;
+}
+
+void put_path(json::object& entry, const GivenName& given) {
+  const std::string there = "/" + path_of(text_of(entry, "subfolder"), text_of(entry, "filename"));
+  const std::string here = path_of(given.folder, given.name);
+  // Where the worker has its files is not the participant's business; `fullpath` is VideoHelperSuite's.
+  for (auto& member : entry) {
+    if (!member.value().is_string()) continue;
+    const std::string_view text = member.value().get_string();
+    if (member.key() == "fullpath" || (text.starts_with('/') && text.ends_with(there))) member.value() = here;
+  }
+  entry["filename"] = given.name;
+  entry["subfolder"] = given.folder;
+  entry["type"] = given.type;
+}
+
+/// 3D nodes name their file by a text, which may say of what type it is.
+std::string text_with_name(std::string_view text, const Place& place, const GivenName& given) {
+  std::string path = path_of(given.folder, given.name);
+  if (!comfy::background_of(place.list, place.index, text).empty()) return "temp/" + path;
+  if (comfy::split_annotation(text).type) return path + " [" + given.type + "]";
+  return path;
+}
+
+void put_name(json::object& lists, std::string_view text, const GivenName& given) {
+  const auto place = read_place(text);
+  json::value* list = place ? lists.if_contains(place->list) : nullptr;
+  if (list == nullptr || !list->is_array() || place->index >= list->get_array().size()) return;
+  json::value& entry = list->get_array()[place->index];
+  if (!place->member.empty()) {
+    json::value* member = entry.is_object() ? entry.get_object().if_contains(place->member) : nullptr;
+    if (member != nullptr && member->is_string()) *member = given.name;
+  } else if (entry.is_object()) {
+    put_path(entry.get_object(), given);
+  } else if (entry.is_string()) {
+    entry = text_with_name(entry.get_string(), *place, given);
+  }
 }
 
 }  // namespace
@@ -80,23 +148,11 @@ Result<CommitParts> read_commit_attachment(std::string_view bytes) {
 
 Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenName>& names) {
   ATELIER_TRY(auto parsed, comfy::Json::parse(ui, {.bytes_max = 8u << 20, .depth_max = 66}));
-  json::object& lists = parsed.object();
   for (const GivenName& given : names) {
-    const std::size_t slash = given.place.rfind('/');
-    if (slash == std::string::npos) continue;
-    std::size_t index = 0;
-    const char* const end = given.place.data() + given.place.size();
-    const auto number = std::from_chars(given.place.data() + slash + 1, end, index);
-    if (number.ec != std::errc{} || number.ptr != end) continue;
-    json::value* list = lists.if_contains(std::string_view(given.place).substr(0, slash));
-    if (list == nullptr || !list->is_array() || index >= list->get_array().size()) continue;
-    json::value& entry = list->get_array()[index];
-    if (entry.is_object()) {
-      entry.get_object()["filename"] = given.name;
-      entry.get_object()["subfolder"] = given.folder;
-      entry.get_object()["type"] = given.type;
-    } else if (entry.is_string()) {  // 3D nodes name their file by a string
-      entry = given.folder.empty() ? given.name : given.folder + "/" + given.name;
+    for (std::size_t at = 0; at <= given.place.size();) {
+      const std::size_t end = std::min(given.place.find('\n', at), given.place.size());
+      put_name(parsed.object(), std::string_view(given.place).substr(at, end - at), given);
+      at = end + 1;
     }
   }
   return parsed.print();

@@ -32,11 +32,13 @@ struct CommitParts {
 };
 [[nodiscard]] Result<CommitParts> read_commit_attachment(std::string_view bytes);
 
-/// A name that a participant sees, for one place of a ui.
+/// A name that a participant sees, for the places of a ui that name the file, in lines: "images/0", or
+/// "gifs/0/workflow" for a member of an object.
 struct GivenName {
   std::string place, folder, name, type;
 };
-/// The ui with the names given put in. Places that are not there are ignored (files without a ui entry).
+/// The ui with the names given put in, also where an object has its file's whole path on the worker. Places
+/// that are not there are ignored (files without a ui entry).
 [[nodiscard]] Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenName>& names);
 
 /// Every occurrence of `run_id` (a UUID) replaced by the participant's prompt_id, as JSON text.

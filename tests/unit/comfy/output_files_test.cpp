@@ -15,6 +15,15 @@ TEST_CASE("a node's ui names files by objects and, for 3D, by texts; all else na
                                            {FileType::output, "", "b.png"},
                                            {FileType::output, "mesh", "cup.glb"},
                                            {FileType::output, "", "cup.obj"}}));
+  CHECK((*output_files(
+             R"({"result":["a/cup.glb [temp]",null,"temp/bg.png","temp/no.txt"],"list":["x","temp/no.png"],)"
+             R"("gifs":[{"filename":"f_00001.mp4","type":"output","subfolder":"v","workflow":"f_00001.png"},)"
+             R"({"filename":"f_00001.mp4","workflow":"g_00001.png"}]})") ==
+         std::vector<OutputFile>{{FileType::temp, "a", "cup.glb"},
+                                 {FileType::temp, "", "bg.png"},
+                                 {FileType::output, "v", "f_00001.mp4"},
+                                 {FileType::output, "v", "f_00001.png"},
+                                 {FileType::output, "", "f_00001.mp4"}}));
   CHECK(output_files("[1]")->empty());
   CHECK_FALSE(output_files("{").has_value());
 }

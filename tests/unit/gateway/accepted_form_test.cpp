@@ -84,6 +84,32 @@ TEST_CASE("a node that names its file by a string gets the path as a string") {
   CHECK(read(*ui) == read(R"({"result":["mesh/cup.glb","cup (1).glb",null]})"));
 }
 
+TEST_CASE("a text keeps what it says of the folder, and a file that is named twice has one name") {
+  const auto ui = ui_with_names(
+      R"({"result":["atelier/3-1/x.glb [temp]",null,"temp/bg_00001_.png"],"3d":[{"filename":"x.glb"}]})",
+      {{"3d/0\nresult/0", "mesh", "cup.glb", "temp"}, {"result/2", "", "bg_00002_.png", "temp"}});
+  REQUIRE(ui.has_value());
+  CHECK(read(*ui) == read(R"({"result":["mesh/cup.glb [temp]",null,"temp/bg_00002_.png"],)"
+                          R"("3d":[{"filename":"cup.glb","subfolder":"mesh","type":"temp"}]})"));
+}
+
+TEST_CASE("an object says neither where its file lies on the worker nor what is called beside it there") {
+  const auto ui = ui_with_names(
+      R"({"gifs":[{"filename":"f_00001.mp4","subfolder":"atelier/3-1/v","type":"output","workflow":"f_00001.png",)"
+      R"("fullpath":"/srv/comfy/output/atelier/3-1/v/f_00001-audio.mp4","where":"/x/atelier/3-1/v/f_00001.mp4",)"
+      R"("format":"video/mp4","note":"/other/f_00001.mp4"}]})",
+      {{"gifs/0", "v", "f_00007.mp4", "output"},
+       {"gifs/0/workflow", "v", "f_00007.png", "output"},
+       {"gifs/0/none", "", "x", "output"},
+       {"gifs/1/workflow", "", "x", "output"}});
+  REQUIRE(ui.has_value());
+  CHECK(
+      read(*ui) ==
+      read(
+          R"({"gifs":[{"filename":"f_00007.mp4","subfolder":"v","type":"output","workflow":"f_00007.png",)"
+          R"("fullpath":"v/f_00007.mp4","where":"v/f_00007.mp4","format":"video/mp4","note":"/other/f_00001.mp4"}]})"));
+}
+
 TEST_CASE("places that are not in the ui change nothing") {
   const std::string before = R"({"images":[{"filename":"x.png"}],"text":"t"})";
   for (const std::string place : {"", "images", "images/1", "images/-1", "images/0x", "images/", "other/0",
