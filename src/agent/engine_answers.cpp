@@ -66,6 +66,13 @@ Result<std::uint64_t> read_queue_remaining(std::string_view body) {
   return whole(remaining);
 }
 
+std::optional<std::uint64_t> read_upload_limit(std::string_view body) {
+  const auto parsed = comfy::Json::parse(body);
+  const json::value* limit = parsed ? member(parsed->value(), "max_upload_size") : nullptr;
+  if (limit == nullptr || !limit->is_number()) return std::nullopt;
+  return whole(limit);
+}
+
 Result<std::vector<std::string>> read_model_folders(std::string_view body) {
   constexpr std::size_t kFoldersMax = 64;
   ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));

@@ -104,6 +104,11 @@ awaitable<Result<std::uint64_t>> EngineClient::queue_remaining() {
   co_return read_queue_remaining(body);
 }
 
+awaitable<std::optional<std::uint64_t>> EngineClient::upload_limit() {
+  const auto body = co_await get("/features", kAnswerBytesMax, kShort);
+  co_return body ? read_upload_limit(*body) : std::nullopt;
+}
+
 awaitable<Result<std::string>> EngineClient::object_info() {
   return get("/object_info", kObjectInfoBytesMax, kLong);
 }
@@ -232,7 +237,7 @@ awaitable<Result<void>> EngineClient::upload_input(std::string name, std::string
   if (!response) co_return std::unexpected(as_unavailable(std::move(response).error()));
   auto answer = co_await response->read_all(kAnswerBytesMax, deadline);
   if (response->status == 413)
-    co_return fail(Errc::too_large, "an input is larger than ComfyUI's upload limit; give --comfy-dir");
+    co_return fail(Errc::too_large, "an input is larger than ComfyUI's upload limit");
   if (response->status != 200 || !answer) {
     co_return fail(Errc::io, fmt::format("ComfyUI answered {} to an upload", response->status));
   }

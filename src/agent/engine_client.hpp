@@ -29,6 +29,8 @@ class EngineClient {
   [[nodiscard]] awaitable<Result<std::string>> model_sizes();
   /// GET /prompt: runs that wait or run. Errors: unavailable, bad_request.
   [[nodiscard]] awaitable<Result<std::uint64_t>> queue_remaining();
+  /// The most bytes that a request may have (--max-upload-size); nothing if it does not say.
+  [[nodiscard]] awaitable<std::optional<std::uint64_t>> upload_limit();
   /// The bytes of /object_info, at most 64 MB.
   [[nodiscard]] awaitable<Result<std::string>> object_info();
   /// The socket with our client id; feature_flags has been sent.

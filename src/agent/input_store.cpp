@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "agent/collector.hpp"
 #include "files/safe_path.hpp"
 #include "files/temp_file.hpp"
@@ -13,7 +16,17 @@ namespace {
 constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
 constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
 constexpr milliseconds kUploadedLimit{1800 * 1000};
-constexpr milliseconds kSilence{60'000};  // of a line on which bytes should come
+constexpr milliseconds kSilence{60'000};    // of a line on which bytes should come
+constexpr std::uint64_t kFormBytes = 4096;  // what an upload has beside the file's bytes, amply
+constexpr std::uint64_t kAlwaysTaken = 8u << 20;
+
+std::uint64_t megabytes(std::uint64_t bytes) { return (bytes + (1u << 20) - 1) >> 20; }
+
+Error too_large(const link::InputRef& input, std::optional<std::uint64_t> limit) {
+  const std::string most = limit ? fmt::format("{} MB", *limit >> 20) : "smaller";
+  return Error(Errc::too_large, fmt::format("{} has {} MB; the limit of this worker is {}.", input.name,
+                                            megabytes(input.size), most));
+}
 
 }  // namespace
 
@@ -49,14 +62,22 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
                                               const EngineFolders* folders) {
   if (folders == nullptr) {
     if (known_.contains(name)) co_return Result<void>();
-    if (input.size > kUploadBytesMax)
-      co_return fail(Errc::too_large, "an input is too large for an agent without --comfy-dir");
+    // Asked before: an engine that has read enough answers 413 and hangs up, and may not be heard.
+    auto limit = input.size > kAlwaysTaken ? co_await engine.upload_limit() : std::nullopt;
+    const std::uint64_t most = std::min(limit.value_or(kUploadBytesMax), kUploadBytesMax);
+    if (input.size > kAlwaysTaken && input.size + kFormBytes > most)
+      co_return std::unexpected(too_large(input, most));
     ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
-    ATELIER_CO_TRY(std::string bytes,
-                   co_await response.read_all(input.size, runtime_.now() + kUploadedLimit));
-    if (bytes.size() != input.size || sha256(bytes) != input.digest)
+    auto bytes = co_await response.read_all(input.size, runtime_.now() + kUploadedLimit);
+    if (!bytes && bytes.error().code != Errc::too_large) co_return std::unexpected(std::move(bytes).error());
+    if (!bytes || bytes->size() != input.size || sha256(*bytes) != input.digest)
       co_return fail(Errc::closed, "an input came damaged");
-    ATELIER_CO_TRY_VOID(co_await engine.upload_input(name, std::move(bytes)));
+    auto uploaded = co_await engine.upload_input(name, std::move(*bytes));
+    if (!uploaded && uploaded.error().code == Errc::too_large) {
+      limit = co_await engine.upload_limit();
+      co_return std::unexpected(too_large(input, limit));
+    }
+    if (!uploaded) co_return std::unexpected(std::move(uploaded).error());
     known_.insert(name);
     co_return Result<void>();
   }

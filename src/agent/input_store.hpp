@@ -19,7 +19,8 @@ class InputStore {
 
   /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST
   /// /upload/image. Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that
-  /// cannot be a file's); cancelled (the run is forgotten). Several calls for one name take turns: the later
+  /// cannot be a file's); too_large (for an upload, in a sentence for people); cancelled (the run is
+  /// forgotten). Several calls for one name take turns: the later
   /// ones find it there.
   [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
                                               std::string name, GatewayClient& gateway, EngineClient& engine,

@@ -121,10 +121,13 @@ void AgentMachine::handle(const JobFetched& input) {
   } else if (error.code == Errc::disk_full) {
     rest(job->lease.slot);
     give_back(*job, link::ReturnReason::disk_full, error.what);
+  } else if (error.code == Errc::too_large) {
+    fail(*job, link::EndCause::refused, "", "", error.what);  // it will be as large at the next try
+    end_without_run(*job);
   } else if (is_passing(error.code) && (!linked_ || job->fetch_tries < kFetchTriesMax)) {
     job->fetch_at = now_ + kAskAgain * job->fetch_tries;
   } else {
-    if (is_passing(error.code)) rest(job->lease.slot);  // else it may be the input: too large for this worker
+    if (is_passing(error.code)) rest(job->lease.slot);  // else it may be the input's fault
     give_back(*job, link::ReturnReason::input_not_fetched, error.what);
   }
 }

@@ -343,6 +343,23 @@ TEST_CASE("inputs that cannot be fetched give the job back, passing troubles are
   CHECK(rig.machine.held() == 0);
 }
 
+TEST_CASE("an input that is too large for the worker ends the job at once, and its slot goes on") {
+  Rig rig;
+  rig.ready();
+  rig.take();
+  rig.feed(JobFetched{kJob, fail(Errc::too_large, "clip.mov has 420 MB; the limit is 100 MB.")});
+  CHECK(rig.sent<link::Returned>().empty());
+  CHECK(rig.count<FetchJob>() == 0);
+  const auto ended = rig.only_sent<link::Ended>();
+  CHECK(ended.outcome == link::Outcome::failed);
+  CHECK(ended.cause == link::EndCause::refused);
+  CHECK(ended.reason == "clip.mov has 420 MB; the limit is 100 MB.");
+  CHECK(ended.event.find("clip.mov") != std::string::npos);
+  rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  CHECK(rig.machine.held() == 0);
+}
+
 TEST_CASE("a full disk gives the job back with that reason") {
   Rig rig;
   rig.ready();

@@ -41,6 +41,13 @@ TEST_CASE("the length of an engine's queue is read") {
   CHECK_FALSE(read_queue_remaining("[]"));
 }
 
+TEST_CASE("an engine's limit for uploads is read, if it says one") {
+  CHECK(read_upload_limit(R"({"max_upload_size":104857600})") == 104'857'600u);
+  CHECK_FALSE(read_upload_limit(R"({"max_upload_size":"much"})"));
+  CHECK_FALSE(read_upload_limit("{}"));
+  CHECK_FALSE(read_upload_limit("404: Not Found"));
+}
+
 TEST_CASE("history tells outcome, time and outputs") {
   const std::string history =
       R"({"r":{"prompt":[1,"r",{},{},[]],"outputs":{"9":{"images":[]}},"status":{"status_str":"error","completed":false,
