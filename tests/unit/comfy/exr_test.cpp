@@ -119,4 +119,23 @@ TEST_CASE("an EXR that is cut off or made up is an error, and never read beyond 
   CHECK(*with_prompt(start() + header("{}"), "{}") == start() + header("{}"));  // nothing to change
 }
 
+TEST_CASE("no change of a byte in an EXR leads to edits outside of it") {
+  const Text tiles = attribute("tiles", "tiledesc", number(3) + number(16) + '\0');
+  const Text file = whole(start(0x200) + header("{\"1\": {}}", 3, tiles), 6);
+  for (std::size_t at = 4; at < file.size(); ++at) {
+    for (const char value : {'\0', '\1', '\x7F', '\x80', '\xFF'}) {
+      Text changed = file;
+      changed[at] = value;
+      const auto edits = prompt_edits(TextSource(changed), [](auto, auto) { return Text("{}"); });
+      if (!edits) continue;
+      std::uint64_t end = 0;
+      for (const Edit& edit : *edits) {
+        REQUIRE(edit.offset >= end);
+        REQUIRE(edit.removed <= changed.size() - edit.offset);
+        end = edit.offset + edit.removed;
+      }
+    }
+  }
+}
+
 }  // namespace atelier::comfy
