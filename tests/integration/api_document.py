@@ -64,6 +64,8 @@ def exercise(workshop, api):
     api.at('GET', '/jobs/{job}', job=job)
     api.at('DELETE', '/jobs/{job}/cancel', job=job)
     api.at('POST', '/jobs/{job}/cancel', {}, 404, job=99_999)
+    moved = api.at('POST', '/jobs/actions', {'action': 'move', 'jobs': [other, job], 'place': 'first'})
+    api.at('POST', '/jobs/actions', moved['undo']['body'])
     api.at('POST', '/jobs/actions', {'action': 'cancel', 'jobs': [job, 99_999], 'undo_ms': 0})
     api.at('GET', '/jobs/{job}', job=job)
     api.at('GET', '/participants')

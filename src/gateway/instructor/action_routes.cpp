@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "comfy/json.hpp"
 #include "gateway/instructor/instructor_impl.hpp"
@@ -11,7 +12,7 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::size_t kJobsMax = 1'000;
+constexpr std::size_t kJobsMax = 1'000, kListMax = 4'096;
 
 enum class Action : std::uint8_t { hold, release, cancel, undo_cancel, move, undo_move, change };
 
@@ -55,8 +56,7 @@ std::string_view past_of(Action action) {
   return "done";
 }
 
-/// The one that takes it back; nothing: each result has its own undo.
-std::optional<Action> inverse_of(Action action) {
+Action inverse_of(Action action) {
   switch (action) {
     case Action::hold:
       return Action::release;
@@ -66,12 +66,13 @@ std::optional<Action> inverse_of(Action action) {
       return Action::undo_cancel;
     case Action::undo_cancel:
       return Action::cancel;
-    case Action::move:  // of some it is out of the list, of others back to where they stood
-    case Action::undo_move:
+    case Action::move:
+    case Action::undo_move:  // with the list as it was
+      return Action::undo_move;
     case Action::change:
       break;
   }
-  return std::nullopt;
+  return Action::change;
 }
 
 /// What the body asks for.
@@ -80,6 +81,7 @@ struct Wanted {
   std::vector<JobId> jobs;
   JobChange change;
   JobMove move;
+  std::vector<JobId> list;  // of undo_move: how jobs stood before they were moved
   milliseconds undo{0};
 };
 
@@ -95,6 +97,10 @@ std::expected<Wanted, Problem> wanted_of(ApiCall& call, const core::Core& core) 
   for (const std::uint64_t job : jobs.value_or(std::vector<std::uint64_t>{}))
     wanted.jobs.push_back(JobId{job});
   if (wanted.action == move) wanted.move = move_of(fields);
+  if (wanted.action == undo_move) {
+    for (const std::uint64_t job : fields.numbers("list", kListMax).value_or(std::vector<std::uint64_t>{}))
+      wanted.list.push_back(JobId{job});
+  }
   if (wanted.action == cancel) wanted.undo = undo_of(fields);
   if (wanted.action == change) wanted.change = change_of(fields, core);
   if (wanted.action == hold || wanted.action == release) wanted.change.held = wanted.action == hold;
@@ -102,7 +108,7 @@ std::expected<Wanted, Problem> wanted_of(ApiCall& call, const core::Core& core) 
     fields.complain("anchor", "is one of the jobs itself");
   if (auto wrong = fields.wrong()) return std::unexpected(std::move(*wrong));
   const bool instructors = wanted.action == hold || wanted.action == release || wanted.action == change ||
-                           wanted.action == undo_move;
+                           (wanted.action == undo_move && wanted.list.empty());
   if (instructors && !call.caller.is_instructor())
     return std::unexpected(Problem(403, fmt::format("{} is the instructor's.", to_string(wanted.action))));
   return wanted;
@@ -118,6 +124,7 @@ std::string result_json(JobId job, const CommandOutcome& outcome) {
 
 struct Results {
   Wanted wanted;
+  std::vector<JobId> list;  // as it is before anything is moved
   std::vector<std::optional<CommandOutcome>> outcomes;
   std::size_t left = 0;
   Answer<bool> all;
@@ -169,9 +176,66 @@ awaitable<void> move_all(InstructorFace::Impl& face, Caller caller, std::shared_
   }
 }
 
+/// What is not in the list leaves it, the last first; then the others take their places, the first first.
+awaitable<void> put_all_back(InstructorFace::Impl& face, Caller caller, std::shared_ptr<Results> results) {
+  const std::vector<JobId>& list = results->wanted.list;
+  std::vector<std::pair<std::ptrdiff_t, std::size_t>> turns;  // place in the list, index of the result
+  std::set<JobId> later;
+  for (std::size_t i = 0; i < results->wanted.jobs.size(); ++i) {
+    const auto place = std::ranges::find(list, results->wanted.jobs[i]) - list.begin();
+    const bool listed = place < std::ssize(list);
+    turns.emplace_back(listed ? place : -1 - static_cast<std::ptrdiff_t>(i), i);
+    if (listed) later.insert(results->wanted.jobs[i]);
+  }
+  std::ranges::sort(turns);
+  for (const auto& [place, index] : turns) {
+    later.erase(results->wanted.jobs[index]);
+    results->outcomes[index] = co_await face.put_back(caller, results->wanted.jobs[index], list, later);
+  }
+}
+
+/// What each change takes back, if that is the same for all.
+std::optional<std::string> common_change(const Results& results) {
+  std::optional<std::string> common;
+  for (const auto& outcome : results.outcomes) {
+    if (!*outcome || !(*outcome)->undo) continue;
+    const std::string& body = (*outcome)->undo->body;
+    if (common && *common != body) return std::nullopt;
+    common = body;
+  }
+  return common;
+}
+
+/// The one command that takes all of it back; "null" if there is none.
+std::string undo_of_all(const Results& results) {
+  const Action action = results.wanted.action, inverse = inverse_of(action);
+  std::vector<std::uint64_t> ids;
+  for (std::size_t i = 0; i < results.outcomes.size(); ++i) {
+    const CommandOutcome& outcome = *results.outcomes[i];
+    if (outcome && outcome->undo) ids.push_back(results.wanted.jobs[i].value);
+  }
+  std::string more;
+  if (action == Action::change) {
+    const auto before = common_change(results);
+    if (!before) return "null";
+    more = "," + before->substr(1, before->size() - 2);
+  }
+  if (inverse == Action::undo_move) {
+    // Who was in no list only leaves it.
+    const bool listed = std::ranges::any_of(ids, [&](std::uint64_t id) {
+      return std::ranges::find(results.list, JobId{id}) != results.list.end();
+    });
+    if (results.list.size() > kListMax) return "null";
+    if (listed) more = fmt::format(R"(,"list":[{}])", fmt::join(results.list, ","));
+  }
+  if (ids.empty()) return "null";
+  return undo_json(
+      {"POST", "/jobs/actions",
+       fmt::format(R"({{"action":"{}","jobs":[{}]{}}})", to_string(inverse), fmt::join(ids, ","), more)});
+}
+
 std::string answer_json(const Results& results) {
   std::vector<std::string> lines;
-  std::vector<JobId> changed;
   std::size_t done = 0;
   std::string why;
   for (std::size_t i = 0; i < results.outcomes.size(); ++i) {
@@ -182,22 +246,13 @@ std::string answer_json(const Results& results) {
       continue;
     }
     ++done;
-    if (outcome->changed) changed.push_back(results.wanted.jobs[i]);
   }
   const std::size_t not_done = lines.size() - done;
   std::string detail = fmt::format("{} {}", done, past_of(results.wanted.action));
   detail += not_done == 0 ? "." : fmt::format(", {} not: {}", not_done, why);
-  std::string undo = "null";
-  if (const auto inverse = inverse_of(results.wanted.action); inverse && !changed.empty()) {
-    std::vector<std::uint64_t> ids;
-    for (const JobId job : changed) ids.push_back(job.value);
-    undo = undo_json(
-        {"POST", "/jobs/actions",
-         fmt::format(R"({{"action":"{}","jobs":[{}]}})", to_string(*inverse), fmt::join(ids, ","))});
-  }
   return fmt::format(R"({{"action":"{}","done":{},"not_done":{},"detail":{},"undo":{},"results":[{}])",
-                     to_string(results.wanted.action), done, not_done, comfy::quote_json(detail), undo,
-                     fmt::join(lines, ","));
+                     to_string(results.wanted.action), done, not_done, comfy::quote_json(detail),
+                     undo_of_all(results), fmt::join(lines, ","));
 }
 
 }  // namespace
@@ -213,8 +268,11 @@ awaitable<net::Response> InstructorFace::Impl::post_actions(ApiCall& call) {
   results->wanted = std::move(*wanted);
   results->left = results->wanted.jobs.size();
   results->outcomes.resize(results->left);
+  results->list = list_of(call.caller);
   if (results->wanted.action == Action::move) {
     co_await move_all(*this, call.caller, results);
+  } else if (results->wanted.action == Action::undo_move) {
+    co_await put_all_back(*this, call.caller, results);
   } else {
     for (std::size_t i = 0; i < results->outcomes.size(); ++i)
       tasks.spawn("api action", act_on_one(*this, call.caller, results, i));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
+#include <set>
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -122,9 +123,10 @@ std::optional<std::vector<std::uint64_t>> BodyFields::numbers(std::string_view n
     return std::nullopt;
   }
   std::vector<std::uint64_t> numbers;
+  std::set<std::uint64_t> there;
   for (const json::value& entry : value->get_array()) {
     const std::uint64_t number = *whole(entry);
-    if (std::ranges::find(numbers, number) == numbers.end()) numbers.push_back(number);
+    if (there.insert(number).second) numbers.push_back(number);
   }
   return numbers;
 }

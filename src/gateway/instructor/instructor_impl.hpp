@@ -193,6 +193,14 @@ struct InstructorFace::Impl {
   Problem not_waiting(const Caller& caller, JobId job) const;
   std::expected<std::vector<JobId>, Problem> ahead_of(JobId job, const JobMove& move) const;
   std::vector<JobId> whole_order() const;
+  /// What the caller's moves put in order: the instructor's list, a participant's own jobs that wait.
+  std::vector<JobId> list_of(const Caller& caller) const;
+  /// To where it stood in such a list, or out of the instructor's, if it was not there. `later`: jobs that
+  /// will be put back after it. `list` outlives the call.
+  awaitable<CommandOutcome> put_back(Caller caller, JobId job, const std::vector<JobId>& list,
+                                     std::set<JobId> later);
+  JobMove place_in(const Caller& caller, JobId job, const std::vector<JobId>& list,
+                   const std::set<JobId>& later) const;
 
   /// Records the events together; the first error, if there is one.
   awaitable<Result<void>> record(std::vector<core::Event> events);

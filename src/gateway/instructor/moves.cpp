@@ -101,6 +101,43 @@ awaitable<CommandOutcome> InstructorFace::Impl::undo_move(Caller caller, JobId i
   co_return done;
 }
 
+std::vector<JobId> InstructorFace::Impl::list_of(const Caller& caller) const {
+  if (caller.is_instructor()) return workshop.core().workshop().moved;
+  std::vector<JobId> lane;
+  workshop.core().each_job_of(caller.participant, [&](const core::JobFacts& job) {
+    if (!job.lease && !job.cancel_requested) lane.push_back(job.job);
+  });
+  return lane;
+}
+
+JobMove InstructorFace::Impl::place_in(const Caller& caller, JobId id, const std::vector<JobId>& list,
+                                       const std::set<JobId>& later) const {
+  const auto place = std::ranges::find(list, id);
+  // Behind the nearest that still waits; what came along and left the list comes along again.
+  for (auto before = place; before != list.begin();) {
+    --before;
+    if (!later.contains(*before) && waiting_job(caller, *before)) return {MovePlace::after, *before};
+  }
+  const std::vector<JobId> now = list_of(caller);
+  for (auto behind = place + 1; behind != list.end(); ++behind) {
+    const bool stands = !later.contains(*behind) && std::ranges::find(now, *behind) != now.end();
+    if (stands && waiting_job(caller, *behind)) return {MovePlace::before, *behind};
+  }
+  return {MovePlace::first, {}};
+}
+
+awaitable<CommandOutcome> InstructorFace::Impl::put_back(Caller caller, JobId id,
+                                                         const std::vector<JobId>& list,
+                                                         std::set<JobId> later) {
+  if (std::ranges::find(list, id) == list.end()) co_return co_await undo_move(caller, id);
+  while (true) {
+    const JobMove move = place_in(caller, id, list, later);
+    CommandOutcome outcome = co_await move_job(caller, id, move);
+    const bool anchor_gone = move.anchor && !waiting_job(caller, move.anchor);
+    if (outcome || !anchor_gone || !waiting_job(caller, id)) co_return outcome;
+  }
+}
+
 awaitable<CommandOutcome> InstructorFace::Impl::reorder_job(Caller caller, JobId id, JobMove move) {
   if (const auto found = waiting_job(caller, id); !found) co_return std::unexpected(found.error());
   std::vector<LanePlace> lane;
