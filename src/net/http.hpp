@@ -26,6 +26,7 @@
 
 namespace atelier::net {
 
+/// `other`: any other token. Handlers answer it with 405 where they know the path, else with 404.
 enum class Method : std::uint8_t { get, head, post, put, patch, delete_, options, other };
 [[nodiscard]] std::string_view to_string(Method method);
 

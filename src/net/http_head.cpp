@@ -231,10 +231,10 @@ std::optional<HeadError> parse_request_head(std::string_view bytes, const HeadLi
   request.method = method_of(parser.verb);
   request.version_minor = parser.version - 10;
   if (parser.target.size() > limits.target_bytes_max) return HeadError{414, "the target is too long"};
-  if (parser.verb == http::verb::connect || parser.verb == http::verb::trace) {
-    return HeadError{405, "CONNECT and TRACE are not served"};
-  }
-  if (request.method == Method::other) return HeadError{501, "an unknown method"};
+  // Its usual target is a host, not a path of this server. Any other token goes to the handlers, who know
+  // what their addresses take (RFC 9110 9.1 and 15.5.6).
+  if (parser.verb == http::verb::connect && !parser.target.starts_with('/'))
+    return HeadError{405, "this is no proxy"};
   if (auto error = take_target(parser.target, request)) return error;
   if (auto error = take_host(parser, request)) return error;
   if (auto error = take_framing(parser, head.framing)) return error;

@@ -136,7 +136,7 @@ awaitable<net::Response> InstructorFace::Impl::handle(net::Request& request) {
     const Problem nothing(404, "There is nothing at this address; /api/openapi.json lists what there is.");
     co_return problem_response(nothing);
   }
-  if (found.route == nullptr) {
+  if (found.route == nullptr) {  // also of methods that nobody knows
     const Problem method(405, fmt::format("This address takes {} only.", found.allow));
     net::Response response = problem_response(method);
     response.headers.add("Allow", found.allow);

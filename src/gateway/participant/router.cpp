@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "gateway/participant/router.hpp"
 
+#include <fmt/ranges.h>
+
 #include <optional>
+#include <set>
 
 namespace atelier::gateway {
 namespace {
@@ -67,6 +70,7 @@ Router::Match Router::find(net::Method method, std::string_view raw_path) const 
   const auto group = routes_.find(first_segment(raw_path));
   if (group == routes_.end()) return result;  // a file of the front end, most likely
   const std::vector<std::string_view> segments = split(raw_path);
+  std::set<std::string_view> others;  // sorted, as ComfyUI's server names them
   for (const Route& route : group->second) {
     if (route.forms == (api ? Forms::bare_only : Forms::api_only)) continue;
     auto captures = match(route.segments, segments);
@@ -75,13 +79,12 @@ Router::Match Router::find(net::Method method, std::string_view raw_path) const 
       result.handler = &route.handler;
       result.quick = route.quick ? &route.quick : nullptr;
       result.captures = std::move(*captures);
-      result.allow.clear();
       return result;
     }
-    if (!result.allow.empty()) result.allow += ",";
-    result.allow += net::to_string(route.method);
-    if (route.method == net::Method::get) result.allow += ",HEAD";  // as ComfyUI writes it
+    others.insert(net::to_string(route.method));
+    if (route.method == net::Method::get) others.insert("HEAD");
   }
+  result.allow = fmt::format("{}", fmt::join(others, ","));
   return result;
 }
 

@@ -199,6 +199,34 @@ TEST_CASE("a body is refused for its size, its type and its form, with what to d
   CHECK_FALSE(rig.workshop->core().workshop().paused);
 }
 
+TEST_CASE("a method that an address does not have is 405 with those it has, whoever asks") {
+  Rig rig;
+  for (const auto method : {other, put, options}) {
+    for (const std::string& token : {Rig::kInstructor, std::string()}) {
+      const Reply reply = rig.api(method, "/jobs/1/move", "", token);
+      CHECK(reply.status == 405);
+      CHECK(reply.headers.get("Allow") == "POST, DELETE");
+      CHECK(reply.headers.get("Content-Type") == "application/problem+json");
+      CHECK(reply.json().at("status") == 405);
+    }
+    CHECK(rig.api(method, "/queue").headers.get("Allow") == "GET, HEAD, PATCH");
+    CHECK(rig.api(method, "/events").headers.get("Allow") == "GET, HEAD");
+    CHECK(rig.send(method, "/api/openapi.json").status == 405);
+    const Reply nothing = rig.api(method, "/nothing");
+    CHECK(nothing.status == 404);
+    CHECK(nothing.headers.get("Content-Type") == "application/problem+json");
+  }
+  CHECK(rig.send(other, "/api/queue/status").status == 405);
+  CHECK(rig.send(other, "/health").status == 405);
+  CHECK(rig.send(other, "/nothing").status == 404);
+  const Reply prompt = rig.send(other, "/user/7/prompt");
+  CHECK(prompt.status == 405);
+  CHECK(prompt.body == "405: Method Not Allowed");
+  CHECK(prompt.headers.get("Allow") == "GET,HEAD,POST");
+  CHECK(rig.send(other, "/user/7/api/queue").headers.get("Allow") == "GET,HEAD,POST");
+  CHECK(rig.send(other, "/user/7/nothing").status == 404);
+}
+
 TEST_CASE("a command repeated with its key is answered and not done again") {
   Rig rig;
   rig.submit(7, uuid(1));

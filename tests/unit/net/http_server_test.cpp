@@ -215,8 +215,6 @@ TEST_CASE("malformed and oversized heads are answered with the right status and 
       {"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400},
       {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {"CONNECT h:80 HTTP/1.1\r\n" + ok, 405},
-      {"TRACE / HTTP/1.1\r\n" + ok, 405},
-      {"BREW / HTTP/1.1\r\n" + ok, 501},
       {"G@T / HTTP/1.1\r\n" + ok, 400},
       {std::string(9000, 'G') + " / HTTP/1.1\r\n" + ok, 414},
       {"GET /" + std::string(8200, 'a') + " HTTP/1.1\r\n" + ok, 414},
@@ -257,6 +255,21 @@ TEST_CASE("odd but correct requests are served") {
   peer.send("GET /old HTTP/1.0\r\n\r\n");
   CHECK(has(peer.receive(), "Connection: close"));
   CHECK(peer.ended());
+}
+
+TEST_CASE("a method that nobody knows reaches the handler, and the connection stays") {
+  VirtualServer server(handler);
+  RawPeer peer = server.connect();
+  for (const char* method : {"TRACE", "PROPFIND", "BREW", "CONNECT", "get", "X-1!"}) {
+    CAPTURE(method);
+    peer.send(std::string(method) + " /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(body_of(peer.receive()) == "OTHER /x");
+  }
+  peer.send(
+      "BREW /pot HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nteaGET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string both = peer.receive();
+  CHECK(has(both, "OTHER /pot"));
+  CHECK(has(both, "GET /x"));
 }
 
 TEST_CASE("HTTP/1.0 is kept alive only when it asks, and gets no chunks") {
