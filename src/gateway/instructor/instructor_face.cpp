@@ -172,6 +172,12 @@ awaitable<net::Response> InstructorFace::Impl::run_command(ApiCall& call, const 
     const Problem type(415, "Send the body as Content-Type: application/json.");
     co_return problem_response(type);
   }
+  if (body->empty() && route.body_required()) {
+    const Problem empty(400, fmt::format("The body is empty: send a JSON object (the schema {} of "
+                                         "/api/openapi.json). Nothing was changed.",
+                                         route.body));
+    co_return problem_response(empty);
+  }
   auto fields = BodyFields::parse(*body);
   if (!fields) co_return problem_response(fields.error());
   call.fields = std::move(*fields);

@@ -74,6 +74,10 @@ struct ApiRoute {
   std::string_view refusals;  // statuses beside 401, 403 and what every command may get
   awaitable<net::Response> (InstructorFace::Impl::*handler)(ApiCall&);
   [[nodiscard]] bool is_command() const { return method != net::Method::get; }
+  /// Else an empty one stands for the members' defaults.
+  [[nodiscard]] bool body_required() const {
+    return !body.empty() && body != "JobCancel" && body != "EnrolmentWanted";
+  }
 };
 [[nodiscard]] std::span<const ApiRoute> api_routes();
 /// OpenAPI 3.1.

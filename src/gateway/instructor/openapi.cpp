@@ -88,9 +88,8 @@ std::string responses_of(const ApiRoute& route) {
 std::string operation_of(const ApiRoute& route) {
   std::string body;
   if (!route.body.empty()) {
-    const bool required = route.body != "JobCancel" && route.body != "EnrolmentWanted";
     body = fmt::format(R"(,"requestBody":{{"required":{},"content":{{"application/json":{{"schema":{}}}}}}})",
-                       required, ref("schemas", route.body));
+                       route.body_required(), ref("schemas", route.body));
   }
   return fmt::format(
       R"({{"operationId":"{}","summary":{},"x-role":"{}","parameters":[{}]{},"responses":{{{}}}}})", route.id,

@@ -199,6 +199,34 @@ TEST_CASE("a body is refused for its size, its type and its form, with what to d
   CHECK_FALSE(rig.workshop->core().workshop().paused);
 }
 
+TEST_CASE("an empty body is refused by each command that wants one, and is as good as none elsewhere") {
+  Rig rig;
+  rig.submit(7, uuid(1));
+  rig.join("gpu-1");
+  std::size_t wanted = 0;
+  for (const ApiRoute& route : api_routes()) {
+    if (!route.is_command()) continue;
+    CAPTURE(route.id);
+    for (const char* type : {"", "application/json"}) {
+      net::HeaderList headers{{"Authorization", "Bearer " + Rig::kInstructor}};
+      if (*type != '\0') headers.add("Content-Type", type);
+      const Reply reply = rig.send(route.method, "/api/v1" + filled(route.path), "", std::move(headers));
+      if (!route.body_required()) {
+        CHECK(reply.status != 400);
+        CHECK(reply.status != 415);
+        continue;
+      }
+      ++wanted;
+      CHECK(reply.status == 400);
+      CHECK(reply.headers.get("Content-Type") == "application/problem+json");
+      CHECK(text(reply.json().at("detail")).starts_with("The body is empty: send a JSON object"));
+    }
+  }
+  CHECK(wanted == 2 * 9);
+  CHECK(rig.api(patch, "/queue", " ").status == 400);
+  CHECK(rig.api(patch, "/queue", "{}").json().at("changed") == false);
+}
+
 TEST_CASE("a method that an address does not have is 405 with those it has, whoever asks") {
   Rig rig;
   for (const auto method : {other, put, options}) {
