@@ -223,8 +223,9 @@ void Server::Impl::make_faces(std::string seat_key) {
   gateway_options.domain = config.text("DOMAIN");
   gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
-  // Exact where the order is a list; fair turns are foretold, for few jobs at once, for many as last seen.
+  instructor->set_outlook(*outlook, policy);
   instructor->set_worker_link(*workers);
+  // Exact where the order is a list; fair turns are foretold, for few jobs at once, for many as last seen.
   instructor->set_order([this, policy] {
     constexpr std::size_t kManyJobs = 500;
     const core::Core& core = workshop->core();

@@ -6,7 +6,7 @@ members that it names and no others. (The parts that check it come from PyPI.)""
 import json, os, subprocess, sys
 import python_packages
 from atelier_processes import WORK, Workshop, run, until
-from instructor_api import Api, Events, submit
+from instructor_api import Api, Events, rows_in, submit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REQUIREMENTS = os.path.join(HERE, 'api', 'requirements.txt')
@@ -48,6 +48,11 @@ class Recorder(Api):
         if expect < 300:
             self.called.add((method, bare))
         return answer
+
+
+def submit_held(workshop, api):
+    api.at('PATCH', '/participants/{participant}', {'held': True}, participant=8)
+    return submit(workshop, api, 8, 'document-waits')
 
 
 def exercise(workshop, api):
@@ -103,9 +108,12 @@ def exercise(workshop, api):
     api.at('PATCH', '/queue', {'paused': False})
     api.until_state(other, 'succeeded')
     kinds = set()
-    while kinds != {'snapshot', 'delta', 'tick'}:
+    waiting = submit_held(workshop, api)
+    while kinds != {'snapshot', 'delta', 'tick', 'waiting'}:
         message = events.message()
         kinds.add(message['type'])
+        if any(row['job'] == waiting for row in rows_in(message)):
+            kinds.add('waiting')
         api.seen.append(('EventMessage', message))
     api.at('GET', '/jobs')
     events.close()

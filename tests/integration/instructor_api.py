@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """An instructor steers a running workshop through /api/v1: modes, holds, pause, moves, cancels with undo,
 caps, allowance, a pinned worker; what was set survives kill -9; a command that is repeated is done once; the
-socket goes on where it was."""
+socket goes on where it was; it is told why jobs wait; odd methods and empty bodies are refused with a reason."""
 
-import base64, json, os, re, socket, struct, subprocess, time, urllib.error, urllib.request
+import base64, http.client, json, os, re, socket, struct, subprocess, time, urllib.error, urllib.request
 from atelier_processes import BIN, Workshop, events_of, run, until
 
 
@@ -90,6 +90,7 @@ class Events:
             payload = self.take(size)
             if first & 15 == 1:
                 message = json.loads(payload)
+                assert message['sequence'] >= self.sequence, (message['sequence'], self.sequence)
                 self.sequence = message['sequence']
                 return message
 
@@ -108,6 +109,10 @@ class Events:
 
 def jobs_in(message):
     return [change['job'] for change in message.get('changes', []) if 'job' in change]
+
+
+def rows_in(message):
+    return [row for change in message.get('changes', []) for row in change.get('waiting', [])]
 
 
 def number_of(api, participant, prompt_id):
@@ -136,6 +141,51 @@ def moves_and_modes(workshop, api):
     assert api.patch('/queue', mode='fifo')['changed'] is False
     api.patch('/queue', mode='round_robin')
     return jobs
+
+
+def why_they_wait(api, jobs):
+    """With everything paused: the queue, the snapshot and what is new say why; one undo takes back several."""
+    events = Events(api)
+    rows = {row['job']: row for row in events.message()['waiting']}
+    assert set(rows) == set(jobs), (rows, jobs)
+    until(lambda: {row['waits_because']['code'] for row in api.get('/queue')['jobs']} == {'paused'}, 'reasons')
+    before = api.order()
+    moved = api.post('/jobs/actions', action='move', jobs=[jobs[2], jobs[4]], place='first')
+    assert api.order() != before
+    api.patch(f'/jobs/{jobs[1]}', held=True)
+
+    def is_held(message):
+        return any(r['job'] == jobs[1] and r['waits_because']['code'] == 'held' for r in rows_in(message))
+
+    events.until(is_held)
+    assert api.undo(moved)['done'] == 2
+    api.patch(f'/jobs/{jobs[1]}', held=False)
+    assert api.order() == before, (before, api.order())
+    events.close()
+
+
+def odd_requests(workshop, api):
+    """On one connection: each method that an address does not have is answered as any other mistake."""
+    connection = http.client.HTTPConnection(workshop.url.removeprefix('http://'), timeout=20)
+    head = {'Authorization': f'Bearer {api.token}'}
+    for method in ('TRACE', 'PROPFIND', 'BREW', 'CONNECT', 'PUT'):
+        for path, status, allow in (
+            ('/api/v1/queue', 405, 'GET, HEAD, PATCH'),
+            ('/api/v1/nothing', 404, None),
+            ('/user/7/prompt', 405, 'GET,HEAD,POST'),
+        ):
+            connection.request(method, path, headers=head if path.startswith('/api') else {})
+            answer = connection.getresponse()
+            text = answer.read()
+            assert (answer.status, answer.getheader('Allow')) == (status, allow), (method, path, answer.status)
+            if path.startswith('/api'):
+                assert answer.getheader('Content-Type') == 'application/problem+json', (method, path)
+                assert json.loads(text)['status'] == status
+            else:
+                assert text == b'405: Method Not Allowed', text
+    connection.close()
+    assert 'body is empty' in api.call('PATCH', '/queue', None, 400)['detail']
+    assert 'body is empty' in api.call('POST', '/jobs/actions', None, 400)['detail']
 
 
 def survives(workshop, api, jobs):
@@ -303,7 +353,9 @@ def test(workshops):
     api = Api(workshop, token)
     assert api.get('/queue')['queue']['mode'] == 'round_robin'
     who_may(workshop, api)
+    odd_requests(workshop, api)
     jobs = moves_and_modes(workshop, api)
+    why_they_wait(api, jobs)
     survives(workshop, api, jobs)
     holds_and_cancels(workshop, api)
     caps_and_allowance(workshop, api)

@@ -27,11 +27,12 @@ std::string list_of(const std::vector<JobId>& jobs, std::size_t count_max) {
 
 }  // namespace
 
-ApiEvents::ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users, Order order,
-                     ApiEventLimits limits)
+ApiEvents::ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users,
+                     ApiWaiting& waiting, Order order, ApiEventLimits limits)
     : runtime_(runtime),
       workshop_(workshop),
       num_users_(num_users),
+      waiting_(waiting),
       order_(std::move(order)),
       limits_(limits),
       changed_(runtime),
@@ -43,28 +44,42 @@ bool ApiEvents::Change::is_for(const Caller& caller) const {
          (audience == For::owner && owner == caller.participant);
 }
 
-std::string ApiEvents::Delta::print(const Caller& caller) const {
-  std::string texts;
-  for (const Change& change : changes) {
-    if (!change.is_for(caller)) continue;
-    if (!texts.empty()) texts += ',';
-    texts += change.text;
+std::string ApiEvents::Delta::print(const Caller& caller, std::uint64_t sequence, std::uint64_t since) const {
+  std::string texts, rows;
+  const auto add = [](std::string& list, std::string_view text) {
+    if (!list.empty()) list += ',';
+    list += text;
+  };
+  for (const Change& change : jobs) {
+    if (jobs_upto > since && change.is_for(caller)) add(texts, change.text);
   }
+  for (const Change& change : changes) {
+    if (upto > since && change.is_for(caller)) add(texts, change.text);
+  }
+  for (const ApiWaiting::Row& row : waiting) {
+    if (caller.owns(row.owner)) add(rows, row.text);
+  }
+  if (!order.empty() && caller.is_instructor()) add(texts, order);
+  if (!rows.empty()) add(texts, fmt::format(R"({{"waiting":[{}]}})", rows));
   if (texts.empty()) return {};
-  return fmt::format(R"({{"type":"delta","sequence":{},"time":{},"changes":[{}]}})", to, time.ms, texts);
+  return fmt::format(R"({{"type":"delta","sequence":{},"time":{},"changes":[{}]}})", sequence, time.ms,
+                     texts);
 }
 
 // ---- what changed
 
 void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
   if (!watching_) return;
-  if (const auto* held = std::get_if<core::ParticipantHeld>(&entry.event)) mark_waiting_of(held->participant);
+  const std::uint64_t at = entry.sequence.value;
+  if (const auto* held = std::get_if<core::ParticipantHeld>(&entry.event))
+    mark_waiting_of(held->participant, at);
   if (std::holds_alternative<core::EveryoneHeld>(entry.event)) {
-    for (std::uint64_t n = 1; n <= num_users_; ++n) mark_waiting_of(ParticipantId{n});
+    for (std::uint64_t n = 1; n <= num_users_; ++n) mark_waiting_of(ParticipantId{n}, at);
   }
   if (const auto* limits = std::get_if<core::ParticipantLimits>(&entry.event))
     people_.insert(limits->participant);
-  for (const core::Effect& effect : effects) mark(effect);
+  for (const core::Effect& effect : effects) mark(effect, at);
+  waiting_.note();
   if (jobs_.size() > limits_.changed_jobs_max) {
     forget_all();
     for (const auto& reader : readers_) {
@@ -75,20 +90,25 @@ void ApiEvents::on_effects(const core::Entry& entry, std::span<const core::Effec
   if (dirty_) changed_.notify_all();
 }
 
-void ApiEvents::mark_waiting_of(ParticipantId owner) {
+void ApiEvents::mark_job(JobId id, ParticipantId owner, std::uint64_t sequence) {
+  Changed& changed = jobs_[id];
+  jobs_by_change_.erase({changed.at, id});
+  changed = {owner, sequence};
+  jobs_by_change_.emplace(sequence, id);
+  people_.insert(owner);
+  dirty_ = true;
+}
+
+void ApiEvents::mark_waiting_of(ParticipantId owner, std::uint64_t sequence) {
   people_.insert(owner);
   workshop_.core().each_job_of(owner, [&](const core::JobFacts& job) {
-    if (job.state == core::JobState::queued) jobs_[job.job] = owner;
+    if (job.state == core::JobState::queued) mark_job(job.job, owner, sequence);
   });
   dirty_ = true;
 }
 
-void ApiEvents::mark(const core::Effect& effect) {
-  const auto job = [this](JobId id, ParticipantId owner) {
-    jobs_[id] = owner;
-    people_.insert(owner);
-    dirty_ = true;
-  };
+void ApiEvents::mark(const core::Effect& effect, std::uint64_t sequence) {
+  const auto job = [&](JobId id, ParticipantId owner) { mark_job(id, owner, sequence); };
   std::visit(Match{[](const core::Accepted&) {}, [](const core::Refused&) {},
                    [&](const core::JobQueued& e) {
                      job(e.job, e.participant);
@@ -100,6 +120,7 @@ void ApiEvents::mark(const core::Effect& effect) {
                    },
                    [&](const core::JobLeased& e) {
                      job(e.job, e.participant);
+                     waiting_.forget(e.job);
                      workers_dirty_ = true;
                    },
                    [&](const core::JobStarted& e) { job(e.job, e.participant); },
@@ -111,6 +132,7 @@ void ApiEvents::mark(const core::Effect& effect) {
                    [&](const core::NodeLinked& e) { job(e.job, e.participant); },
                    [&](const core::JobEnded& e) {
                      job(e.facts.job, e.facts.submitted.participant);
+                     waiting_.forget(e.facts.job);
                      workers_dirty_ = true;
                    },
                    [](const core::StopWanted&) {}, [](const core::LinkReplaced&) {},
@@ -135,9 +157,11 @@ void ApiEvents::begin_watching() {
 void ApiEvents::forget_all() {
   dirty_ = workers_dirty_ = enrolments_dirty_ = false;
   jobs_.clear();
+  jobs_by_change_.clear();
   people_.clear();
   kept_.clear();
   kept_bytes_ = 0;
+  waiting_.forget_all();
   flushed_ = oldest_ = workshop_.core().workshop().last_sequence.value;
   const core::Core& core = workshop_.core();
   queue_text_ = queue_view(core, num_users_);
@@ -156,8 +180,11 @@ void ApiEvents::forget_all() {
 void ApiEvents::add_jobs(Delta& delta) {
   const core::Core& core = workshop_.core();
   for (std::size_t left = limits_.jobs_per_delta_max; left > 0 && !jobs_.empty(); --left) {
-    const auto [id, owner] = *jobs_.begin();
-    jobs_.erase(jobs_.begin());
+    const auto [at, id] = *jobs_by_change_.begin();  // in the order in which they changed
+    const ParticipantId owner = jobs_.at(id).owner;
+    jobs_by_change_.erase(jobs_by_change_.begin());
+    jobs_.erase(id);
+    delta.jobs_upto = at;
     Change change{.audience = Change::For::owner, .owner = owner, .text = {}};
     if (const core::JobFacts* job = core.job(id)) {
       change.text = fmt::format(R"({{"job":{}}})", job_view(core, *job));
@@ -166,7 +193,7 @@ void ApiEvents::add_jobs(Delta& delta) {
     } else {
       change.text = fmt::format(R"({{"job_gone":{}}})", id);
     }
-    delta.changes.push_back(std::move(change));
+    delta.jobs.push_back(std::move(change));
   }
 }
 
@@ -227,7 +254,8 @@ void ApiEvents::add_order(Delta& delta) {
   std::string text = list_of(order_(), limits_.ordered_jobs_max);
   if (text == order_text_) return;
   order_text_ = std::move(text);
-  delta.changes.push_back({Change::For::instructors, {}, fmt::format(R"({{"order":[{}]}})", order_text_)});
+  order_told_ = core.workshop().last_sequence.value;
+  delta.order = fmt::format(R"({{"order":[{}]}})", order_text_);
 }
 
 bool ApiEvents::flush() {
@@ -235,9 +263,9 @@ bool ApiEvents::flush() {
   auto delta = std::make_shared<Delta>();
   delta->time = core.workshop().last_wall;
   add_jobs(*delta);
-  delta->partly = dirty_ = !jobs_.empty();
+  dirty_ = !jobs_.empty();
   delta->upto = core.workshop().last_sequence.value;
-  delta->to = delta->partly ? flushed_ : delta->upto;
+  delta->to = dirty_ ? jobs_by_change_.begin()->first - 1 : delta->upto;
   add_people(*delta);
   add_workers(*delta);
   add_enrolments(*delta);
@@ -246,24 +274,37 @@ bool ApiEvents::flush() {
     queue_text_ = std::move(queue);
     delta->changes.push_back({Change::For::everybody, {}, fmt::format(R"({{"queue":{}}})", queue_text_)});
   }
+  delta->waiting = waiting_.take(delta->upto);
   flushed_ = delta->to;
-  if (delta->changes.empty()) return false;
-  for (const Change& change : delta->changes) delta->bytes += change.text.size() + sizeof(Change);
-  // One text for all instructors.
-  const auto everything = std::make_shared<const std::string>(delta->print(Caller{Role::instructor, {}}));
-  for (const auto& reader : readers_) {
-    if (!reader->greeted) continue;
-    if (reader->caller.is_instructor()) {
-      reader->outgoing.push({net::MessageKind::text, everything});
-    } else if (std::string own = delta->print(reader->caller); !own.empty()) {
-      reader->outgoing.push(net::Message::text(std::move(own)));
-    }
-  }
+  if (delta->empty()) return false;
+  send(*delta);
   keep(std::move(delta));
   return true;
 }
 
-void ApiEvents::keep(std::shared_ptr<const Delta> delta) {
+void ApiEvents::send(const Delta& delta) {
+  // One text for all instructors; but for whoever has read a snapshot that is newer than this.
+  std::map<std::uint64_t, std::shared_ptr<const std::string>> everything;
+  for (const auto& reader : readers_) {
+    if (!reader->greeted) continue;
+    const std::uint64_t sequence = std::max(reader->said, delta.to);
+    std::shared_ptr<const std::string> text;
+    if (reader->caller.is_instructor()) text = everything[sequence];
+    if (text == nullptr) text = std::make_shared<const std::string>(delta.print(reader->caller, sequence));
+    if (text->empty()) continue;
+    if (reader->caller.is_instructor()) everything[sequence] = text;
+    reader->said = sequence;
+    reader->outgoing.push({net::MessageKind::text, std::move(text)});
+  }
+}
+
+void ApiEvents::keep(std::shared_ptr<Delta> delta) {
+  delta->order.clear();
+  delta->waiting.clear();
+  if (delta->empty()) return;
+  for (const auto* list : {&delta->jobs, &delta->changes}) {
+    for (const Change& change : *list) delta->bytes += change.text.size() + sizeof(Change);
+  }
   kept_bytes_ += delta->bytes;
   kept_.push_back(std::move(delta));
   while (kept_.size() > limits_.kept_deltas_max || kept_bytes_ > limits_.kept_bytes_max) {
@@ -274,10 +315,12 @@ void ApiEvents::keep(std::shared_ptr<const Delta> delta) {
 }
 
 void ApiEvents::tick() {
-  const auto text = std::make_shared<const std::string>(
-      fmt::format(R"({{"type":"tick","sequence":{},"time":{}}})", flushed_, runtime_.wall().ms));
   for (const auto& reader : readers_) {
-    if (reader->greeted) reader->outgoing.push_latest({net::MessageKind::text, text}, 0);
+    // Who has something to read hears enough; and a sequence must not come before what it stands for.
+    if (!reader->greeted || reader->outgoing.messages_waiting() > 1) continue;
+    reader->said = std::max(reader->said, flushed_);
+    reader->outgoing.push(net::Message::text(
+        fmt::format(R"({{"type":"tick","sequence":{},"time":{}}})", reader->said, runtime_.wall().ms)));
   }
 }
 
@@ -295,6 +338,7 @@ awaitable<void> ApiEvents::watch() {
       [[maybe_unused]] const bool woken = co_await changed_.wait(next_tick);
       continue;
     }
+    if (!readers_.empty() && waiting_.due()) co_await waiting_.look();
     flush();
     // Whatever others were told: a page that hears nothing for a while takes its socket for dead.
     if (runtime_.now() >= next_tick) {
@@ -332,7 +376,7 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
   constexpr std::size_t kJobsBytesMax = 8u << 20;  // half of what may wait for a slow reader
   bool complete = ids.size() <= limits_.snapshot_jobs_max;
   if (!complete) ids.resize(limits_.snapshot_jobs_max);
-  std::string jobs, people, workers;
+  std::string jobs, waiting, people, workers;
   std::size_t written = 0;
   for (const JobId id : ids) {
     if (++written % kSlice == 0) co_await let_others_run();
@@ -344,6 +388,9 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
     }
     if (!jobs.empty()) jobs += ',';
     jobs += job_view(core, *job);
+    if (job->lease || job->cancel_requested) continue;
+    if (!waiting.empty()) waiting += ',';
+    waiting += waiting_.row_of(*job);
   }
   for (std::uint64_t n = 1; n <= num_users_; ++n) {
     if (!caller.owns(ParticipantId{n})) continue;
@@ -365,25 +412,40 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
                           list_of(order_(), limits_.ordered_jobs_max));
   }
   co_return fmt::format(
-      R"({{"type":"snapshot",{},"queue":{},"jobs":[{}],"complete":{},"participants":[{}]{}}})", head,
-      queue_view(core, num_users_), jobs, complete, people, workers);
+      R"({{"type":"snapshot",{},"queue":{},"jobs":[{}],"waiting":[{}],"complete":{},"participants":[{}]{}}})",
+      head, queue_view(core, num_users_), jobs, waiting, complete, people, workers);
 }
 
 bool ApiEvents::send_kept(Reader& reader, std::uint64_t since) {
   if (since < oldest_ || since > workshop_.core().workshop().last_sequence.value) return false;
+  reader.said = std::max(reader.said, since);
+  const auto tell = [&](const Delta& delta) {
+    const std::uint64_t sequence = std::max(reader.said, delta.to);
+    std::string text = delta.print(reader.caller, sequence, since);
+    if (text.empty()) return;
+    reader.said = sequence;
+    reader.outgoing.push(net::Message::text(std::move(text)));
+  };
   for (const auto& delta : kept_) {
-    if (delta->upto <= since) continue;
-    if (std::string text = delta->print(reader.caller); !text.empty())
-      reader.outgoing.push(net::Message::text(std::move(text)));
+    if (delta->upto > since) tell(*delta);
   }
+  Delta newest;
+  newest.time = workshop_.core().workshop().last_wall;
+  newest.to = flushed_;
+  if (order_told_ >= since && !order_text_.empty())
+    newest.order = fmt::format(R"({{"order":[{}]}})", order_text_);
+  newest.waiting = waiting_.told_since(since);
+  tell(newest);
   reader.greeted = true;
   tick();
   return true;
 }
 
 awaitable<void> ApiEvents::greet(std::shared_ptr<Reader> reader, std::optional<std::uint64_t> since) {
-  if (since && send_kept(*reader, *since)) co_return;
+  // What was told of waiting jobs follows the clock, not the journal: without that a snapshot is due.
+  if (since && waiting_.knows_what_was_told() && send_kept(*reader, *since)) co_return;
   while (true) {
+    co_await waiting_.fill();
     // What changed after this comes as deltas, perhaps a second time.
     const std::uint64_t from = workshop_.core().workshop().last_sequence.value;
     std::string text = co_await snapshot(reader->caller);

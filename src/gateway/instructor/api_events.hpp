@@ -9,9 +9,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/instructor/api_access.hpp"
+#include "gateway/instructor/api_waiting.hpp"
 #include "net/websocket.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/signal.hpp"
@@ -40,8 +42,8 @@ class ApiEvents {
   /// `order`: the jobs that wait as they would start.
   using Order = std::function<std::vector<JobId>()>;
 
-  ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users, Order order,
-            ApiEventLimits limits = {});
+  ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users, ApiWaiting& waiting,
+            Order order, ApiEventLimits limits = {});
 
   /// Of every applied entry.
   void on_effects(const core::Entry& entry, std::span<const core::Effect> effects);
@@ -61,7 +63,8 @@ class ApiEvents {
     std::unique_ptr<net::WebSocket> socket;
     net::OutgoingQueue outgoing;
     Caller caller;
-    bool greeted = false;  // it gets deltas
+    std::uint64_t said = 0;  // the last sequence: it never goes back
+    bool greeted = false;    // it gets deltas
     bool written = false;
   };
   /// One member of `changes`, and who may see it.
@@ -72,13 +75,22 @@ class ApiEvents {
     [[nodiscard]] bool is_for(const Caller& caller) const;
   };
   struct Delta {
-    std::uint64_t to = 0;    // what happened up to this sequence ...
-    bool partly = false;     // ... and some of what came after it,
-    std::uint64_t upto = 0;  // up to this one at most
+    std::uint64_t to = 0;  // all that happened up to this sequence is told with it
     WallTime time;
+    std::vector<Change> jobs;     // and of these, what happened
+    std::uint64_t jobs_upto = 0;  // up to this one
     std::vector<Change> changes;
+    std::uint64_t upto = 0;  // the same of all else
+    // Of these the newest are kept elsewhere.
+    std::string order;  // "": the same as before
+    std::vector<ApiWaiting::Row> waiting;
     std::size_t bytes = 0;
-    [[nodiscard]] std::string print(const Caller& caller) const;  // "" if nothing is for the caller
+    [[nodiscard]] bool empty() const {
+      return jobs.empty() && changes.empty() && order.empty() && waiting.empty();
+    }
+    /// What came after `since`, as after entry `sequence` of the journal; "" if nothing is for the caller.
+    [[nodiscard]] std::string print(const Caller& caller, std::uint64_t sequence,
+                                    std::uint64_t since = 0) const;
   };
 
   bool refuses(const Caller& caller) const;
@@ -90,9 +102,10 @@ class ApiEvents {
   void forget_all();
   /// In slices, so that nobody waits for it; of the state from `sequence` on: deltas since then must follow.
   awaitable<std::string> snapshot(Caller caller) const;
-  void mark(const core::Effect& effect);
+  void mark(const core::Effect& effect, std::uint64_t sequence);
+  void mark_job(JobId job, ParticipantId owner, std::uint64_t sequence);
   /// A hold of their owner, or of everybody, changes how jobs are shown.
-  void mark_waiting_of(ParticipantId owner);
+  void mark_waiting_of(ParticipantId owner, std::uint64_t sequence);
   awaitable<void> watch();
   /// What changed since the last one becomes a delta; false if nothing did.
   bool flush();
@@ -101,7 +114,8 @@ class ApiEvents {
   void add_workers(Delta& delta);
   void add_enrolments(Delta& delta);
   void add_order(Delta& delta);
-  void keep(std::shared_ptr<const Delta> delta);
+  void send(const Delta& delta);
+  void keep(std::shared_ptr<Delta> delta);
   void tick();
   awaitable<void> write_loop(std::shared_ptr<Reader> reader);
   awaitable<void> read_loop(Reader& reader) const;
@@ -109,6 +123,7 @@ class ApiEvents {
   Runtime& runtime_;
   workshop::Workshop& workshop_;
   std::uint64_t num_users_;
+  ApiWaiting& waiting_;
   Order order_;
   ApiEventLimits limits_;
   std::vector<std::shared_ptr<Reader>> readers_;
@@ -117,13 +132,19 @@ class ApiEvents {
 
   // Since the last delta.
   bool dirty_ = false, workers_dirty_ = false, enrolments_dirty_ = false;
-  std::map<JobId, ParticipantId> jobs_;  // with their owners
+  struct Changed {
+    ParticipantId owner;
+    std::uint64_t at = 0;  // the last sequence that changed it
+  };
+  std::map<JobId, Changed> jobs_;
+  std::set<std::pair<std::uint64_t, JobId>> jobs_by_change_;
   std::set<ParticipantId> people_;
   // As sent last.
   std::string queue_text_, order_text_;
   std::map<std::string, std::string> worker_texts_;
   std::map<EnrolmentId, std::string> enrolment_texts_;
   std::map<ParticipantId, std::string> people_texts_;
+  std::uint64_t order_told_ = 0;  // the sequence at which it was
   Instant order_sent_;
   bool order_changed_ = false;  // by a person, or by workers
   std::uint64_t flushed_ = 0;   // the sequence up to which all is in deltas

@@ -59,7 +59,8 @@ InstructorFace::Impl::Impl(Runtime& r, workshop::Workshop& w, ApiAccess a, Instr
       order([this] { return present_order(workshop.core()); }),
       edit_over(r),
       idempotency(r),
-      events(r, w, o.num_users, [this] { return order(); }),
+      waiting(r, w),
+      events(r, w, o.num_users, waiting, [this] { return order(); }),
       openapi(std::make_shared<const std::string>(openapi_document())),
       tasks(r) {}
 
@@ -69,6 +70,9 @@ InstructorFace::InstructorFace(Runtime& runtime, workshop::Workshop& workshop, A
 InstructorFace::~InstructorFace() = default;
 
 void InstructorFace::set_order(std::function<std::vector<JobId>()> order) { impl_->order = std::move(order); }
+void InstructorFace::set_outlook(const workshop::Outlook& outlook, core::PolicySettings policy) {
+  impl_->waiting.set_outlook(outlook, policy);
+}
 void InstructorFace::set_worker_link(WorkerLink& link) { impl_->worker_link = &link; }
 void InstructorFace::set_engine_pages(EnginePages& pages) { impl_->engine_pages = &pages; }
 bool InstructorFace::owns(std::string_view path) {
@@ -168,15 +172,15 @@ awaitable<net::Response> InstructorFace::Impl::run_command(ApiCall& call, const 
       problem.detail = fmt::format("The body may have {} bytes at most.", options.body_bytes_max);
     co_return problem_response(problem);
   }
-  if (!body->empty() && !is_json(call.request.headers.get("Content-Type"))) {
-    const Problem type(415, "Send the body as Content-Type: application/json.");
-    co_return problem_response(type);
-  }
   if (body->empty() && route.body_required()) {
     const Problem empty(400, fmt::format("The body is empty: send a JSON object (the schema {} of "
                                          "/api/openapi.json). Nothing was changed.",
                                          route.body));
     co_return problem_response(empty);
+  }
+  if (!body->empty() && !is_json(call.request.headers.get("Content-Type"))) {
+    const Problem type(415, "Send the body as Content-Type: application/json.");
+    co_return problem_response(type);
   }
   auto fields = BodyFields::parse(*body);
   if (!fields) co_return problem_response(fields.error());

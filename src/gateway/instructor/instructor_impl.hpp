@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "gateway/instructor/api_events.hpp"
+#include "gateway/instructor/api_waiting.hpp"
 #include "gateway/instructor/body_fields.hpp"
 #include "gateway/instructor/idempotency.hpp"
 #include "gateway/instructor/instructor_face.hpp"
@@ -192,11 +193,6 @@ struct InstructorFace::Impl {
   awaitable<CommandOutcome> undo_cancel(Caller caller, JobId job);
   /// Among its owner's jobs only.
   awaitable<CommandOutcome> reorder_job(Caller caller, JobId job, JobMove move);
-  /// The job if it waits and the caller may see it.
-  std::expected<const core::JobFacts*, Problem> waiting_job(const Caller& caller, JobId job) const;
-  Problem not_waiting(const Caller& caller, JobId job) const;
-  std::expected<std::vector<JobId>, Problem> ahead_of(JobId job, const JobMove& move) const;
-  std::vector<JobId> whole_order() const;
   /// What the caller's moves put in order: the instructor's list, a participant's own jobs that wait.
   std::vector<JobId> list_of(const Caller& caller) const;
   /// To where it stood in such a list, or out of the instructor's, if it was not there. `later`: jobs that
@@ -205,6 +201,11 @@ struct InstructorFace::Impl {
                                      std::set<JobId> later);
   JobMove place_in(const Caller& caller, JobId job, const std::vector<JobId>& list,
                    const std::set<JobId>& later) const;
+  /// The job if it waits and the caller may see it.
+  std::expected<const core::JobFacts*, Problem> waiting_job(const Caller& caller, JobId job) const;
+  Problem not_waiting(const Caller& caller, JobId job) const;
+  std::expected<std::vector<JobId>, Problem> ahead_of(JobId job, const JobMove& move) const;
+  std::vector<JobId> whole_order() const;
 
   /// Records the events together; the first error, if there is one.
   awaitable<Result<void>> record(std::vector<core::Event> events);
@@ -243,6 +244,7 @@ struct InstructorFace::Impl {
   std::set<std::string> edited;  // what is being edited now
   Signal edit_over;
   Idempotency idempotency;
+  ApiWaiting waiting;
   ApiEvents events;
   std::map<std::string, Ticket, std::less<>> tickets;
   bool stopping = false;

@@ -90,7 +90,8 @@ awaitable<net::Response> InstructorFace::Impl::get_queue(ApiCall& call) {
     if (!jobs.empty()) jobs += ',';
     jobs += job_view(core, *job);
     jobs.back() = ',';
-    jobs += fmt::format(R"("place":{}}})", place == 0 ? "null" : fmt::format("{}", place));
+    jobs += fmt::format(R"("place":{},{}}})", place == 0 ? "null" : fmt::format("{}", place),
+                        waiting.members_of(*job));
   }
   co_return api_json(200, fmt::format(R"({{"queue":{},"jobs":[{}],{}}})", queue, jobs, as_of_now));
 }

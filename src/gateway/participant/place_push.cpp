@@ -15,6 +15,7 @@
 #include "comfy/json.hpp"
 #include "comfy/messages.hpp"
 #include "gateway/participant/face_impl.hpp"
+#include "gateway/waiting_words.hpp"
 #include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
@@ -28,138 +29,12 @@ constexpr std::size_t kJobsAtOnce = 300;
 
 const std::string kNoPlaces = comfy::message("atelier.queue", R"({"jobs":[]})");
 
-std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
-std::string ordinal(std::uint32_t place) {
-  const bool teen = place % 100 >= 11 && place % 100 <= 13;
-  const std::string_view ending = teen              ? "th"
-                                  : place % 10 == 1 ? "st"
-                                  : place % 10 == 2 ? "nd"
-                                  : place % 10 == 3 ? "rd"
-                                                    : "th";
-  return fmt::format("{}{}", place, ending);
-}
-
-/// To 1 min below 10 min, 5 min below 1 h, else 15 min.
-std::int64_t step_of(std::int64_t ms) {
-  constexpr std::int64_t kMinute = 60'000;
-  return ms < 10 * kMinute ? kMinute : ms < 60 * kMinute ? 5 * kMinute : 15 * kMinute;
-}
-
 std::string ready_text(const workshop::Standing* standing, std::int64_t since_ms) {
   if (standing == nullptr || !standing->ready) return "null";
   const std::int64_t early = std::max<std::int64_t>(standing->ready->early - since_ms, 0);
   const std::int64_t late = std::max<std::int64_t>(standing->ready->late - since_ms, 1);
-  return fmt::format("[{},{}]", early / step_of(early) * step_of(early),
-                     (late + step_of(late) - 1) / step_of(late) * step_of(late));
-}
-
-/// Why it cannot start however long the queue is; "" if it can.
-std::string obstacle_of(const core::Core& core, const core::JobFacts& job) {
-  if (job.cancel_at) return "It is about to be cancelled; undo brings it back to its place.";
-  if (job.held) return "It is on hold. Your workflow is unchanged; it keeps its place.";
-  const core::ParticipantFacts* const owner = core.participant(job.submitted.participant);
-  const bool is_participant = job.submitted.participant != ParticipantId{};
-  if ((owner != nullptr && owner->held) || (core.workshop().everyone_held && is_participant))
-    return "The instructor has put your jobs on hold. You can press Run; your place is kept.";
-  if (core.workshop().paused)
-    return "The instructor has paused the queue. You can press Run; your place is kept.";
-  if (owner != nullptr && owner->allowance_ms > 0 && owner->used_ms >= owner->allowance_ms) {
-    return fmt::format(
-        "You have used your {} GPU-min for today. Jobs you send now wait until the instructor adds time.",
-        owner->allowance_ms / 60'000);
-  }
-  if (!core.able_worker_exists(job)) {
-    bool connected = false;
-    core.each_worker([&connected](const core::WorkerFacts& worker) { connected = connected || worker.link; });
-    if (!connected) return "No GPU is connected. Your job is kept and starts when one arrives.";
-    return job.submitted.pinned_worker.empty()
-               ? "No connected GPU can run this workflow. The job is kept."
-               : fmt::format("This job waits for {}, which was chosen for it.", job.submitted.pinned_worker);
-  }
-  return {};
-}
-
-std::string reason_of(const core::Core& core, const core::JobFacts& job, const workshop::Standing* standing,
-                      const core::PolicySettings& policy) {
-  if (std::string obstacle = obstacle_of(core, job); !obstacle.empty()) return obstacle;
-  if (standing == nullptr) return "It has been received.";
-  const ParticipantId owner = job.submitted.participant;
-  const core::ParticipantFacts* const facts = core.participant(owner);
-  std::uint32_t running_max = facts == nullptr ? 0 : facts->running_max;
-  if (running_max == 0 && owner) running_max = policy.running_per_participant_max;
-  const core::LaneCounts counts = core.counts(owner);
-  const bool capped = running_max > 0 && counts.leased + counts.running >= running_max;
-  if (capped && standing->place > 0 && standing->own_ahead == 0) {
-    return fmt::format("You can have {} running at a time. This one is next after {}.",
-                       count_of(running_max, "job", "jobs"), running_max == 1 ? "it" : "one of them");
-  }
-  if (standing->place == 0 && facts != nullptr && facts->allowance_ms > 0)
-    return "Your GPU minutes will be used up before its turn. The instructor can add time.";
-  if (standing->place == 0) return "It waits for a GPU that can run it.";
-  if (job.passed_since) {
-    const std::int64_t waited = (core.workshop().last_time - job.submitted_at).count();
-    const std::int64_t most = std::clamp<std::int64_t>(waited / 10, 60'000, 300'000);
-    return fmt::format(
-        "{} went first because the model was loaded already; this costs you at most {} s in all.",
-        count_of(job.passed_places, "job", "jobs"), most / 1'000);
-  }
-  if (standing->place == 1) return "It is next when a GPU is free.";
-  if (standing->jobs_ahead == 0)
-    return count_of(standing->own_ahead, "of your own jobs comes first.", "of your own jobs come first.");
-  switch (core.workshop().mode) {
-    case core::QueueMode::round_robin:
-      if (standing->people_ahead == 0) return "The instructor runs an example first.";
-      return count_of(standing->people_ahead, "person ahead of you has used less GPU time today.",
-                      "people ahead of you have used less GPU time today.");
-    case core::QueueMode::priority:
-      return count_of(standing->jobs_ahead, "job has a higher priority or came before yours.",
-                      "jobs have a higher priority or came before yours.");
-    case core::QueueMode::fifo:
-      break;
-  }
-  return count_of(standing->jobs_ahead, "job came before yours.", "jobs came before yours.");
-}
-
-std::string cause_of(const workshop::Standing& standing, core::QueueMode mode) {
-  using workshop::WorseCause;
-  if (standing.worse == WorseCause::none) return {};
-  std::string what;
-  switch (standing.worse) {
-    case WorseCause::none:
-      break;
-    case WorseCause::pressed_run: {
-      const std::string people = count_of(standing.worse_people, "person", "people");
-      const std::string_view have = standing.worse_people == 1 ? "has" : "have";
-      what = mode == core::QueueMode::round_robin
-                 ? fmt::format("{} who {} used less GPU time today pressed Run", people, have)
-                 : fmt::format("{} whose jobs go first pressed Run", people);
-      break;
-    }
-    case WorseCause::came_back:
-      what = count_of(standing.worse_jobs, "job that waited before is back at its place",
-                      "jobs that waited before are back at their places");
-      break;
-    case WorseCause::moved:
-      what = fmt::format("the instructor moved {} ahead", count_of(standing.worse_jobs, "job", "jobs"));
-      break;
-    case WorseCause::instructor:
-      what = "the instructor runs an example first";
-      break;
-    case WorseCause::own:
-      what = "another job of yours goes first";
-      break;
-    case WorseCause::mode:
-      what = "the instructor changed the order of the queue";
-      break;
-    case WorseCause::turns:
-      what = mode == core::QueueMode::round_robin ? "others have used less GPU time by now"
-                                                  : "other jobs go first now";
-      break;
-  }
-  return fmt::format("Now {}, was {}: {}.", ordinal(standing.place), ordinal(standing.worse_from), what);
+  return fmt::format("[{},{}]", early / ready_step(early) * ready_step(early),
+                     (late + ready_step(late) - 1) / ready_step(late) * ready_step(late));
 }
 
 }  // namespace
@@ -176,13 +51,13 @@ ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId
     const bool queued = job.state == core::JobState::queued;
     const workshop::Standing* const standing = view == nullptr || !queued ? nullptr : view->find(job.job);
     const std::uint32_t place = standing == nullptr ? 0 : standing->place;
-    jobs +=
-        fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
-                    jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
-                    place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
-                    ready_text(standing, since), comfy::quote_json(reason_of(core, job, standing, policy)));
-    if (standing != nullptr && standing->worse != workshop::WorseCause::none)
-      jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause_of(*standing, core.workshop().mode)));
+    jobs += fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
+                        jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
+                        place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
+                        ready_text(standing, since),
+                        comfy::quote_json(why_it_waits(core, job, standing, policy).sentence));
+    if (const auto cause = why_it_is_worse(standing, core.workshop().mode))
+      jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause->sentence));
     jobs += '}';
   });
   text.message = comfy::message("atelier.queue", fmt::format(R"({{"jobs":[{}]}})", jobs));

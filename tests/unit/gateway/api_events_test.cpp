@@ -7,102 +7,13 @@
 #include <memory>
 #include <set>
 
-#include "unit/gateway/fake_socket.hpp"
-#include "unit/gateway/rig.hpp"
+#include "unit/gateway/api_socket.hpp"
 
 namespace atelier::gateway::test {
 namespace {
 
 namespace json = boost::json;
 using enum net::Method;
-
-/// A socket at /api/v1/events of which the test holds the reader's end.
-class ApiSocket {
- public:
-  ApiSocket(Rig& rig, std::string query, const std::string& token = Rig::kInstructor)
-      : rig_(rig), wire_(std::make_shared<Wire>(rig.runtime)) {
-    net::StringReader body("");
-    net::Request request;
-    request.target = "/api/v1/events" + query;
-    request.host = "localhost:8188";
-    request.peer.address = rig.peer_address;
-    request.body = &body;
-    request.headers = {{"Connection", "Upgrade"},
-                       {"Upgrade", "websocket"},
-                       {"Sec-WebSocket-Version", "13"},
-                       {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
-    if (!token.empty()) request.headers.add("Authorization", "Bearer " + token);
-    net::Response response = rig.run(rig.gateway->handle(request));
-    status = response.status;
-    if (!response.upgrade) return;
-    upgrade_ = std::move(response.upgrade);
-    asio::co_spawn(rig.runtime.executor(), upgrade_(std::make_unique<FakeSocket>(wire_)), asio::detached);
-    rig.runtime.run_ready();
-  }
-  ~ApiSocket() { leave(); }
-  ApiSocket(const ApiSocket&) = delete;
-  ApiSocket& operator=(const ApiSocket&) = delete;
-
-  void leave() {
-    wire_->left = true;
-    wire_->changed.notify_all();
-    rig_.runtime.run_ready();
-  }
-  void say(std::string text) {
-    wire_->to_server.push_back(net::Message::text(std::move(text)));
-    wire_->changed.notify_all();
-    rig_.runtime.run_ready();
-  }
-  void stall(bool stalled) {
-    wire_->stalled = stalled;
-    wire_->changed.notify_all();
-    rig_.runtime.run_ready();
-  }
-  /// All messages so far, but ticks; the time for a delta passes first.
-  std::vector<json::value> take() {
-    rig_.runtime.advance(milliseconds{100});
-    rig_.runtime.run_ready();
-    std::vector<json::value> messages;
-    for (const net::Message& message : std::exchange(wire_->to_browser, {})) {
-      json::value parsed = comfy::Json::parse(message.view()).value().value();
-      sequence = parsed.at("sequence").to_number<std::uint64_t>();
-      if (parsed.at("type") == "tick") {
-        ++ticks;
-      } else {
-        messages.push_back(std::move(parsed));
-      }
-    }
-    return messages;
-  }
-  /// All changes of the messages so far, which must be deltas.
-  std::vector<json::value> changes() {
-    std::vector<json::value> all;
-    for (const json::value& message : take()) {
-      REQUIRE(message.at("type") == "delta");
-      for (const json::value& change : message.at("changes").as_array()) all.push_back(change);
-    }
-    return all;
-  }
-  [[nodiscard]] net::CloseCode closed() const { return wire_->server_closed; }
-
-  unsigned status = 0;  // of a refusal
-  std::uint64_t sequence = 0;
-  int ticks = 0;
-
- private:
-  Rig& rig_;
-  std::shared_ptr<Wire> wire_;
-  net::Upgrade upgrade_;
-};
-
-/// Of the changes with this member: that member.
-std::vector<json::value> only(const std::vector<json::value>& changes, std::string_view member) {
-  std::vector<json::value> found;
-  for (const json::value& change : changes) {
-    if (const auto* value = change.as_object().if_contains(member)) found.push_back(*value);
-  }
-  return found;
-}
 
 TEST_CASE("a snapshot comes first, then what changes, each object whole") {
   Rig rig;
@@ -129,7 +40,7 @@ TEST_CASE("a snapshot comes first, then what changes, each object whole") {
   rig.ended(JobId{1});
   const auto ended = socket.changes();
   CHECK(only(ended, "job_gone") == std::vector<json::value>{1});
-  CHECK(only(ended, "job").at(0).at("state") == "succeeded");
+  CHECK(only(ended, "job").back().at("state") == "succeeded");
   rig.api(patch, "/queue", R"({"mode":"priority"})");
   CHECK(only(socket.changes(), "queue").at(0).at("mode") == "priority");
   rig.api(patch, "/workers/gpu-1", R"({"paused":true})");
@@ -256,6 +167,60 @@ TEST_CASE("a part that was recorded after a reader left is told, also by the sna
   CHECK(released);
 }
 
+TEST_CASE("from each sequence that was said the rest is told, and nothing twice") {
+  Rig rig;
+  for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
+  ApiSocket stays(rig, "");
+  stays.take();
+  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
+  rig.runtime.run_ready();
+  // Its snapshot is newer than what the deltas tell that come next.
+  ApiSocket socket(rig, "");
+  std::vector<std::uint64_t> said;
+  std::vector<std::size_t> held;
+  std::size_t told = 0;
+  const auto snapshot = socket.take();
+  REQUIRE(snapshot.at(0).at("type") == "snapshot");
+  CHECK(snapshot.at(0).at("sequence") == rig.workshop->core().workshop().last_sequence.value);
+  for (int i = 0; i < 8; ++i) {
+    for (const json::value& message : stays.take()) {
+      const json::array& list = message.at("changes").as_array();
+      told += only(std::vector<json::value>(list.begin(), list.end()), "job").size();
+      said.push_back(message.at("sequence").to_number<std::uint64_t>());
+      held.push_back(told);
+    }
+  }
+  CHECK(told == 600);
+  CHECK(said.size() >= 3);
+  socket.take();
+  CHECK(socket.sequence == rig.workshop->core().workshop().last_sequence.value);
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    ApiSocket again(rig, fmt::format("?since={}", said[i]));
+    CHECK(only(again.changes(), "job").size() == 600 - held[i]);
+  }
+}
+
+TEST_CASE("a reader who is slow hears no sequence before what it stands for") {
+  Rig rig;
+  rig.submit(7, uuid(1));
+  ApiSocket slow(rig, "");
+  slow.take();
+  slow.stall(true);
+  for (int i = 0; i < 40; ++i) {  // four seconds, each with a tick
+    if (i % 7 == 0) rig.record(core::Paused{i % 2 == 0, "test"});
+    rig.runtime.advance(milliseconds{100});
+  }
+  const std::uint64_t before = slow.sequence;
+  slow.stall(false);
+  std::uint64_t last = before;
+  for (const json::value& message : slow.take()) {
+    const auto sequence = message.at("sequence").to_number<std::uint64_t>();
+    CHECK(sequence >= last);
+    last = sequence;
+  }
+  CHECK(slow.sequence == rig.workshop->core().workshop().last_sequence.value);
+}
+
 TEST_CASE("a participant hears a tick each second however much others are told") {
   Rig rig;
   rig.submit(2, uuid(1));
@@ -300,6 +265,22 @@ TEST_CASE("a minute after the last reader nothing is kept any more") {
   for (int i = 0; i < 8; ++i) rig.runtime.advance(milliseconds{10'000});
   ApiSocket late(rig, fmt::format("?since={}", last));
   CHECK(late.take().at(0).at("type") == "snapshot");
+}
+
+TEST_CASE("who comes back when nothing is kept hears of waiting jobs also if the journal has nothing new") {
+  Rig rig;
+  rig.join();
+  rig.submit(7, uuid(1));
+  rig.submit(7, uuid(2));
+  {
+    ApiSocket socket(rig, "");
+    socket.take();
+  }
+  for (int i = 0; i < 8; ++i) rig.runtime.advance(milliseconds{10'000});
+  ApiSocket late(rig, fmt::format("?since={}", rig.workshop->core().workshop().last_sequence.value));
+  const json::value snapshot = late.take().at(0);
+  CHECK(snapshot.at("type") == "snapshot");
+  CHECK_FALSE(snapshot.at("waiting").as_array().empty());
 }
 
 TEST_CASE("an enrolment and the alarms of its misuse are told to the instructor, and to nobody else") {
