@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "workshop/workshop_impl.hpp"
 
@@ -73,7 +75,10 @@ awaitable<Result<void>> Workshop::open() {
   self.gateway = GatewayId{self.core.workshop().last_gateway};
 
   const Instant now = self.runtime.now();
-  self.limit_from = now + self.options.restart_grace;
+  // While nobody was here workshop time went on with the wall clock, which may have been set: a job that was
+  // running has its agent's limit, and the workshop's own from now.
+  self.limit_from = now + std::max(self.options.restart_grace,
+                                   self.options.policy.job_limit + milliseconds{core::kJobLimitMarginMs});
   self.core.each_job([&](const core::JobFacts& job) {
     if (job.lease && self.options.alone)
       self.leases.restore(job.job, job.lease->epoch, job.lease->link, now, self.options.restart_grace);
