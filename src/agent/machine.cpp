@@ -121,6 +121,17 @@ link::Hello AgentMachine::hello(const LinkUp& input) const {
     }
     hello.jobs.push_back(std::move(line));
   }
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    // Not an empty one: it would get a job at once. The answer is a drop, or asks for the return again.
+    const Slot& slot = slots_[i];
+    if (!listed(i) || !slot.rest_until || busy(i) || jobs_.contains(slot.rests_after)) continue;
+    link::HelloJob line;
+    line.job = slot.rests_after.job;
+    line.epoch = slot.rests_after.epoch;
+    line.slot = i;
+    line.state = link::JobState::fetching;
+    hello.jobs.push_back(std::move(line));
+  }
   return hello;
 }
 
@@ -417,9 +428,11 @@ void AgentMachine::pay_idle(std::uint32_t index) {
   send(link::SlotIdle{index});
 }
 
-void AgentMachine::rest(std::uint32_t index) {
+void AgentMachine::rest(const HeldJob& after) {
   // At the head of its lane the job comes back at once, and ten returns are its end.
+  const std::uint32_t index = after.lease.slot;
   Slot& slot = slots_[index];
+  slot.rests_after = after.key;
   slot.pause = std::clamp(slot.pause * 2, kRestLeast, kRestMost);
   slot.rest_until = now_ + slot.pause;
   log::warn("slot_rests", {{"slot", index}, {"pause_ms", slot.pause.count()}});

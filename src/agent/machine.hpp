@@ -72,6 +72,7 @@ class AgentMachine {
     link::TelemetrySlot reading;        // of its last answer
     bool unloads = false;               // /free was asked for while it ran something
     std::optional<Instant> rest_until;  // no slot_idle before: its last job could not be begun
+    RunKey rests_after;                 // what it gave back: a new link would take an empty slot for idle
     milliseconds pause{0};              // how long it rested last, since a job was begun
     bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
     std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
@@ -105,7 +106,7 @@ class AgentMachine {
   void own_idle_slots();
   void pay_idle(std::uint32_t slot);
   /// A slot that could not begin a job waits before it is offered the next one, each time twice as long.
-  void rest(std::uint32_t slot);
+  void rest(const HeldJob& after);
   void leave_when_empty();
   void leave(int code, std::string why);
   link::Hello hello(const LinkUp& input) const;

@@ -119,7 +119,7 @@ void AgentMachine::handle(const JobFetched& input) {
   if (error.code == Errc::stale_epoch) {
     drop(*job);
   } else if (error.code == Errc::disk_full) {
-    rest(job->lease.slot);
+    rest(*job);
     give_back(*job, link::ReturnReason::disk_full, error.what);
   } else if (error.code == Errc::too_large) {
     fail(*job, link::EndCause::refused, "", "", error.what);  // it will be as large at the next try
@@ -127,7 +127,7 @@ void AgentMachine::handle(const JobFetched& input) {
   } else if (is_passing(error.code) && (!linked_ || job->fetch_tries < kFetchTriesMax)) {
     job->fetch_at = now_ + kAskAgain * job->fetch_tries;
   } else {
-    if (is_passing(error.code)) rest(job->lease.slot);  // else it may be the input's fault
+    if (is_passing(error.code)) rest(*job);  // else it may be the input's fault
     give_back(*job, link::ReturnReason::input_not_fetched, error.what);
   }
 }
@@ -179,7 +179,7 @@ void AgentMachine::handle(const RunPosted& input) {
         run_is_gone(*job);
       } else {
         // An answer may be the prompt's fault: other people's jobs do not wait for that.
-        if (input.result == PostResult::unreachable) rest(job->lease.slot);
+        if (input.result == PostResult::unreachable) rest(*job);
         job->phase = Phase::posted;  // the answer has come: what is left of it is asked for until it is gone
         give_back(*job, link::ReturnReason::refused_by_engine, input.body);
       }

@@ -91,7 +91,7 @@ void AgentMachine::not_collected(HeldJob& job, NodeOutput& output, const Error& 
       output.retry_at = now_ + kDiskAgain;
       return;
     }
-    rest(slot);
+    rest(job);
     give_back(job, link::ReturnReason::disk_full, error.what);
   } else if (error.code == Errc::unavailable) {
     // The engine may be well, and run the next job: nothing is said of its slot.

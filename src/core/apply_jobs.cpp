@@ -285,6 +285,7 @@ void Application::on(const Ended& event) {
   ended.report = event.report;
   ended.wall = entry_.wall;
   ended.time = entry_.time;
+  state_.given_back.erase(event.job);
   state_.jobs.erase(event.job);
   effect(std::move(ended));
 }
@@ -294,6 +295,10 @@ void Application::on(const Returned& event) {
   if (job == nullptr) return;
   state_.unindex(*job);
   ++job->losses;
+  GivenBack& given_back = state_.given_back[event.job];
+  given_back.worker = job->lease->slot.worker;
+  given_back.reason = event.reason;
+  if (event.reason == ReturnReason::input_not_fetched) ++given_back.without_input;
   pay(*job, 0);
   drop_lease(*job);
   accept();
@@ -329,6 +334,8 @@ void Application::on(const LeaseExpired& event) {
   if (!died) {
     effect(StopWanted{job->job, lease.epoch, lease.slot, worker.link, std::string(to_string(event.reason))});
   }
+  if (const auto before = state_.given_back.find(event.job); before != state_.given_back.end())
+    before->second.reason = ReturnReason::draining;  // what came last is told
   requeue(*job, QueueCause::lease_lost);
 }
 

@@ -105,6 +105,7 @@ void Application::on(const WorkerJoined& event) {
     slots.push_back(std::move(slot));
   }
   worker.slots = std::move(slots);
+  state_.review_avoided(worker.worker);
   Accepted accepted;
   accepted.link = worker.link;
   accepted.worker = worker.worker;
@@ -134,6 +135,7 @@ void Application::on(const SlotIdle& event) {
   if (slot == nullptr) return refuse(NoEffect::unknown_slot);
   if (slot->state != SlotState::stopping) return refuse(NoEffect::nothing_to_change);
   make_slot_idle(*slot);
+  state_.review_avoided(event.slot.worker);
   accept();
   effect(WorkshopChanged{});
 }
@@ -153,6 +155,7 @@ void Application::on(const SlotsChanged& event) {
     use_capability(joined.capability);
     worker->slots.push_back(make_slot(joined, entry_.time));
   }
+  state_.review_avoided(event.worker);
   accept();
   effect(WorkshopChanged{});
 }
@@ -169,6 +172,7 @@ void Application::on(const EngineLost& event) {
   slot->epoch = {};
   slot->holds.clear();
   state_.loaded.erase(event.slot);
+  state_.review_avoided(event.slot.worker);
   accept();
   JobFacts* job = state_.find(id);
   if (job != nullptr && job->lease && job->lease->epoch == epoch && !job->lease->computed) {

@@ -141,7 +141,8 @@ bool Core::able_worker_exists(const JobFacts& job) const {
   const KindId kind = waits ? state_->waiting.at(job.job).kind : 0;
   Needs needs;
   if (!waits) {
-    needs = {job.submitted.classes, job.submitted.models, job.submitted.tags, job.submitted.pinned_worker};
+    needs = {
+        job.submitted.classes, job.submitted.models, job.submitted.tags, job.submitted.pinned_worker, {}};
   }
   for (const auto& [id, worker] : state_->workers) {
     if (!worker.link) continue;

@@ -14,6 +14,27 @@ bool subset(const std::vector<std::string>& wanted, const std::vector<std::strin
   return std::ranges::includes(offered, wanted);  // both sorted
 }
 
+/// Of a job that came back too often.
+std::string sentence_of(const Core::State& state, const JobFacts& job) {
+  if (job.deaths >= kDeathsMax)
+    return "Set aside: 3 workers went down while running this job; the instructor sees it.";
+  if (state.lacks_input(job.job))
+    return "Set aside: 3 times the files that this job reads could not be brought to a worker, or are more "
+           "than it takes; the instructor sees it.";
+  std::string_view last;
+  if (const auto found = state.given_back.find(job.job); found != state.given_back.end()) {
+    if (found->second.reason == ReturnReason::disk_full)
+      last = ", the last time because the worker's disk was full";
+    if (found->second.reason == ReturnReason::input_not_fetched)
+      last = ", the last time because the files that it reads could not be fetched";
+    if (found->second.reason == ReturnReason::refused_by_engine)
+      last = ", the last time because the worker's ComfyUI did not take it";
+  }
+  return fmt::format(
+      "Set aside: this job was given back {} times without a result{}; the instructor sees it.", kLossesMax,
+      last);
+}
+
 /// By the worker's name and tags.
 bool reachable(const WorkerFacts& worker, const Needs& needs) {
   return (needs.pinned_worker.empty() || needs.pinned_worker == worker.name) &&
@@ -84,10 +105,7 @@ void Policy::end_what_is_over() {
     } else {
       ended.outcome = Outcome::failed;
       ended.reason = job.deaths >= kDeathsMax ? EndReason::too_many_deaths : EndReason::too_many_returns;
-      ended.sentence =
-          job.deaths >= kDeathsMax
-              ? "Set aside: 3 workers went down while running this job; the instructor sees it."
-              : "Set aside: this job was given back 10 times without a result; the instructor sees it.";
+      ended.sentence = sentence_of(state_, job);
     }
     decision_.proposals.emplace_back(std::move(ended));
   }
@@ -156,9 +174,11 @@ void Policy::compare(KindId kind, KindFits& fits) const {
   fits.of_slots.clear();
   const Needs& needs = state_.waiting.needs(kind);
   for (const FreeSlot& free : free_) {
-    fits.of_slots.push_back(!able_kind(state_, kind, *free.worker, *free.slot) ? Fit::unable
-                            : subset(needs.models, *free.loaded)               ? Fit::holds
-                                                                               : Fit::able);
+    const bool unable =
+        needs.avoided == free.worker->worker || !able_kind(state_, kind, *free.worker, *free.slot);
+    fits.of_slots.push_back(unable                               ? Fit::unable
+                            : subset(needs.models, *free.loaded) ? Fit::holds
+                                                                 : Fit::able);
   }
 }
 
@@ -178,7 +198,23 @@ std::uint64_t Policy::start_tag(ParticipantId owner, std::uint64_t recorded) con
   return taken != taken_.end() && taken->second.tag ? std::max(*taken->second.tag, recorded) : recorded;
 }
 
+std::size_t Policy::with_another_worker(const WaitingJob& job, std::size_t slot) {
+  const auto given_back = state_.given_back.find(job.key.job);
+  if (given_back == state_.given_back.end()) return slot;
+  const WorkerId last = given_back->second.worker;
+  if (free_[slot].worker->worker != last) return slot;
+  const std::vector<Fit>& fit = fits(job.kind).of_slots;
+  const auto rank = [&](std::size_t i) { return std::pair(fit[i], free_[i].worker->speed_milli); };
+  std::size_t best = kNone;
+  for (std::size_t i = 0; i < free_.size(); ++i) {
+    if (free_[i].taken || fit[i] == Fit::unable || free_[i].worker->worker == last) continue;
+    if (best == kNone || rank(best) < rank(i)) best = i;
+  }
+  return best == kNone ? slot : best;
+}
+
 void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed) {
+  slot = with_another_worker(job, slot);
   FreeSlot& chosen = free_[slot];
   const ParticipantId owner = job.facts->submitted.participant;
   Taken& taken = taken_[owner];

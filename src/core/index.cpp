@@ -7,10 +7,10 @@
 
 namespace atelier::core {
 
-KindId WaitingIndex::intern(const JobFacts& job) {
+KindId WaitingIndex::intern(const JobFacts& job, WorkerId avoided) {
   const Submitted& wanted = job.submitted;
-  if (const auto known = kinds_.find(wanted); known != kinds_.end()) return known->second;
-  Needs needs{wanted.classes, wanted.models, wanted.tags, wanted.pinned_worker};
+  if (const auto known = kinds_.find(NeedsView{wanted, avoided}); known != kinds_.end()) return known->second;
+  Needs needs{wanted.classes, wanted.models, wanted.tags, wanted.pinned_worker, avoided};
   const auto entry = kinds_.emplace(std::move(needs), static_cast<KindId>(needs_.size())).first;
   needs_.push_back(&entry->first);
   counts_.push_back(0);
@@ -80,8 +80,8 @@ void WaitingIndex::restart(ParticipantId owner, std::uint64_t start) {
 }
 
 void WaitingIndex::add(const JobFacts& job, const LaneOwner& owner, std::uint64_t start,
-                       const Estimates::Known* estimate) {
-  const WaitingJob waiting{intern(job), LaneKey{!job.at_head, job.number, job.job}, &job, estimate};
+                       const Estimates::Known* estimate, WorkerId avoided) {
+  const WaitingJob waiting{intern(job, avoided), LaneKey{!job.at_head, job.number, job.job}, &job, estimate};
   // A new job comes last nearly everywhere.
   const std::size_t before = entries_.size();
   const auto entry = entries_.emplace_hint(entries_.end(), job.job, waiting);

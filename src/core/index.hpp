@@ -21,15 +21,24 @@ namespace atelier::core {
 struct Needs {
   std::vector<std::string> classes, models, tags;
   std::string pinned_worker;
+  WorkerId avoided;  // it gave the job back, and its slot has not said that it is idle; for decide alone
 };
-/// Needs, and what has the same members (Submitted), so that looking up copies nothing.
+/// The needs of a waiting job, so that looking up copies nothing.
+struct NeedsView {
+  const Submitted& job;
+  WorkerId avoided;
+};
 struct NeedsLess {
   using is_transparent = void;
   bool operator()(const auto& a, const auto& b) const { return tied(a) < tied(b); }
 
  private:
-  static auto tied(const auto& needs) {
-    return std::tie(needs.classes, needs.models, needs.tags, needs.pinned_worker);
+  static auto tied(const Needs& needs) {
+    return std::tie(needs.classes, needs.models, needs.tags, needs.pinned_worker, needs.avoided);
+  }
+  static auto tied(const NeedsView& needs) {
+    const Submitted& job = needs.job;
+    return std::tie(job.classes, job.models, job.tags, job.pinned_worker, needs.avoided);
   }
 };
 using KindId = std::uint32_t;
@@ -112,8 +121,8 @@ class WaitingIndex {
   /// The mode decides what a lane is. Forgets all jobs.
   void reset(QueueMode mode);
   /// `start`: the owner's next start tag. What `owner` points to stays where it is.
-  void add(const JobFacts& job, const LaneOwner& owner, std::uint64_t start,
-           const Estimates::Known* estimate);
+  void add(const JobFacts& job, const LaneOwner& owner, std::uint64_t start, const Estimates::Known* estimate,
+           WorkerId avoided = {});
   void restart(ParticipantId owner, std::uint64_t start);
   void remove(const JobFacts& job);
   /// Whose the first place of this job's lane is.
@@ -144,7 +153,7 @@ class WaitingIndex {
   [[nodiscard]] const std::map<JobClass, LanesOfClass>& lanes_of_classes() const { return lanes_of_classes_; }
 
  private:
-  KindId intern(const JobFacts& job);
+  KindId intern(const JobFacts& job, WorkerId avoided);
   /// Into lanes_of_classes_, and out of it, which comes before every change of the lane's start and of its
   /// first kLaneLookAhead jobs.
   void link(const LaneId& id, Lane& lane);

@@ -136,6 +136,8 @@ class Policy {
   /// Index into free_ of the best slot for these needs: one that holds the models, then the fastest, then the
   /// first; kNone if there is none.
   std::size_t slot_for(KindId kind) { return best_of(kind).best; }
+  /// The best free slot of a worker that did not give this job back last; `slot` if there is none.
+  std::size_t with_another_worker(const WaitingJob& job, std::size_t slot);
   void grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed = {});
   /// The owner's, which was `recorded`, after what this call has granted.
   std::uint64_t start_tag(ParticipantId owner, std::uint64_t recorded) const;

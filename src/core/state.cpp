@@ -28,12 +28,52 @@ SlotFacts* Core::State::find(SlotId slot) {
 namespace {
 
 bool waits(const JobFacts& job) { return job.state == JobState::queued || job.state == JobState::held; }
-bool worn_out(const JobFacts& job) { return job.deaths >= kDeathsMax || job.losses >= kLossesMax; }
 
 }  // namespace
 
-void Core::State::unindex(const JobFacts& job) {
+bool Core::State::worn_out(const JobFacts& job) const {
+  return job.deaths >= kDeathsMax || job.losses >= kLossesMax || lacks_input(job.job);
+}
+
+/// The worker that gave a waiting job back for what all its slots share, as long as the slot that had it has
+/// not said that it is idle.
+WorkerId Core::State::avoided_by(const JobFacts& job) const {
+  const auto found = given_back.find(job.job);
+  if (found == given_back.end()) return {};
+  const GivenBack& last = found->second;
+  if (last.reason != ReturnReason::disk_full && last.reason != ReturnReason::input_not_fetched) return {};
+  const auto worker = workers.find(last.worker);
+  if (worker == workers.end()) return {};
+  const bool pauses = std::ranges::any_of(worker->second.slots, [&](const SlotFacts& slot) {
+    return slot.job == job.job && slot.epoch == job.epoch && slot.state == SlotState::stopping;
+  });
+  return pauses ? last.worker : WorkerId{};
+}
+
+void Core::State::review_avoided(WorkerId worker) {
+  const auto found = avoided.find(worker);
+  if (found == avoided.end()) return;
+  const std::set<JobId> before = found->second;
+  for (const JobId id : before) {
+    const JobFacts& job = jobs.at(id);
+    if (avoided_by(job) == worker) continue;
+    unindex_as_waiting(job);
+    index_as_waiting(job);
+  }
+}
+
+void Core::State::unindex_as_waiting(const JobFacts& job) {
+  if (!waiting.contains(job.job)) return;
+  if (const auto found = avoided.find(waiting.needs(waiting.at(job.job).kind).avoided);
+      found != avoided.end()) {
+    found->second.erase(job.job);
+    if (found->second.empty()) avoided.erase(found);
+  }
   waiting.remove(job);
+}
+
+void Core::State::unindex(const JobFacts& job) {
+  unindex_as_waiting(job);
   to_end.erase(job.job);
   passed.erase(job.job);
   if (job.cancel_at) cancels.erase({*job.cancel_at, job.job});
@@ -66,6 +106,7 @@ void Core::State::take_first_place(JobFacts& job) {
 void Core::State::index_waiting() {
   arrivals.clear();  // their lanes are the other mode's
   waiting.reset(workshop.mode);
+  avoided.clear();
   for (const auto& [id, job] : jobs) {
     if (job.state == JobState::queued && !to_end.contains(id)) index_as_waiting(job);
   }
@@ -92,8 +133,10 @@ const std::vector<std::string>& Core::State::models_in(SlotId slot) const {
 void Core::State::index_as_waiting(const JobFacts& job) {
   const Submitted& submitted = job.submitted;
   const ParticipantId owner = submitted.participant;
+  const WorkerId by = avoided_by(job);
+  if (by) avoided[by].insert(job.job);
   waiting.add(job, {&participants.at(owner), &owners.at(owner)}, start_tag(owner),
-              estimates.know(submitted.signature, submitted.models, submitted.classes));
+              estimates.know(submitted.signature, submitted.models, submitted.classes), by);
 }
 
 void Core::State::index(const JobFacts& job) {

@@ -34,6 +34,16 @@ struct KindFits {
   bool held = false;  // the best one holds the models
 };
 
+/// How often a job may come back because what it reads could not be fetched; of the losses.
+inline constexpr std::uint32_t kInputTriesMax = 3;
+
+/// What the workers that gave a waiting or leased job back have said; since this core's start.
+struct GivenBack {
+  WorkerId worker;  // the last one
+  ReturnReason reason = ReturnReason::draining;
+  std::uint32_t without_input = 0;  // how often what the job reads could not be fetched
+};
+
 struct Core::State {
   explicit State(Limits l) : limits(l) {}
 
@@ -69,6 +79,8 @@ struct Core::State {
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
   std::set<JobId> passed;                    // those whose delay by affinity is running
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
+  std::map<JobId, GivenBack> given_back;
+  std::map<WorkerId, std::set<JobId>> avoided;  // waiting jobs, by whom they do not go to now
   std::deque<ArrivalSeen> arrivals;  // of the last kArrivalsKept, the newest last; since this core's start
 
   [[nodiscard]] ParticipantFacts& participant(ParticipantId id);
@@ -81,6 +93,15 @@ struct Core::State {
   void take_first_place(JobFacts& job);
   /// After a change of the mode.
   void index_waiting();
+  /// After a change of the worker's slots: jobs that it gave back may go to it again once the slot that had
+  /// them is idle, and to its other slots then.
+  void review_avoided(WorkerId worker);
+  /// It came back too often.
+  [[nodiscard]] bool worn_out(const JobFacts& job) const;
+  [[nodiscard]] bool lacks_input(JobId job) const {
+    const auto found = given_back.find(job);
+    return found != given_back.end() && found->second.without_input >= kInputTriesMax;
+  }
   [[nodiscard]] std::uint64_t start_tag(ParticipantId owner) const;
   /// After index(): this job was submitted now.
   void remember_arrival(const JobFacts& job);
@@ -91,6 +112,8 @@ struct Core::State {
 
  private:
   void index_as_waiting(const JobFacts& job);
+  void unindex_as_waiting(const JobFacts& job);
+  [[nodiscard]] WorkerId avoided_by(const JobFacts& job) const;
 };
 
 }  // namespace atelier::core

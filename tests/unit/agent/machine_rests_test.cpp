@@ -121,6 +121,34 @@ TEST_CASE("a slot whose engine does not take jobs rests longer each time, until 
   rests(milliseconds(1'000));
 }
 
+TEST_CASE("a new link does not end a slot's rest: its hello names what was given back") {
+  Rig rig;
+  rig.ready();
+  rig.take();
+  rig.feed(JobFetched{kJob, fail(Errc::disk_full, "no space")});
+  REQUIRE(rig.only_sent<link::Returned>().reason == link::ReturnReason::disk_full);
+  rig.lose_link();
+  link::Verdict verdict = link::Verdict::drop;
+  std::size_t returns = 0;
+  SUBCASE("its return had come") {}
+  SUBCASE("its return was lost with the link") {
+    verdict = link::Verdict::keep;
+    returns = 1;
+  }
+  const link::Hello hello = rig.open();
+  REQUIRE(hello.jobs.size() == 1);
+  CHECK(hello.jobs.front().job == kJob.job);
+  CHECK(hello.jobs.front().epoch == kJob.epoch);
+  CHECK(hello.jobs.front().state == link::JobState::fetching);
+  rig.welcome(verdict);
+  CHECK(rig.sent<link::Returned>().size() == returns);
+  CHECK(rig.sent<link::SlotIdle>().empty());
+  rig.advance(milliseconds(1'000));
+  CHECK(rig.sent<link::SlotIdle>().size() == 1);
+  rig.lose_link();
+  CHECK(rig.open().jobs.empty());
+}
+
 TEST_CASE("a job that its engine answers with 500 may be the fault itself, and its slot does not rest") {
   Rig rig;
   rig.ready();

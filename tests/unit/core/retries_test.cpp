@@ -94,12 +94,128 @@ TEST_CASE("a worn-out job is granted no more, also while its end is not recorded
   RetryWorld world;
   for (int i = 0; i < 10; ++i) {
     world.take();
-    world.give_back(ReturnReason::input_not_fetched);
+    world.give_back(ReturnReason::draining);
   }
   world.join("gpu-1", 99);
   const Decision decision = world.core.decide(world.now);
   REQUIRE(decision.proposals.size() == 1);
   CHECK(std::holds_alternative<Ended>(decision.proposals.front()));
+}
+
+TEST_CASE("a job whose inputs never come ends after three tries, with the reason") {
+  RetryWorld world;
+  for (int i = 0; i < 3; ++i) {
+    world.take();
+    world.give_back(ReturnReason::draining);
+    world.take();
+    world.give_back(ReturnReason::input_not_fetched);
+  }
+  const auto effects = world.settle();
+  const auto* ended = CoreWorld::find<JobEnded>(effects);
+  REQUIRE(ended != nullptr);
+  CHECK(ended->outcome == Outcome::failed);
+  CHECK(ended->sentence.find("3 times the files that this job reads could not be brought") !=
+        std::string::npos);
+  CHECK(world.core.decide(world.now).proposals.empty());
+}
+
+TEST_CASE("a job that is given back ten times says why it was the last time") {
+  for (const bool full : {false, true}) {
+    RetryWorld world;
+    for (int i = 0; i < 10; ++i) {
+      world.take();
+      if (full || i < 9) {
+        world.give_back(ReturnReason::disk_full);
+      } else {
+        world.lose(LossReason::evicted);
+      }
+    }
+    const auto effects = world.settle();
+    const auto* ended = CoreWorld::find<JobEnded>(effects);
+    REQUIRE(ended != nullptr);
+    CHECK((ended->sentence.find("the worker's disk was full") != std::string::npos) == full);
+  }
+}
+
+TEST_CASE("a job that was given back goes to another worker if one is free") {
+  for (const QueueMode mode : {QueueMode::fifo, QueueMode::round_robin}) {
+    CAPTURE(std::string(to_string(mode)));
+    CoreWorld world;
+    if (mode != QueueMode::fifo) world.post(ModeChanged{mode, "instructor"});
+    const JobId job = world.submit(1);
+    const Accepted first = world.join("gpu-1");
+    world.settle();
+    const WorkerId second = world.join("gpu-2").worker;
+    const auto give_back = [&](WorkerId worker, LinkId link) {
+      REQUIRE(world.core.job(job)->lease->slot.worker == worker);
+      Returned returned = world.with<Returned>(job);
+      returned.reason = ReturnReason::refused_by_engine;
+      world.post(returned);
+      world.post(SlotIdle{.slot = {worker, 0}, .link = link});
+      world.settle();
+    };
+    give_back(first.worker, first.link);
+    give_back(second, world.core.worker("gpu-2")->link);
+    REQUIRE(world.core.job(job)->lease->slot.worker == first.worker);
+    world.post(WorkerPaused{second, true, "instructor"});
+    give_back(first.worker, first.link);
+    CHECK(world.core.job(job)->lease->slot.worker == first.worker);  // nobody else can
+  }
+}
+
+TEST_CASE("a worker whose disk or line failed a job gets it in no other slot before its pause is over") {
+  CoreWorld world;
+  const Accepted worker = world.join("gpu-1", 1, 2);
+  const JobId job = world.submit(1);
+  world.settle();
+  const SlotId slot = world.core.job(job)->lease->slot;
+  Returned returned = world.with<Returned>(job);
+  returned.reason = ReturnReason::disk_full;
+  bool at_once = false;
+  SUBCASE("its disk is full") {}
+  SUBCASE("its inputs did not come") { returned.reason = ReturnReason::input_not_fetched; }
+  SUBCASE("its engine is silent: the other slot has another one") {
+    returned.reason = ReturnReason::refused_by_engine;
+    at_once = true;
+  }
+  world.post(returned);
+  world.settle();
+  CHECK(world.core.job(job)->lease.has_value() == at_once);
+  CHECK(world.core.able_worker_exists(*world.core.job(job)));
+  if (at_once) return;
+  SUBCASE("the pause is over") {
+    world.post(SlotIdle{.slot = slot, .link = worker.link});
+    world.settle();
+    CHECK(world.core.job(job)->lease.has_value());
+  }
+  SUBCASE("another worker comes") {
+    const WorkerId other = world.join("gpu-2").worker;
+    world.settle();
+    REQUIRE(world.core.job(job)->lease.has_value());
+    CHECK(world.core.job(job)->lease->slot.worker == other);
+    world.post(SlotIdle{.slot = slot, .link = worker.link});
+  }
+  SUBCASE("the others' jobs and other changes are as ever") {
+    const JobId other = world.submit(2);
+    world.settle();
+    CHECK(world.core.job(other)->lease.has_value());
+    world.post(ModeChanged{QueueMode::priority, "instructor"});
+    world.post(JobHeld{job, "instructor"});
+    world.post(JobReleased{job, "instructor"});
+    world.settle();
+    CHECK_FALSE(world.core.job(job)->lease.has_value());
+    world.post(SlotsChanged{worker.worker, worker.link, {}, {slot.index}});
+    world.ended(other);
+    world.post(SlotIdle{.slot = {worker.worker, 1 - slot.index}, .link = worker.link});
+    world.settle();
+    CHECK(world.core.job(job)->lease.has_value());
+  }
+  SUBCASE("its participant gives it up") {
+    world.post(CancelRequested{.job = job, .by = "participant"});
+    world.settle();
+    CHECK(world.core.job(job) == nullptr);
+    world.post(SlotIdle{.slot = slot, .link = worker.link});
+  }
 }
 
 TEST_CASE("a lease that was on its way to an engine that died is stopped: it shall not run beside the next") {
