@@ -10,6 +10,7 @@
 #include "app/options.hpp"
 #include "base/log.hpp"
 #include "files/files.hpp"
+#include "gateway/blob_sweeper.hpp"
 #include "gateway/catalog/catalog.hpp"
 #include "gateway/engine_pages/engine_pages.hpp"
 #include "gateway/fresh_secret.hpp"
@@ -103,6 +104,7 @@ struct Server::Impl {
   std::unique_ptr<gateway::InstructorFace> instructor;
   std::unique_ptr<gateway::PublicFace> everybody;
   std::unique_ptr<gateway::WorkerLink> workers;
+  std::unique_ptr<gateway::BlobSweeper> blob_sweeper;
   std::unique_ptr<gateway::WorkerDownload> worker_download;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<net::HttpServer> http;
@@ -160,6 +162,7 @@ awaitable<Result<void>> Server::open() {
   self.workers =
       std::make_unique<gateway::WorkerLink>(self.runtime, *self.workshop, *self.files, *self.catalog,
                                             self.live, std::move(link), std::move(expect));
+  self.blob_sweeper = std::make_unique<gateway::BlobSweeper>(self.runtime, *self.workshop, *self.files);
   self.worker_download =
       std::make_unique<gateway::WorkerDownload>(self.runtime, program_folder() + "/atelier-worker");
   self.make_faces(std::move(seat_key));
@@ -182,6 +185,7 @@ awaitable<Result<void>> Server::open() {
   ATELIER_CO_TRY_VOID(self.listeners->listen(*self.http));
   if (self.listeners->has_engine_pages()) ATELIER_CO_TRY_VOID(self.serve_engine_pages());
   self.workers->start();
+  self.blob_sweeper->start();
   if (self.workshop->accepting()) self.outlook->start();  // else nothing will start: a damaged journal
   co_return Result<void>{};
 }
@@ -277,6 +281,7 @@ awaitable<int> Server::run() {
   co_await self.participants->stop(deadline);  // 1001 to every editor: they reconnect by themselves
   co_await self.instructor->stop(deadline);
   co_await self.outlook->stop(deadline);
+  co_await self.blob_sweeper->stop(deadline);
   co_await self.workers->stop(deadline);
   if (self.engine_http) {
     [[maybe_unused]] const bool over = co_await self.engine_http->stop(deadline);

@@ -50,7 +50,8 @@ constexpr std::array kKeys{
     KeySpec{"LEASE_TTL", duration, "30s", 5 * kSecond, 10 * kMinute, "", "", "",
             "How long a silent worker keeps its jobs."},
     KeySpec{"USER_QUOTA", bytes, "10GB", kMega, 100'000 * kGiga, "B", "", "",
-            "Disk space of each participant."},
+            "Disk space of each participant: their files, outputs too (which are never refused), and what an "
+            "upload has replaced, for as long as a job may read it and a day more."},
     KeySpec{"MAX_CONNECTIONS_PER_ADDRESS", number, "0", 0, 1'000'000, "", "", "",
             "Connections from one address; 0 is 16 + 16 x participants. Loopback is exempt."},
     KeySpec{"TRUSTED_PROXIES", text, "", 0, 0, "", "", "",

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <vector>
 
 #include "files/fault_points.hpp"
@@ -82,10 +83,53 @@ Result<bool> Blobs::touch(const Digest& digest) const {
   std::array<timespec, 2> times{};
   times[0].tv_nsec = UTIME_NOW;
   times[1].tv_nsec = UTIME_OMIT;
+  const std::shared_lock lock(removing_);
   if (::utimensat(folder->fd(), file_name(digest).c_str(), times.data(), AT_SYMLINK_NOFOLLOW) == 0)
     return true;
   if (errno == ENOENT) return false;
   return std::unexpected(errno_error(errno, "touch a blob"));
+}
+
+Result<bool> Blobs::remove_unused(const Digest& digest, std::int64_t before_ns) const {
+  auto folder = blobs_.open_folder(folder_name(digest));
+  if (!folder && folder.error().code == Errc::not_found) return false;
+  if (!folder) return std::unexpected(std::move(folder).error());
+  const std::string name = file_name(digest), away = fresh_temp_name();
+  {
+    const std::unique_lock lock(removing_);
+    auto entry = folder->stat(name);
+    if (!entry && entry.error().code == Errc::not_found) return false;
+    if (!entry) return std::unexpected(std::move(entry).error());
+    const FileStat& stat = entry->stat;
+    if (entry->kind != EntryKind::file || stat.links != 1 || stat.changed_ns >= before_ns) return false;
+    // Out of the store at once; to remove a large file takes its time.
+    if (const int injected = fault_at("unuse"))
+      return std::unexpected(errno_error(injected, "remove a blob"));
+    if (::renameat(folder->fd(), name.c_str(), temp_.fd(), away.c_str()) != 0)
+      return std::unexpected(errno_error(errno, "remove a blob"));
+  }
+  if (const int injected = fault_at("unused")) return std::unexpected(errno_error(injected, "remove a blob"));
+  if (::unlinkat(temp_.fd(), away.c_str(), 0) != 0)
+    return std::unexpected(errno_error(errno, "remove a blob"));  // else the next start does it
+  return true;
+}
+
+std::optional<KeptContent> Blobs::kept_of(const File& file) const {
+  const auto stat = stat_of(file.fd());
+  if (!stat) return std::nullopt;
+  KeptContent kept{{}, stat->key.device, stat->key.inode};
+  kept.digest = cache_.find(stat->key).value_or(Digest{});
+  if (stat->links > 0) return kept;
+  // A reflink or a copy of it.
+  if (!kept.digest) return std::nullopt;
+  const auto there = size(kept.digest);
+  return there && *there ? std::optional(kept) : std::nullopt;
+}
+
+std::optional<Digest> Blobs::parse_place(std::string_view folder, std::string_view name) {
+  const auto digest = Digest::parse(std::string(folder).append(name));
+  if (!digest || folder_name(*digest) != folder || file_name(*digest) != name) return std::nullopt;
+  return *digest;
 }
 
 Result<void> Blobs::adopt(const Directory& folder, std::string_view name, const BlobInfo& expected) const {

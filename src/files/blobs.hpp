@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <shared_mutex>
 #include <string>
+#include <string_view>
 
 #include "base/hash.hpp"
 #include "files/digest_cache.hpp"
@@ -25,6 +27,13 @@ struct OpenedFile {
 struct BlobInfo {
   Digest digest;
   std::uint64_t size = 0;
+};
+
+/// Content that has no name any more and lies in the store: by its digest if that is known, else by its
+/// inode.
+struct KeptContent {
+  Digest digest;
+  std::uint64_t device = 0, inode = 0;
 };
 
 /// SHA-256 of a file in steps, so that long work takes turns (core.md 9).
@@ -57,6 +66,13 @@ class Blobs {
   /// Marks the blob as used now (atime and ctime; mtime is kept, because names may share the inode). True if
   /// it was there: call it before relying on a blob that no name or pin holds yet.
   [[nodiscard]] Result<bool> touch(const Digest& digest) const;
+  /// Removes a blob that only the store itself holds and that nobody has touched, linked or given a name
+  /// since `before_ns` (Unix time in nanoseconds); false if there is none such. A touch() that gave true goes
+  /// before it. The caller knows that nothing else names it. A crash leaves the blob where it is, or nothing.
+  [[nodiscard]] Result<bool> remove_unused(const Digest& digest, std::int64_t before_ns) const;
+  /// What of an open file's content stays here although its last name has gone (it was replaced or removed):
+  /// empty if nothing does. By the digest cache and the file's links alone; nothing is read.
+  [[nodiscard]] std::optional<KeptContent> kept_of(const File& file) const;
 
   /// Moves `folder`/`name` into the store: reads and verifies, syncs file, renames, syncs folder (core.md 6).
   /// The blob already there: touched, the file removed. Errors: bad_hash (other bytes or size; the file is
@@ -83,6 +99,8 @@ class Blobs {
   /// The folder below blobs/ and the name in it of a digest: "ab" and 62 digits.
   [[nodiscard]] static std::string folder_name(const Digest& digest) { return digest.hex().substr(0, 2); }
   [[nodiscard]] static std::string file_name(const Digest& digest) { return digest.hex().substr(2); }
+  /// The digest of what lies there; empty if it is nothing that this store puts there.
+  [[nodiscard]] static std::optional<Digest> parse_place(std::string_view folder, std::string_view name);
   [[nodiscard]] const Directory& directory() const { return blobs_; }
   [[nodiscard]] const Directory& temp_folder() const { return temp_; }
   [[nodiscard]] DigestCache& cache() const { return cache_; }
@@ -94,6 +112,7 @@ class Blobs {
 
   Directory blobs_, temp_;
   DigestCache& cache_;
+  mutable std::shared_mutex removing_;  // shared by whoever touches a blob to rely on it
 };
 
 }  // namespace atelier::files

@@ -12,7 +12,8 @@ Files::Files(Runtime& runtime, DataFolder data, const QuotaLimits& limits)
       user_data_(data_),
       settings_(data_),
       output_names_(data_, blobs_),
-      quota_(limits, [this] { return data_.free_space(); }) {}
+      quota_(limits, [this] { return data_.free_space(); }),
+      blob_sweep_(data_, blobs_) {}
 
 awaitable<Result<BlobInfo>> Files::hash_in_turns(const File& file) {
   FileHash hash(file);

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "files/blob_sweep.hpp"
 #include "files/blobs.hpp"
 #include "files/data_folder.hpp"
 #include "files/digest_cache.hpp"
@@ -40,6 +41,10 @@ class Files {
   [[nodiscard]] const SettingsStore& settings() const { return settings_; }
   [[nodiscard]] const OutputNames& output_names() const { return output_names_; }
   [[nodiscard]] QuotaBook& quota() { return quota_; }
+  [[nodiscard]] const BlobSweep& blob_sweep() const { return blob_sweep_; }
+  /// What sweeps have removed since the start; only for the loop's thread.
+  [[nodiscard]] const SweptBlobs& swept_blobs() const { return swept_blobs_; }
+  void add_swept(const SweptBlobs& swept) { swept_blobs_ += swept; }
 
   /// Runs `work()` on the file pool. The work must hold what it needs by value, or outlive the await.
   template <class F>
@@ -70,6 +75,8 @@ class Files {
   SettingsStore settings_;
   OutputNames output_names_;
   QuotaBook quota_;
+  BlobSweep blob_sweep_;
+  SweptBlobs swept_blobs_;
 };
 
 }  // namespace atelier::files

@@ -111,11 +111,15 @@ Result<StoredFile> ParticipantFolders::store_upload(ParticipantId participant, c
   ATELIER_TRY(const Directory root, data_.tree(participant, tree_of(request.type)));
   auto folder = root.make_folder(*subfolder);
   if (!folder) return std::unexpected(as_bad_request(std::move(folder).error()));
-  StoredFile stored{request.name, *subfolder, request.type, true, {file.digest(), file.size()}, {}};
+  StoredFile stored{request.name, *subfolder, request.type, true, {file.digest(), file.size()}, {}, {}};
   ATELIER_TRY(const FileKey key, file.key());
   if (request.overwrite == Replace::yes) {
-    if (const auto old = folder->open_file(stored.name)) stored.replaced_bytes = old->size();
+    const auto old = folder->open_file(stored.name);
     ATELIER_TRY_VOID(file.publish(*folder, stored.name, Replace::yes));
+    if (old) {
+      stored.replaced_bytes = old->size();
+      stored.kept = blobs_.kept_of(*old);
+    }
     blobs_.cache().put(key, stored.content.digest);
     return stored;
   }

@@ -43,6 +43,7 @@ struct StoredFile {
   bool written = false;  // false: the same bytes already lay under that name
   BlobInfo content;
   std::optional<std::uint64_t> replaced_bytes;  // of the file whose name it took
+  std::optional<KeptContent> kept;              // that file's content, if it stays in the store
 };
 
 /// The query of GET /view as it came; absent members were absent.

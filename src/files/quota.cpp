@@ -60,8 +60,61 @@ void QuotaBook::set_usage(ParticipantId participant, std::uint64_t bytes, std::u
   account.usage.files = files;
 }
 
+void KeptRound::saw(const Digest& digest, const FileKey& key) {
+  if (not_seen_.empty()) return;
+  if (const auto same = by_digest_.find(digest); same != by_digest_.end()) not_seen_.erase(same->second);
+  if (const auto same = by_inode_.find({key.device, key.inode}); same != by_inode_.end())
+    not_seen_.erase(same->second);
+}
+
+void QuotaBook::count(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(participant);
+  if (found == accounts_.end() || !found->second.measured) return;
+  found->second.usage.bytes += bytes;
+  found->second.usage.files += files;
+}
+
+void QuotaBook::keep(ParticipantId participant, std::uint64_t bytes, const KeptContent& content) {
+  const std::scoped_lock lock(mutex_);
+  if (kept_.size() >= kKeptMax) return give_back_locked(participant, bytes, 1);
+  const std::uint64_t number = last_kept_ + 1;
+  const bool fresh =
+      content.digest ? all_kept_.by_digest_.emplace(content.digest, number).second
+                     : all_kept_.by_inode_.emplace(std::pair(content.device, content.inode), number).second;
+  if (!fresh) return give_back_locked(participant, bytes, 1);
+  kept_.emplace(++last_kept_, Kept{participant, bytes, content});
+  all_kept_.not_seen_.insert(number);
+}
+
+KeptRound QuotaBook::begin_round() const {
+  const std::scoped_lock lock(mutex_);
+  return all_kept_;
+}
+
+void QuotaBook::end_round(const KeptRound& round) {
+  const std::scoped_lock lock(mutex_);
+  for (const std::uint64_t number : round.not_seen_) {
+    const auto gone = kept_.find(number);
+    if (gone == kept_.end()) continue;
+    const Kept& kept = gone->second;
+    give_back_locked(kept.participant, kept.bytes, 1);
+    if (kept.content.digest) {
+      all_kept_.by_digest_.erase(kept.content.digest);
+    } else {
+      all_kept_.by_inode_.erase({kept.content.device, kept.content.inode});
+    }
+    all_kept_.not_seen_.erase(number);
+    kept_.erase(gone);
+  }
+}
+
 void QuotaBook::give_back(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
   const std::scoped_lock lock(mutex_);
+  give_back_locked(participant, bytes, files);
+}
+
+void QuotaBook::give_back_locked(ParticipantId participant, std::uint64_t bytes, std::uint64_t files) {
   const auto found = accounts_.find(participant);
   if (found == accounts_.end()) return;
   found->second.usage.bytes = minus(found->second.usage.bytes, bytes);

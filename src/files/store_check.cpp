@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <tuple>
 
+#include "files/blob_sweep.hpp"
 #include "files/safe_path.hpp"
 #include "files/staging.hpp"
 
@@ -84,6 +85,7 @@ class Check {
 
   Result<StoreReport> run() {
     if (data_.blobs()) ATELIER_TRY_VOID(scan_blobs());
+    ATELIER_TRY(swept_, swept_blobs(data_.root()));
     for (std::size_t i = 0; i < rows_.rows.size(); ++i) look_at_row(i);
     for (const auto& [digest, places] : without_blob_) look_for_content(places);
     name_by_names();
@@ -119,6 +121,7 @@ class Check {
   Blobs store_;
   StoreReport report_;
   std::map<Digest, FoundBlob> found_;
+  std::set<Digest> swept_;                                   // removed by a server, as unused
   std::map<Digest, bool> read_;                              // of those that were hashed: are they right?
   std::map<Digest, std::vector<std::size_t>> without_blob_;  // rows
   std::vector<std::size_t> by_name_;                         // rows whose content is not known
@@ -170,8 +173,8 @@ Result<void> Check::scan_blobs() {
     ATELIER_TRY(const FileDescriptor fd, open_folder_raw(data_.blobs().fd(), folder.name.c_str()));
     ATELIER_TRY(const auto entries, list_raw(fd.get(), "."));
     for (const RawEntry& entry : entries) {
-      const auto digest = Digest::parse(folder.name + entry.name);
-      if (!digest || Blobs::file_name(*digest) != entry.name || !entry.stat.is_regular()) {
+      const auto digest = Blobs::parse_place(folder.name, entry.name);
+      if (!digest || !entry.stat.is_regular()) {
         add_foreign(fd.get(), entry, fmt::format("blobs/{}/{}", folder.name, entry.name));
         continue;
       }
@@ -209,7 +212,12 @@ void Check::look_at_row(std::size_t place) {
     return;
   }
   const bool whole = is_whole(*row.content);
-  if (!whole) {
+  // Its owner's file was all that was left to need, whatever became of it since.
+  const bool is_swept = row.use == StoreRow::Use::output && !found_.contains(row.content->digest) &&
+                        swept_.contains(row.content->digest);
+  if (is_swept) {
+    if (!open_name(place, 0, Absent::trouble) && !not_seen_.contains(place)) ++report_.names_removed;
+  } else if (!whole) {
     without_blob_[row.content->digest].push_back(place);
   } else if (row.use == StoreRow::Use::unlinked) {
     look_at_unlinked(place);

@@ -8,6 +8,7 @@
 #include "files/safe_path.hpp"
 #include "workshop/fold.hpp"
 #include "workshop/folder_type.hpp"
+#include "workshop/needed_content.hpp"
 
 namespace atelier::workshop {
 namespace {
@@ -33,6 +34,10 @@ class Reading {
       if (done) done = add_live(job);
     });
     ATELIER_TRY_VOID(done);
+    NeededContent needed = needed_content(fold_.core);
+    for (const PinningJob& job : needed.pinning)
+      ATELIER_TRY_VOID(add_inputs(job.job, job.participant, job.prompt, true));
+    rows_.named.merge(needed.unlinked);
     fold_.core.each_unlinked([&](const core::UnlinkedCommit& commit) { add_unlinked(commit); });
     return std::move(rows_);
   }
@@ -105,8 +110,7 @@ Result<void> Reading::add_live(const core::JobFacts& job) {
   for (const core::NodeCommit& commit : job.commits) {
     if (commit.linked) ATELIER_TRY_VOID(add_node(job.job, job.submitted.participant, commit.node, commit.ui));
   }
-  if (job.submitted.input_count == 0) return {};
-  return add_inputs(job.job, job.submitted.participant, job.submitted.prompt, true);
+  return {};
 }
 
 Result<std::shared_ptr<const std::string>> Reading::attachment(const core::Attachment& attachment,
@@ -181,7 +185,6 @@ void Reading::add_unlinked(const core::UnlinkedCommit& commit) {
   row.participant = commit.participant;
   for (std::size_t i = 0; i < commit.files.size(); ++i) {
     const core::CommittedFile& file = commit.files[i];
-    rows_.named.insert(file.digest);
     row.type = folder_type(file.type);
     row.folder = file.folder;
     row.name = commit.names.at(i);

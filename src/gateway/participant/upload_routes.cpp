@@ -168,7 +168,11 @@ awaitable<net::Response> ParticipantFace::Impl::take_upload(Call& call, UploadKi
   const auto stored = co_await files.run(std::move(store));
   if (!stored) co_return upload_refusal(stored.error());
   if (stored->written) reserved->settle(stored->content.size, 1);
-  if (stored->replaced_bytes) files.quota().give_back(call.participant, *stored->replaced_bytes, 1);
+  if (stored->replaced_bytes && stored->kept) {
+    files.quota().keep(call.participant, *stored->replaced_bytes, *stored->kept);
+  } else if (stored->replaced_bytes) {
+    files.quota().give_back(call.participant, *stored->replaced_bytes, 1);
+  }
   co_return json_response(told(stored->name, told_subfolder, stored->type));
 }
 

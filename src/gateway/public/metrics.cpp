@@ -20,11 +20,11 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-class Gauges {
+class Families {
  public:
-  void family(std::string_view name, std::string_view help) {
+  void family(std::string_view name, std::string_view help, std::string_view type = "gauge") {
     name_ = name;
-    text_ += fmt::format("# HELP {0} {1}\n# TYPE {0} gauge\n", name, help);
+    text_ += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
   void add(double value, std::string_view labels = "") {
     text_ += labels.empty() ? fmt::format("{} {}\n", name_, value)
@@ -42,7 +42,7 @@ double number(std::uint64_t value) { return static_cast<double>(value); }
 }  // namespace
 
 std::string metrics_text(const MetricsSource& source) {
-  Gauges out;
+  Families out;
   out.family("atelier_journal_accepting", "1 while prompts are taken and kept.");
   out.add(source.accepting ? 1 : 0);
   out.family("atelier_jobs", "Jobs that have not ended.");
@@ -50,6 +50,11 @@ std::string metrics_text(const MetricsSource& source) {
   out.add(number(source.on_workers), R"(state="on_worker")");
   out.family("atelier_disk_free_bytes", "Free space of the server's data folder.");
   if (source.disk_free) out.add(number(*source.disk_free));
+  out.family("atelier_blobs_removed_total", "Contents removed since the start: nothing named them for a day.",
+             "counter");
+  out.add(number(source.swept.blobs));
+  out.family("atelier_blobs_removed_bytes_total", "Bytes of them.", "counter");
+  out.add(number(source.swept.bytes));
   out.family("atelier_worker_busy", "Of each connected worker: 1 while a job runs.");
   for (const WorkerView& worker : source.workers)
     out.add(worker.busy ? 1 : 0, fmt::format(R"(worker="{}")", worker.name));

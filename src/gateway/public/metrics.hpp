@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "files/blob_sweep.hpp"
 #include "gateway/worker_link/worker_link.hpp"
 
 namespace atelier::gateway {
@@ -15,6 +16,7 @@ struct MetricsSource {
   bool accepting = false;  // the journal takes prompts
   std::size_t waiting = 0, on_workers = 0;
   std::optional<std::uint64_t> disk_free;  // bytes
+  files::SweptBlobs swept;                 // since the start
   std::vector<WorkerView> workers;         // the connected ones
 };
 

@@ -144,6 +144,7 @@ net::Response PublicFace::metrics() const {
   source.waiting = workshop_.core().jobs_waiting();
   source.on_workers = jobs_on_workers();
   if (const auto space = files_.data().free_space()) source.disk_free = space->bytes;
+  source.swept = files_.swept_blobs();
   if (workers_) source.workers = workers_();
   net::Response response(200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(source));
   response.headers.add("Cache-Control", "no-store");

@@ -155,6 +155,7 @@ TEST_CASE("metrics are in Prometheus' text format, and what nobody measured has 
   MetricsSource source;
   source.accepting = true;
   source.waiting = 3;
+  source.swept = {2, 4096};
   WorkerView worker;
   worker.name = "gpu-1";
   worker.readings.emplace().telemetry = telemetry(rig);
@@ -164,6 +165,9 @@ TEST_CASE("metrics are in Prometheus' text format, and what nobody measured has 
   CHECK(text.find("atelier_gpu_load_ratio{worker=\"gpu-1\",gpu=\"0\",name=\"H\\\"200\"} 0.97\n") !=
         std::string::npos);
   CHECK(text.find("atelier_gpu_power_watts{worker=\"gpu-1\",gpu=\"0\",name=\"H\\\"200\"} 612.345\n") !=
+        std::string::npos);
+  CHECK(text.find(
+            "# TYPE atelier_blobs_removed_bytes_total counter\natelier_blobs_removed_bytes_total 4096\n") !=
         std::string::npos);
   CHECK(text.find("\natelier_gpu_power_limit_watts{") == std::string::npos);
   CHECK(text.find("\natelier_worker_clock_ahead_seconds{") == std::string::npos);
