@@ -12,8 +12,7 @@
 namespace atelier::gateway {
 namespace {
 
-// Messages about jobs that the worker does not hold: of those that it has held some are late.
-constexpr int kLateMax = 300, kForeignMax = 3;
+constexpr int kForeignMax = 3;  // messages about jobs that the worker never had on this link
 
 core::Outcome outcome_of(link::Outcome outcome) {
   switch (outcome) {
@@ -102,7 +101,7 @@ void WorkerLink::Impl::on_preview(LinkSession& session, link::Preview preview) {
 }
 
 Result<void> WorkerLink::Impl::check_unheld(const LinkSession& session) {
-  if (session.foreign_messages < kForeignMax && session.late_messages < kLateMax) return {};
+  if (session.foreign_messages < kForeignMax) return {};
   return fail(Errc::forbidden, "too many messages about jobs that this worker does not hold");
 }
 

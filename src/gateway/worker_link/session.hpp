@@ -64,13 +64,14 @@ struct LinkSession {
     if (known.size() >= kKnownMax) known.erase(known.begin());  // the oldest job
     known.emplace(job, epoch);
   }
-  /// A message about a job that the worker does not hold.
+  /// A message about a job that the worker does not hold. Late ones are no offence, however many: a node that
+  /// never looks whether it shall stop goes on talking after the workshop has ended its job.
   void count_unheld(JobId job, Epoch epoch) {
-    ++(known.contains({job, epoch}) ? late_messages : foreign_messages);
+    if (!known.contains({job, epoch})) ++foreign_messages;
   }
   static constexpr std::size_t kKnownMax = 4'096;
   std::set<std::pair<JobId, Epoch>> known;
-  int late_messages = 0, foreign_messages = 0;
+  int foreign_messages = 0;
 };
 
 }  // namespace atelier::gateway

@@ -368,16 +368,14 @@ TEST_CASE("progress of a job that a worker never had is dropped, and the third t
   CHECK(owner.closed() == net::CloseCode::none);
 }
 
-TEST_CASE("late words of a lease that a worker has had end no link until they are very many") {
+TEST_CASE("late words of a lease that a worker has had end no link, however many they are") {
   LinkRig rig;
   Agent agent(rig);
   const JobId job = rig.submit(1, uuid(1));
   expire(rig, job);
-  const link::AgentMessage late = small_talk(job, Epoch{1})[1];
-  for (int i = 0; i < 299; ++i) agent.say(late);
+  const auto late = small_talk(job, Epoch{1});
+  for (int i = 0; i < 2'000; ++i) agent.say(late[static_cast<std::size_t>(1 + i % 2)]);
   CHECK(agent.closed() == net::CloseCode::none);
-  agent.say(late);
-  CHECK(agent.closed() == net::CloseCode::policy);
 }
 
 TEST_CASE(
