@@ -183,7 +183,9 @@ void Agent::Impl::do_action(Send&& action) {
     return;
   auto pushed = net::OutgoingQueue::Pushed::queued;
   if (const auto* preview = std::get_if<link::Preview>(&action.message)) {
-    pushed = outgoing->push_latest(net::Message::binary(link::encode_preview(*preview)), preview->job.value);
+    net::Message message = net::Message::binary(link::encode_preview(*preview));
+    pushed = action.newest_only ? outgoing->push_latest(std::move(message), preview->job.value)
+                                : outgoing->push_large(std::move(message));
   } else {
     std::string text = link::encode(action.message);
     if (text.size() > link::kTextBytesMax) {

@@ -50,7 +50,10 @@ awaitable<void> Agent::Impl::dial() {
     co_return;
   }
   std::unique_ptr<net::WebSocket> open = std::move(*connected);
-  net::OutgoingQueue queue(runtime, *open);
+  net::OutgoingLimits waiting;
+  waiting.bytes_max = link::kTextBytesMax;
+  waiting.large_bytes_max = SIZE_MAX;  // the engines are not read on when too much waits
+  net::OutgoingQueue queue(runtime, *open, waiting);
   outgoing = &queue;
   socket = open.get();
   link_over = false;

@@ -19,7 +19,7 @@ constexpr std::uint64_t kObjectInfoBytesMax = 64u << 20;
 constexpr std::uint64_t kHistoryBytesMax = 64u << 20;
 constexpr std::uint64_t kQueueBytesMax = 256u << 20;
 constexpr std::uint64_t kAnswerBytesMax = 4u << 20;
-constexpr std::size_t kFrameBytesMax = 64u << 20;  // execution_error with its inputs, big previews
+constexpr std::size_t kFrameBytesMax = 256u << 20;  // execution_error with its inputs, results as pictures
 
 std::string without_trailing_slash(std::string text) {
   while (!text.empty() && text.back() == '/') text.pop_back();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "agent/vocabulary.hpp"
@@ -33,6 +34,18 @@ struct NodeOutput {
   std::string lost;  // why its files are lost
 };
 
+struct Unsent {
+  std::string type;  // of an event
+  std::variant<link::Event, link::Preview> message;
+};
+
+/// What custom nodes have sent of their own in the second that began at `since`.
+struct Talk {
+  Instant since;
+  std::size_t messages = 0, bytes = 0;
+  bool cut = false;  // some were left out; the log says so once per job
+};
+
 struct HeldJob {
   RunKey key;
   link::Lease lease;
@@ -55,7 +68,9 @@ struct HeldJob {
 
   std::map<std::string, link::Event> whereabouts;  // what a gateway that knows nothing has to hear of it
   std::optional<Instant> interrupted_at;           // first, since its engine was last started again for it
-  std::deque<std::pair<std::string, link::Event>> unsent;  // (type, event) made while there was no link
+  std::deque<Unsent> unsent;                       // made while there was no link
+  std::size_t unsent_bytes = 0;                    // of the frames among them
+  Talk talk;
   std::optional<link::Preview> waiting_preview;
   Instant preview_at;  // not before
 

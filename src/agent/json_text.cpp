@@ -41,8 +41,9 @@ std::optional<std::string> shorten_json(std::string_view text, std::size_t bytes
   limits.bytes_max = 64u << 20;
   auto parsed = comfy::Json::parse(text, limits);
   if (!parsed) return std::nullopt;
-  for (std::size_t most : {std::size_t{64 << 10}, std::size_t{16 << 10}, std::size_t{4 << 10},
-                           std::size_t{1 << 10}, std::size_t{256}}) {
+  for (std::size_t most :
+       {std::size_t{1 << 20}, std::size_t{256 << 10}, std::size_t{64 << 10}, std::size_t{16 << 10},
+        std::size_t{4 << 10}, std::size_t{1 << 10}, std::size_t{256}}) {
     cut_strings(parsed->value(), most);
     std::string shorter = parsed->print();
     if (shorter.size() <= bytes_max) return shorter;

@@ -187,8 +187,8 @@ void AgentMachine::dial_later(bool refused) {
   backoff_ = std::min(backoff_ * 2, kBackoffMost);
 }
 
-void AgentMachine::send(link::AgentMessage message) {
-  if (linked_) out_.emplace_back(Send{std::move(message)});
+void AgentMachine::send(link::AgentMessage message, bool newest_only) {
+  if (linked_) out_.emplace_back(Send{std::move(message), newest_only});
 }
 
 void AgentMachine::handle(const FromGateway& input) {
@@ -340,6 +340,7 @@ void AgentMachine::handle(const EngineUp& input) {
   slot.ever_up = true;
   slot.info = input.info;
   slot.answered_at = now_;
+  slot.speaks.clear();
   slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
   std::vector<RunKey> held;

@@ -80,6 +80,7 @@ class AgentMachine {
     bool announced = false;  // the gateway knows that this engine is ready
     bool hello_up = false;   // what the hello said of it
     bool told = false;       // the gateway knows that there is this slot
+    std::string speaks;      // the run whose events come: what comes without a run id is of it
   };
 
   // machine.cpp: the link, the engines, time.
@@ -97,7 +98,7 @@ class AgentMachine {
   void handle(const StopRequested& input);
   void handle(const Tick& input);
   void answer(const link::Welcome& message);
-  void send(link::AgentMessage message);
+  void send(link::AgentMessage message, bool newest_only = false);
   void lose_name();
   void dial_later(bool refused);
   void announce(std::uint32_t slot);
@@ -131,7 +132,6 @@ class AgentMachine {
   void handle(const RunPosted& input);
   void handle(const RunAsked& input);
   void handle(const EngineEvent& input);
-  void handle(const EngineFrame& input);
   void take(const link::Lease& lease);
   void stop(const link::Stop& message);
   void fetch(HeldJob& job);
@@ -145,12 +145,27 @@ class AgentMachine {
   void give_back(HeldJob& job, link::ReturnReason reason, std::string detail);
   void drop(HeldJob& job);
   void erase(HeldJob& job);
-  void relay(HeldJob& job, const std::string& type, std::string text);
   void repeat(HeldJob& job);
   void tick(HeldJob& job);
   HeldJob* find(RunKey key);
   HeldJob* find_run(std::uint32_t slot, std::string_view run_id);
   HeldJob* running_in(std::uint32_t slot);
+
+  // machine_live.cpp: what a run says while it runs.
+  void handle(const EngineFrame& input);
+  void handle(const EngineUnread& input);
+  void relay(HeldJob& job, const std::string& type, std::string text);
+  /// Of a custom node, without a run id.
+  void relay_nameless(std::uint32_t slot, const std::string& type, const std::string& text);
+  /// False if the job's custom nodes have said too much in this second.
+  [[nodiscard]] bool may_talk(HeldJob& job, const std::string& type, std::size_t bytes) const;
+  void relay_frame(HeldJob& job, link::Preview frame);
+  void send_frame(link::Preview frame);
+  void send_unsent(HeldJob& job);
+  HeldJob* speaker(std::uint32_t slot);
+  /// What the gateway takes.
+  [[nodiscard]] std::size_t json_bytes_max() const;
+  [[nodiscard]] std::size_t frame_bytes_max() const;
 
   // machine_outputs.cpp: what it made, and its end.
   void handle(const Collected& input);

@@ -17,7 +17,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kPostedRunsMax = 1024;
-constexpr std::size_t kUnsentEventsMax = 256;
 constexpr int kFetchTriesMax = 5;
 constexpr milliseconds kAskAgain{1'000};
 constexpr milliseconds kAskUnreachable{5'000};
@@ -33,11 +32,6 @@ std::string string_in(const comfy::Event& event, std::string_view key) {
 
 /// In the order in which ComfyUI says them.
 constexpr std::array kWhereabouts{"execution_start", "execution_cached", "executing"};
-bool tells_where(std::string_view type) {
-  return std::ranges::find(kWhereabouts, type) != kWhereabouts.end();
-}
-
-bool is_progress(std::string_view type) { return type == "progress" || type == "progress_state"; }
 
 }  // namespace
 
@@ -317,6 +311,7 @@ void AgentMachine::drop(HeldJob& job) {
   if (job.in_engine()) {
     job.ghost = true;
     job.unsent.clear();
+    job.unsent_bytes = 0;
     job.waiting_preview.reset();
     job.nodes.clear();
     out_.emplace_back(Forget{job.key});
@@ -349,9 +344,13 @@ void AgentMachine::handle(const EngineEvent& input) {
     return;
   }
   const comfy::Event& event = *parsed;
-  if (!event.prompt_id) return;  // status, feature_flags, logs, and `executing` at a reconnect
+  // Without one: status, feature_flags, logs, `executing` at a reconnect, and what custom nodes send.
+  if (!event.prompt_id) return relay_nameless(input.slot, event.type, input.text);
   HeldJob* job = find_run(input.slot, *event.prompt_id);
-  if (job == nullptr || job->computed()) return;
+  if (job == nullptr) return;
+  if (comfy::is_stock_event(event.type))
+    slots_[input.slot].speaks = event.ends_prompt() ? std::string() : *event.prompt_id;
+  if (job->computed()) return;
   job->seen_at = now_;
   job->times_absent = 0;
   const bool ends = event.ends_prompt();
@@ -385,7 +384,7 @@ void AgentMachine::handle(const EngineEvent& input) {
     if (job->started) job->gpu_ms = static_cast<std::uint64_t>((now_ - job->started_at).count());
   } else if (ends) {
     compute_done(*job);
-  } else {
+  } else if (comfy::is_stock_event(type) || may_talk(*job, type, input.text.size())) {
     relay(*job, type, input.text);
     const json::value* output =
         type == "executed" ? std::as_const(event.data).object().if_contains("output") : nullptr;
@@ -397,71 +396,20 @@ void AgentMachine::handle(const EngineEvent& input) {
   }
 }
 
-void AgentMachine::relay(HeldJob& job, const std::string& type, std::string text) {
-  auto fitting = shorten_json(text, link::kJsonBytesMax);
-  if (!fitting) {
-    log::warn("event_too_large", {{"job", job.key.job}, {"type", type}, {"bytes", text.size()}});
-    return;
-  }
-  link::Event event{job.key.job, job.key.epoch, ++events_, std::move(*fitting)};
-  if (tells_where(type)) job.whereabouts[type] = event;
-  if (linked_) {
-    send(std::move(event));
-    return;
-  }
-  if (is_progress(type)) std::erase_if(job.unsent, [&](const auto& entry) { return entry.first == type; });
-  if (job.unsent.size() >= kUnsentEventsMax) job.unsent.pop_front();
-  job.unsent.emplace_back(type, std::move(event));
-}
-
-void AgentMachine::handle(const EngineFrame& input) {
-  if (!linked_) return;
-  if (input.bytes.size() + 20 > link::kPreviewBytesMax) {
-    log::warn("preview_too_large", {{"slot", input.slot}, {"bytes", input.bytes.size()}});
-    return;
-  }
-  auto frame = comfy::decode_frame(input.bytes);
-  if (!frame) return;
-  const bool with_metadata = frame->kind == comfy::FrameKind::preview_with_metadata;
-  HeldJob* job = nullptr;
-  if (with_metadata) {
-    auto run_id = comfy::prompt_id_of_frame(input.bytes);
-    if (run_id && *run_id) job = find_run(input.slot, **run_id);
-  } else {
-    job = running_in(input.slot);  // kinds 1 and 3 carry no id (B4)
-  }
-  if (job == nullptr || job->ghost || job->computed()) return;
-  job->seen_at = now_;
-  link::Preview preview{job->key.job, job->key.epoch, static_cast<std::uint32_t>(frame->kind),
-                        input.bytes.substr(4)};
-  // Kind 1 is a final picture for those who negotiated kind 4 (SaveImageWebsocket), kind 3 a text: never left
-  // out.
-  if (!with_metadata) {
-    send(std::move(preview));
-    return;
-  }
-  if (settings_.previews_per_second_max == 0) return;
-  if (now_ < job->preview_at) {
-    job->waiting_preview = std::move(preview);
-    return;
-  }
-  job->preview_at = now_ + milliseconds(1000 / settings_.previews_per_second_max);
-  job->waiting_preview.reset();
-  send(std::move(preview));
-}
-
 // ---- After a reconnect, and time ----
 
 void AgentMachine::repeat(HeldJob& job) {
   if (job.started) send(link::Started{job.key.job, job.key.epoch});
   // A gateway that was started again has forgotten what its pages show; another has seen these numbers.
-  const std::uint64_t unsent = job.unsent.empty() ? UINT64_MAX : job.unsent.front().second.n;
+  std::uint64_t unsent = UINT64_MAX;
+  for (const Unsent& one : job.unsent) {
+    if (const auto* event = std::get_if<link::Event>(&one.message)) unsent = std::min(unsent, event->n);
+  }
   for (const char* type : kWhereabouts) {
     const auto known = job.whereabouts.find(type);
     if (known != job.whereabouts.end() && known->second.n < unsent && !job.computed()) send(known->second);
   }
-  for (auto& [type, event] : job.unsent) send(std::move(event));
-  job.unsent.clear();
+  send_unsent(job);
   if (job.phase == Phase::fetching && job.fetch_at) {
     job.fetch_tries = 0;
     fetch(job);
@@ -482,7 +430,7 @@ void AgentMachine::tick(HeldJob& job) {
   if (linked_ && job.fetch_at && now_ >= *job.fetch_at) fetch(job);
   if (linked_ && job.waiting_preview && now_ >= job.preview_at) {
     job.preview_at = now_ + milliseconds(1000 / std::max(1u, settings_.previews_per_second_max));
-    send(std::move(*job.waiting_preview));
+    send(std::move(*job.waiting_preview), true);
     job.waiting_preview.reset();
   }
   for (NodeOutput& output : job.nodes) {

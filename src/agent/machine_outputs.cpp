@@ -173,14 +173,13 @@ void AgentMachine::lose_files(HeldJob& job, NodeOutput& output, std::string why)
 namespace {
 
 /// Nothing if it is larger than can be sent.
-std::optional<link::Commit> commit_of(RunKey key, const NodeOutput& output) {
+std::optional<link::Commit> commit_of(const HeldJob& job, const NodeOutput& output, std::size_t json_max) {
   const std::size_t files = output.files.size() * kCommitFileBytes;
-  auto ui =
-      shorten_json(output.ui, files > link::kTextBytesMax / 2 ? std::size_t{128 << 10} : link::kJsonBytesMax);
+  auto ui = shorten_json(output.ui, files > json_max ? std::size_t{128 << 10} : json_max);
   if (!ui) return std::nullopt;
   link::Commit message;
-  message.job = key.job;
-  message.epoch = key.epoch;
+  message.job = job.key.job;
+  message.epoch = job.key.epoch;
   message.node = output.node;
   message.display_node = output.display_node;
   message.ui = std::move(*ui);
@@ -193,7 +192,7 @@ std::optional<link::Commit> commit_of(RunKey key, const NodeOutput& output) {
 void AgentMachine::commit(HeldJob& job, NodeOutput& output) {
   output.phase = NodePhase::committing;
   if (!linked_) return;
-  auto message = commit_of(job.key, output);
+  auto message = commit_of(job, output, json_bytes_max());
   if (message) {
     send(std::move(*message));
     return;
@@ -269,7 +268,7 @@ void AgentMachine::run_is_done(HeldJob& job, const RunHistory& history) {
     job.end_event = history.event;
     job.gpu_ms = history.gpu_ms;
   }
-  job.report = shorten_json(history.report, link::kJsonBytesMax).value_or("");
+  job.report = shorten_json(history.report, json_bytes_max()).value_or("");
   for (const auto& [node, ui] : history.outputs) collect(job, node, node, ui);
   if (job.computed()) {
     end_if_done(job);
@@ -341,15 +340,15 @@ void complete_report(HeldJob& job) {
   job.report = fmt::format("{{\"status\":{},\"meta\":{}}}", comfy::history_status(success, messages), meta);
 }
 
-link::Ended ended_of(const HeldJob& job) {
+link::Ended ended_of(const HeldJob& job, std::size_t json_max) {
   link::Ended message;
   message.job = job.key.job;
   message.epoch = job.key.epoch;
   message.outcome = *job.outcome;
   message.cause = job.cause;
   message.reason = job.reason.substr(0, link::kTextFieldBytesMax);
-  message.event = shorten_json(job.end_event, link::kJsonBytesMax).value_or("");
-  message.report = shorten_json(*job.report, link::kJsonBytesMax).value_or("");
+  message.event = shorten_json(job.end_event, json_max).value_or("");
+  message.report = shorten_json(*job.report, json_max).value_or("");
   return message;
 }
 
@@ -363,7 +362,7 @@ void AgentMachine::send_ended(HeldJob& job) {
                       {"outcome", link::to_string(*job.outcome)},
                       {"cause", link::to_string(job.cause)},
                       {"gpu_ms", job.gpu_ms}});
-  send(ended_of(job));
+  send(ended_of(job, json_bytes_max()));
 }
 
 // ---- For the agent's next process ----
@@ -382,10 +381,10 @@ void AgentMachine::keep(HeldJob& job) {
   run.workshop = job.workshop;
   run.started = job.started;
   run.gpu_ms = job.gpu_ms;
-  run.ended = ended_of(end);
+  run.ended = ended_of(end, json_bytes_max());
   for (const NodeOutput& output : job.nodes) {
     if (output.phase == NodePhase::failed) continue;
-    auto message = commit_of(job.key, output);
+    auto message = commit_of(job, output, json_bytes_max());
     if (!message) return;  // too large to be sent: the end will be another one
     run.commits.push_back(std::move(*message));
   }

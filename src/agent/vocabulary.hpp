@@ -47,6 +47,7 @@ struct CloseLink {
 };
 struct Send {
   link::AgentMessage message;
+  bool newest_only = false;  // a preview: a newer one of its job may take its place
 };
 /// Fetch prompt and inputs, verify them, put the inputs where the engine finds them, make the rewritten
 /// prompt and keep it for PostRun -> JobFetched.
@@ -206,6 +207,10 @@ struct EngineFrame {
   std::uint32_t slot = 0;
   std::string bytes;
 };
+/// What the engine says is not read on for the moment: results wait for a slow link.
+struct EngineUnread {
+  std::uint32_t slot = 0;
+};
 /// Whole lines that a launched engine printed.
 struct EnginePrinted {
   std::uint32_t slot = 0;
@@ -282,8 +287,8 @@ struct StopRequested {};
 struct Tick {};
 
 using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineChanged, EngineAdded,
-                           EngineRemoved, EngineEvent, EngineFrame, EnginePrinted, EngineAnswered, Measured,
-                           JobFetched, RunPosted, RunAsked, Collected, Uploaded, ObjectInfoPublished,
-                           DrainRequested, StopRequested, Tick>;
+                           EngineRemoved, EngineEvent, EngineFrame, EngineUnread, EnginePrinted,
+                           EngineAnswered, Measured, JobFetched, RunPosted, RunAsked, Collected, Uploaded,
+                           ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
 
 }  // namespace atelier::agent

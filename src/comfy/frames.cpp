@@ -51,18 +51,26 @@ Result<Json> metadata_of(const Frame& frame) {
   return parsed;
 }
 
-/// Looks for the word that ComfyUI writes, without parsing: previews come twenty times a second.
+/// Without parsing: previews come twenty times a second. In a string of JSON no quote stands without a
+/// backslash before it, so that this is the member, whatever a node is called.
 ImageFormat format_in(std::string_view metadata) {
-  return metadata.find("image/png") != std::string_view::npos ? ImageFormat::png : ImageFormat::jpeg;
+  constexpr std::string_view kName = "\"image_type\"", kPng = "\"image/png\"";
+  const std::size_t at = metadata.find(kName);
+  if (at == std::string_view::npos) return ImageFormat::jpeg;
+  const std::size_t value = metadata.find_first_not_of(" :", at + kName.size());
+  const bool png = value != std::string_view::npos && metadata.substr(value).starts_with(kPng);
+  return png ? ImageFormat::png : ImageFormat::jpeg;
 }
 
 }  // namespace
 
 Result<Frame> decode_frame(std::string_view bytes) {
   if (bytes.size() < kWord) return fail(Errc::protocol, "a binary frame without a kind");
+  return decode_frame(read_word(bytes, 0), bytes.substr(kWord));
+}
+
+Result<Frame> decode_frame(std::uint32_t kind, std::string_view rest) {
   Frame frame;
-  const std::uint32_t kind = read_word(bytes, 0);
-  std::string_view rest = bytes.substr(kWord);
   frame.kind = static_cast<FrameKind>(kind);
   switch (frame.kind) {
     case FrameKind::preview: {
@@ -123,15 +131,21 @@ std::string preview_metadata_json(const PreviewMetadata& metadata) {
 Result<std::string> to_legacy_preview(std::string_view frame) {
   ATELIER_TRY(const Frame decoded, decode_frame(frame));
   if (decoded.kind != FrameKind::preview_with_metadata) return std::string(frame);
-  return encode_preview(decoded.format, decoded.payload);
+  return to_legacy_preview(decoded);
 }
+
+std::string to_legacy_preview(const Frame& frame) { return encode_preview(frame.format, frame.payload); }
 
 Result<std::string> frame_with_prompt_id(std::string_view frame, std::string_view prompt_id) {
   ATELIER_TRY(const Frame decoded, decode_frame(frame));
   if (decoded.kind != FrameKind::preview_with_metadata) return std::string(frame);
-  ATELIER_TRY(Json metadata, metadata_of(decoded));
+  return frame_with_prompt_id(decoded, prompt_id);
+}
+
+Result<std::string> frame_with_prompt_id(const Frame& frame, std::string_view prompt_id) {
+  ATELIER_TRY(Json metadata, metadata_of(frame));
   metadata.object()["prompt_id"] = json::string_view(prompt_id.data(), prompt_id.size());
-  return encode_preview_with_metadata(metadata.print(), decoded.payload);
+  return encode_preview_with_metadata(metadata.print(), frame.payload);
 }
 
 Result<std::optional<std::string>> prompt_id_of_frame(std::string_view frame) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
 #include "comfy/number_text.hpp"
@@ -131,6 +133,31 @@ bool Event::ends_prompt() const {
   if (type != "executing") return false;
   const auto* value = std::as_const(data).object().if_contains("node");
   return value != nullptr && value->is_null();
+}
+
+bool is_stock_event(std::string_view type) {
+  constexpr std::array kWhole{std::string_view("status"),
+                              std::string_view("feature_flags"),
+                              std::string_view("logs"),
+                              std::string_view("executing"),
+                              std::string_view("executed"),
+                              std::string_view("progress"),
+                              std::string_view("progress_state"),
+                              std::string_view("progress_text"),
+                              std::string_view("notification"),
+                              std::string_view("asset_download"),
+                              std::string_view("asset_export"),
+                              std::string_view("agent_status"),
+                              std::string_view("promptQueued"),
+                              std::string_view("graphChanged"),
+                              std::string_view("autoQueueGraphChanged"),
+                              std::string_view("reconnecting"),
+                              std::string_view("reconnected")};
+  constexpr std::array kBeginnings{std::string_view("execution_"), std::string_view("assets."),
+                                   std::string_view("b_preview"),  std::string_view("cm-"),
+                                   std::string_view("manager-"),   std::string_view("atelier.")};
+  return std::ranges::find(kWhole, type) != kWhole.end() ||
+         std::ranges::any_of(kBeginnings, [&](std::string_view begin) { return type.starts_with(begin); });
 }
 
 std::string Event::print() const { return message(type, data.print()); }

@@ -86,6 +86,10 @@ struct Event {
 /// Errors: too_large, bad_request (not an object with a string `type`).
 [[nodiscard]] Result<Event> parse_event(std::string_view text, const JsonLimits& limits = {});
 
+/// Of the messages of ComfyUI itself (comfyui-interface.md B3), of its page and its Manager, and of this
+/// server. All others are a custom node's own, for its part of the page.
+[[nodiscard]] bool is_stock_event(std::string_view type);
+
 // Binary frames (B4): first a big-endian uint32 with the kind.
 
 enum class FrameKind : std::uint32_t { preview = 1, text = 3, preview_with_metadata = 4 };
@@ -98,9 +102,18 @@ struct Frame {
   ImageFormat format = ImageFormat::jpeg;  // previews; kind 4: by image_type
   std::string_view node;                   // kind 3
   std::string_view metadata;               // kind 4: JSON text
+
+  /// A picture that a node sends as its result (SaveImageWebsocket), of which each is wanted. Of previews of
+  /// a node at work only the newest matters: those come as JPEG in frames of kind 4.
+  [[nodiscard]] bool is_result() const {
+    return kind == FrameKind::preview ||
+           (kind == FrameKind::preview_with_metadata && format == ImageFormat::png);
+  }
 };
 /// Errors: protocol for a short frame, an unknown kind or format, a length beyond the end.
 [[nodiscard]] Result<Frame> decode_frame(std::string_view bytes);
+/// `rest` = what follows the kind.
+[[nodiscard]] Result<Frame> decode_frame(std::uint32_t kind, std::string_view rest);
 [[nodiscard]] std::string encode_preview(ImageFormat format, std::string_view image);
 [[nodiscard]] std::string encode_text(std::string_view node, std::string_view text);
 [[nodiscard]] std::string encode_preview_with_metadata(std::string_view metadata_json,
@@ -115,8 +128,10 @@ struct PreviewMetadata {
 
 /// Kind 4 -> kind 1, for clients that did not announce supports_preview_metadata. Errors: protocol.
 [[nodiscard]] Result<std::string> to_legacy_preview(std::string_view frame);
+[[nodiscard]] std::string to_legacy_preview(const Frame& frame);
 /// A kind 4 frame with another prompt_id; frames of other kinds come back as they are. Errors: protocol.
 [[nodiscard]] Result<std::string> frame_with_prompt_id(std::string_view frame, std::string_view prompt_id);
+[[nodiscard]] Result<std::string> frame_with_prompt_id(const Frame& frame, std::string_view prompt_id);
 /// The prompt_id inside a kind 4 frame, if it has one. Errors: protocol.
 [[nodiscard]] Result<std::optional<std::string>> prompt_id_of_frame(std::string_view frame);
 

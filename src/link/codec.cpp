@@ -297,7 +297,7 @@ std::uint64_t take(std::string_view& in, std::size_t bytes) {
 }
 
 constexpr std::size_t kPreviewHeaderBytes = 24;
-constexpr std::uint64_t kPreviewFrame = 1;
+constexpr std::uint64_t kPreviewFrame = 1, kPartFrame = 2;
 
 }  // namespace wire
 
@@ -323,7 +323,7 @@ Result<GatewayMessage> decode_gateway(std::string_view text) { return wire::deco
 std::string encode_preview(const Preview& preview) {
   std::string out;
   out.reserve(wire::kPreviewHeaderBytes + preview.frame.size());
-  wire::put(out, wire::kPreviewFrame, 4);
+  wire::put(out, preview.more ? wire::kPartFrame : wire::kPreviewFrame, 4);
   wire::put(out, preview.job.value, 8);
   wire::put(out, preview.epoch.value, 8);
   wire::put(out, preview.kind, 4);
@@ -338,10 +338,11 @@ Result<Preview> decode_preview(std::string_view bytes) {
   }
   if (bytes.size() < wire::kPreviewHeaderBytes)
     return fail(Errc::protocol, "a binary frame shorter than its header");
-  if (const auto kind = wire::take(bytes, 4); kind != wire::kPreviewFrame) {
+  const auto kind = wire::take(bytes, 4);
+  if (kind != wire::kPreviewFrame && kind != wire::kPartFrame)
     return fail(Errc::protocol, fmt::format("unknown binary frame kind {}", kind));
-  }
   Preview preview;
+  preview.more = kind == wire::kPartFrame;
   preview.job.value = wire::take(bytes, 8);
   preview.epoch.value = wire::take(bytes, 8);
   preview.kind = static_cast<std::uint32_t>(wire::take(bytes, 4));

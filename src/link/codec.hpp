@@ -23,8 +23,8 @@ namespace atelier::link {
 [[nodiscard]] Result<AgentMessage> decode_agent(std::string_view text);
 [[nodiscard]] Result<GatewayMessage> decode_gateway(std::string_view text);
 
-/// 24 bytes big endian: u32 1 | u64 job | u64 epoch | u32 ComfyUI's event id; then the rest of ComfyUI's
-/// frame.
+/// 24 bytes big endian: u32 1 (2 if more of the frame follows) | u64 job | u64 epoch | u32 ComfyUI's event
+/// id; then the rest of ComfyUI's frame, or a part of it.
 [[nodiscard]] std::string encode_preview(const Preview& preview);
 [[nodiscard]] Result<Preview> decode_preview(std::string_view bytes);
 

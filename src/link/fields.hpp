@@ -156,6 +156,8 @@ void fields(F& f, Arg<F, InputRef> m) {
 template <class F>
 void fields(F& f, Arg<F, Settings> m) {
   f("previews_per_second_max", m.previews_per_second_max, Range{0, 1000});
+  f("json_bytes_max", m.json_bytes_max);
+  f("result_bytes_max", m.result_bytes_max);
 }
 
 // ---- Agent -> gateway ----

@@ -24,11 +24,14 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::uint16_t kNameTakenCode = 4002;
 
 // Limits, the same in both directions unless said. Decoding refuses what is above them.
-inline constexpr std::size_t kTextBytesMax = 1 << 20;     // one text frame
+inline constexpr std::size_t kTextBytesMax = 16 << 20;    // one text frame
 inline constexpr std::size_t kPreviewBytesMax = 2 << 20;  // one binary frame, header included
-inline constexpr std::size_t kJsonBytesMax = 384 << 10;   // event.json, commit.ui, ended.event, ended.report
-inline constexpr std::size_t kNameBytesMax = 1024;        // file names, folders, node ids, model references
-inline constexpr std::size_t kTextFieldBytesMax = 4096;   // reasons
+inline constexpr std::size_t kResultBytesMax = 64 << 20;  // one frame of ComfyUI, whose parts come in several
+inline constexpr std::size_t kPartBytes = 256 << 10;      // of such a frame in one binary frame
+inline constexpr std::size_t kJsonBytesMax = 2 << 20;     // event.json, commit.ui, ended.event, ended.report
+inline constexpr std::size_t kFormerJsonBytesMax = 384 << 10;  // the same, with a gateway that names no limit
+inline constexpr std::size_t kNameBytesMax = 1024;       // file names, folders, node ids, model references
+inline constexpr std::size_t kTextFieldBytesMax = 4096;  // reasons
 inline constexpr std::size_t kSlotsMax = 64;
 inline constexpr std::size_t kGpusMax = 64;
 inline constexpr std::size_t kJobsMax = 256;  // lines of a hello
@@ -151,6 +154,8 @@ struct InputRef {
 
 struct Settings {
   std::uint32_t previews_per_second_max = 30;  // per job; the agent drops the older ones
+  // What this gateway takes. One that does not say it takes kFormerJsonBytesMax, and no frame in parts.
+  std::optional<std::uint64_t> json_bytes_max, result_bytes_max;
   bool operator==(const Settings&) const = default;
 };
 
@@ -192,7 +197,8 @@ struct Preview {
   JobId job;
   Epoch epoch;
   std::uint32_t kind = 0;  // ComfyUI's event id: 1 image, 3 text, 4 image with metadata
-  std::string frame;       // what follows the event id
+  std::string frame;       // what follows the event id, or a part of it
+  bool more = false;       // the next binary frame of this link has the next part
   bool operator==(const Preview&) const = default;
 };
 /// ComfyUI has done with the job, whatever the end: the slot is free.

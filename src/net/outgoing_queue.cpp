@@ -17,7 +17,17 @@ OutgoingQueue::OutgoingQueue(Runtime& runtime, WebSocket& socket, OutgoingLimits
 OutgoingQueue::~OutgoingQueue() { socket_.when_ended(nullptr); }
 
 OutgoingQueue::Pushed OutgoingQueue::push(Message message) {
-  return enqueue({std::move(message), std::nullopt});
+  return enqueue({std::move(message), std::nullopt, false});
+}
+
+OutgoingQueue::Pushed OutgoingQueue::push_large(Message message) {
+  if (closing_) return Pushed::closed;
+  const std::size_t size = message.view().size();
+  if (large_bytes_ > 0 && large_bytes_ + size > limits_.large_bytes_max) return overflow();
+  large_bytes_ += size;
+  waiting_.push_back({std::move(message), std::nullopt, true});
+  wake_.finish();
+  return Pushed::queued;
 }
 
 OutgoingQueue::Pushed OutgoingQueue::push_latest(Message message, std::uint64_t key) {
@@ -31,23 +41,25 @@ OutgoingQueue::Pushed OutgoingQueue::push_latest(Message message, std::uint64_t 
     return Pushed::replaced;
   }
   if (bytes_ + message.view().size() > limits_.latest_bytes_max) return Pushed::dropped;
-  return enqueue({std::move(message), key});
+  return enqueue({std::move(message), key, false});
 }
 
 OutgoingQueue::Pushed OutgoingQueue::enqueue(Entry entry) {
   if (closing_) return Pushed::closed;
   const std::size_t size = entry.message.view().size();
-  if (bytes_ + size > limits_.bytes_max || waiting_.size() >= limits_.messages_max) {
-    overflowed_ = true;
-    waiting_.clear();
-    bytes_ = 0;
-    close(CloseCode::try_again_later, "too slow: too much was waiting for you");
-    return Pushed::closed;
-  }
+  if (bytes_ + size > limits_.bytes_max || waiting_.size() >= limits_.messages_max) return overflow();
   bytes_ += size;
   waiting_.push_back(std::move(entry));
   wake_.finish();
   return Pushed::queued;
+}
+
+OutgoingQueue::Pushed OutgoingQueue::overflow() {
+  overflowed_ = true;
+  waiting_.clear();
+  bytes_ = large_bytes_ = 0;
+  close(CloseCode::try_again_later, "too slow: too much was waiting for you");
+  return Pushed::closed;
 }
 
 void OutgoingQueue::close(CloseCode code, std::string reason) {
@@ -73,14 +85,14 @@ awaitable<void> OutgoingQueue::run() {
       continue;
     }
     Message message = std::move(waiting_.front().message);
-    bytes_ -= message.view().size();
+    (waiting_.front().large ? large_bytes_ : bytes_) -= message.view().size();
     waiting_.pop_front();
     const auto written = co_await socket_.write(std::move(message), kNoDeadline);
     if (!written) break;
   }
   closing_ = true;
   waiting_.clear();
-  bytes_ = 0;
+  bytes_ = large_bytes_ = 0;
   co_await socket_.close(close_code_, std::move(close_reason_));
 }
 

@@ -120,6 +120,7 @@ struct OutgoingLimits {
   std::size_t bytes_max = 8 << 20;           // above: everything is dropped and the socket closed with 1013
   std::size_t messages_max = 100'000;        // the same
   std::size_t latest_bytes_max = 512 << 10;  // above: "latest" messages are not queued at all
+  std::size_t large_bytes_max = 128 << 20;   // of large messages, which bytes_max does not count
 };
 
 /// The byte-bounded queue in front of one socket. push() never blocks; run() is the one writer.
@@ -136,13 +137,18 @@ class OutgoingQueue {
 
   /// A message that must arrive. `closed` if the queue has overflowed or been closed.
   Pushed push(Message message);
+  /// A message that must arrive and may be as large as it likes: one always finds room, more of them up to
+  /// large_bytes_max. They keep their place among the others.
+  Pushed push_large(Message message);
   /// A message of which only the newest of its `key` matters (previews, progress). It takes the place of a
   /// waiting one with the same key, and is dropped when more than latest_bytes_max wait.
   Pushed push_latest(Message message, std::uint64_t key);
   /// What waits is still written, then the socket is closed. Later pushes are refused.
   void close(CloseCode code, std::string reason);
 
+  /// Large messages are counted apart.
   [[nodiscard]] std::size_t bytes_waiting() const { return bytes_; }
+  [[nodiscard]] std::size_t large_bytes_waiting() const { return large_bytes_; }
   [[nodiscard]] std::size_t messages_waiting() const { return waiting_.size(); }
   [[nodiscard]] bool overflowed() const { return overflowed_; }
 
@@ -153,15 +159,17 @@ class OutgoingQueue {
   struct Entry {
     Message message;
     std::optional<std::uint64_t> key;
+    bool large = false;
   };
   Pushed enqueue(Entry entry);
+  Pushed overflow();
   awaitable<void> changed();
 
   WebSocket& socket_;
   OutgoingLimits limits_;
   WaitSlot wake_;
   std::list<Entry> waiting_;  // a deque would take 600 bytes of every idle socket
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0, large_bytes_ = 0;
   bool overflowed_ = false;
   bool closing_ = false;
   bool ended_ = false;

@@ -78,10 +78,14 @@ class Run:
     def frame(self, kind, data):
         self.engine.say(self.client, struct.pack('>I', kind) + data)
 
-    def preview(self, number, picture, prompt_id=None):
+    def preview(self, number, picture, prompt_id=None, kind='jpeg'):
         facts = {'node_id': number, 'prompt_id': prompt_id or self.id, 'display_node_id': number}
-        text = json.dumps({**facts, 'real_node_id': number, 'image_type': 'image/jpeg'}).encode()
+        text = json.dumps({**facts, 'real_node_id': number, 'image_type': f'image/{kind}'}).encode()
         self.frame(4, struct.pack('>I', len(text)) + text + picture)
+
+    def result(self, number, picture):
+        """As SaveImageWebsocket sends a picture to a client that takes metadata."""
+        self.preview(number, picture, kind='png')
 
     def success(self):
         self.note('execution_success')
@@ -154,7 +158,7 @@ async def honest(run):
                 engine.write('temp', '', name, run.picture(number))
                 ui = {'images': [{'filename': name, 'subfolder': '', 'type': 'temp'}]}
             elif kind == 'SaveImageWebsocket':
-                run.frame(1, struct.pack('>I', 2) + run.picture(number))
+                run.result(number, run.picture(number))
             run.progress(number, 1, 1)
             if kind != 'SaveImageWebsocket':
                 engine.cache[marks[number]] = ui

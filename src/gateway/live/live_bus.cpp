@@ -5,6 +5,7 @@ namespace atelier::gateway {
 namespace {
 
 constexpr std::size_t kExecutedMax = 1'000;
+constexpr std::uint32_t kTextFrame = 3;  // comfyui-interface.md B4
 
 void remember(LiveSnapshot& snapshot, const LiveFrame& frame) {
   switch (frame.kind) {
@@ -21,8 +22,10 @@ void remember(LiveSnapshot& snapshot, const LiveFrame& frame) {
       if (snapshot.executed.size() < kExecutedMax) snapshot.executed.push_back(frame);
       break;
     case LiveKind::preview:
-      snapshot.preview = std::make_shared<const LiveFrame>(frame);
+      if (frame.preview_kind != kTextFrame) snapshot.preview = std::make_shared<const LiveFrame>(frame);
       break;
+    case LiveKind::result:
+      break;  // who comes later has missed it, as with ComfyUI: shown twice it would be two
   }
 }
 

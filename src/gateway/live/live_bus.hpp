@@ -21,6 +21,7 @@ enum class LiveKind : std::uint8_t {
   executed,  // a node's outputs stand in the participant's folder: `bytes` = the `output` object with the
              // names given
   preview,   // a binary frame; `preview_kind` = ComfyUI's event id, `bytes` = what follows it
+  result,    // the same of a picture that is a node's result: none is left out, and its place is kept
 };
 
 /// One frame. Frames of one (job, epoch) come in the engine's order; the engine's own `executed` event of a

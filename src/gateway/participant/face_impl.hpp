@@ -171,7 +171,7 @@ struct ParticipantFace::Impl {
   void send_status(ParticipantId participant);
   void send_to(ParticipantId participant, std::string_view client_id, std::string text) const;
   void on_live(const LiveFrame& frame);
-  void on_preview(const LiveFrame& frame);
+  void show_frame(const LiveFrame& frame);
   /// Whose job it is, while it lives and until its ending is shown.
   std::optional<JobOwner> owner_of(JobId job) const;
   JobEvents& events_of(JobId job);

@@ -40,6 +40,13 @@ void JobEvents::on_frame(Instant now, const LiveFrame& frame, std::vector<Shown>
   if (end_shown_) return;
   if (frame.kind == LiveKind::executed) on_executed(frame, out);
   if (frame.kind == LiveKind::event) on_engine_event(now, frame, out);
+  if (frame.kind == LiveKind::result) on_result(now, frame, out);
+}
+
+void JobEvents::on_result(Instant now, const LiveFrame& frame, std::vector<Shown>& out) {
+  // Clients know by the `executing` before it whose result it is (CI B4), so that it keeps its place.
+  held_.push_back({frame, false, now});
+  flush(out);
 }
 
 void JobEvents::on_engine_event(Instant now, const LiveFrame& frame, std::vector<Shown>& out) {
@@ -105,7 +112,9 @@ void JobEvents::flush(std::vector<Shown>& out) {
   while (!held_.empty() && !held_.front().barrier) {
     LiveFrame frame = std::move(held_.front().frame);
     held_.pop_front();
-    const auto kind = frame.kind == LiveKind::executed ? Shown::Kind::executed : Shown::Kind::engine_event;
+    const auto kind = frame.kind == LiveKind::executed ? Shown::Kind::executed
+                      : frame.kind == LiveKind::result ? Shown::Kind::result
+                                                       : Shown::Kind::engine_event;
     out.push_back({kind, std::move(frame)});
   }
   if (end_until_ && held_.empty() && missing_.empty() && !end_shown_) {

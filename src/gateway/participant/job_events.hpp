@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The order in which one running job's events are shown (core.md 6, "Order of events"). The engine's
-// `executed` is a barrier: the job's later events wait for the node's files up to 300 ms and then overtake it
-// (progress and previews do not wait at all); the end never overtakes an executed. A machine without I/O:
-// frames, ends and times in, what is to be shown out.
+// `executed` is a barrier: the job's later events and results wait for the node's files up to 300 ms and then
+// overtake it (progress and previews do not wait at all); the end never overtakes an executed. A machine
+// without I/O: frames, ends and times in, what is to be shown out.
 
 #include <deque>
 #include <map>
@@ -19,7 +19,7 @@
 namespace atelier::gateway {
 
 struct Shown {
-  enum class Kind { engine_event, executed, ending };
+  enum class Kind { engine_event, executed, result, ending };
   Kind kind = Kind::engine_event;
   LiveFrame frame;  // not of an ending
 };
@@ -32,7 +32,7 @@ class JobEvents {
   /// `shown`: nodes whose outputs stood before anybody listened.
   explicit JobEvents(std::set<std::string> shown = {}) : shown_(std::move(shown)) {}
 
-  /// A frame of kind event or executed.
+  /// A frame of any kind but preview.
   void on_frame(Instant now, const LiveFrame& frame, std::vector<Shown>& out);
   /// The job has ended; `linked` are the nodes whose outputs stand. An `ending` follows in `out`, now or
   /// later.
@@ -49,6 +49,7 @@ class JobEvents {
     Instant until;
   };
   void on_engine_event(Instant now, const LiveFrame& frame, std::vector<Shown>& out);
+  void on_result(Instant now, const LiveFrame& frame, std::vector<Shown>& out);
   void on_executed(const LiveFrame& frame, std::vector<Shown>& out);
   void flush(std::vector<Shown>& out);
 

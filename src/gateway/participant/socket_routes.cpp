@@ -23,10 +23,6 @@ std::string whole_frame(const LiveFrame& frame) {
   return bytes += *frame.bytes;
 }
 
-bool is_preview_with_metadata(const LiveFrame& frame) {
-  return frame.preview_kind == static_cast<std::uint32_t>(comfy::FrameKind::preview_with_metadata);
-}
-
 std::vector<std::string> linked_nodes(const core::JobFacts& job) {
   std::vector<std::string> nodes;
   for (const core::NodeCommit& commit : job.commits) {
@@ -49,22 +45,22 @@ std::uint64_t progress_key(JobId job, const LiveFrame& frame) {
          (std::hash<std::string_view>{}(node) ^ job.value * 0x9E3779B97F4A7C15ULL) >> 1;
 }
 
-/// One preview for clients that take metadata and for those that do not; each form is made once.
-class PreviewForms {
+/// One binary frame for clients that take metadata and for those that do not; each form is made once, when it
+/// is wanted.
+class FrameForms {
  public:
-  PreviewForms(const LiveFrame& frame, std::string_view prompt_id)
-      : latest_(is_preview_with_metadata(frame)) {
-    std::string whole = whole_frame(frame);
-    if (auto named = comfy::frame_with_prompt_id(whole, prompt_id)) whole = std::move(*named);
-    whole_ = std::make_shared<const std::string>(std::move(whole));
+  FrameForms(const LiveFrame& frame, std::string prompt_id)
+      : frame_(frame), prompt_id_(std::move(prompt_id)) {
+    auto decoded = comfy::decode_frame(frame.preview_kind, *frame.bytes);
+    if (decoded && decoded->kind == comfy::FrameKind::preview_with_metadata) with_metadata_ = *decoded;
   }
 
   void send(Client& client, JobId job) {
-    auto bytes = client.takes_preview_metadata ? whole_ : legacy();
-    if (bytes == nullptr) return;
-    net::Message message{net::MessageKind::binary, std::move(bytes)};
-    // A picture that a node sends as its result comes as a frame of kind 1: those are never left out (CI B4).
-    if (latest_) {
+    net::Message message{net::MessageKind::binary,
+                         with_metadata_ && !client.takes_preview_metadata ? legacy() : whole()};
+    if (frame_.kind == LiveKind::result) {
+      client.outgoing.push_large(std::move(message));
+    } else if (with_metadata_) {
       client.outgoing.push_latest(std::move(message), job.value);
     } else {
       client.outgoing.push(std::move(message));
@@ -72,15 +68,21 @@ class PreviewForms {
   }
 
  private:
+  std::shared_ptr<const std::string> whole() {
+    if (whole_ != nullptr) return whole_;
+    auto named =
+        with_metadata_ ? comfy::frame_with_prompt_id(*with_metadata_, prompt_id_) : whole_frame(frame_);
+    return whole_ = std::make_shared<const std::string>(named ? std::move(*named) : whole_frame(frame_));
+  }
   std::shared_ptr<const std::string> legacy() {
-    if (legacy_ == nullptr) {
-      if (auto old = comfy::to_legacy_preview(*whole_))
-        legacy_ = std::make_shared<const std::string>(std::move(*old));
-    }
+    if (legacy_ == nullptr)
+      legacy_ = std::make_shared<const std::string>(comfy::to_legacy_preview(*with_metadata_));
     return legacy_;
   }
 
-  bool latest_;
+  const LiveFrame& frame_;
+  std::string prompt_id_;
+  std::optional<comfy::Frame> with_metadata_;  // leads into the frame's bytes
   std::shared_ptr<const std::string> whole_, legacy_;
 };
 
@@ -140,7 +142,7 @@ void ParticipantFace::Impl::replay(Client& client, const core::JobFacts& job) {
   for (const LiveFrame& frame : snapshot->executed) send({Shown::Kind::executed, frame});
   send_event(snapshot->progress_state);
   send_event(snapshot->executing);
-  if (snapshot->preview != nullptr) PreviewForms(*snapshot->preview, owner.prompt_id).send(client, job.job);
+  if (snapshot->preview != nullptr) FrameForms(*snapshot->preview, owner.prompt_id).send(client, job.job);
 }
 
 std::optional<JobOwner> ParticipantFace::Impl::owner_of(JobId id) const {
@@ -163,7 +165,7 @@ JobEvents& ParticipantFace::Impl::events_of(JobId id) {
 }
 
 void ParticipantFace::Impl::on_live(const LiveFrame& frame) {
-  if (frame.kind == LiveKind::preview) return on_preview(frame);
+  if (frame.kind == LiveKind::preview) return show_frame(frame);
   if (!owner_of(frame.job)) return;
   std::vector<Shown> shown;
   events_of(frame.job).on_frame(runtime.now(), frame, shown);
@@ -171,12 +173,12 @@ void ParticipantFace::Impl::on_live(const LiveFrame& frame) {
   wake_deadlines.notify_all();
 }
 
-void ParticipantFace::Impl::on_preview(const LiveFrame& frame) {
+void ParticipantFace::Impl::show_frame(const LiveFrame& frame) {
   const auto owner = owner_of(frame.job);
   if (!owner) return;
   const auto clients = sockets.find(owner->participant, owner->client_id);
   if (clients.empty()) return;
-  PreviewForms forms(frame, owner->prompt_id);
+  FrameForms forms(frame, owner->prompt_id);
   for (Client* client : clients) forms.send(*client, frame.job);
 }
 
@@ -197,7 +199,17 @@ void ParticipantFace::Impl::show(JobId job, std::vector<Shown> shown) {
       show_ending(job);
       return;
     }
+    if (each.kind == Shown::Kind::result) {
+      show_frame(each.frame);
+      continue;
+    }
     std::string text = shown_text(each, *owner);
+    if (each.kind == Shown::Kind::engine_event && !comfy::is_stock_event(each.frame.type)) {
+      // A custom node's own: of a prompt without client_id ComfyUI sends it to everybody.
+      const auto shared = std::make_shared<const std::string>(std::move(text));
+      for (Client* client : sockets.find(owner->participant, owner->client_id)) client->send(shared);
+      continue;
+    }
     const bool progress = each.frame.type == "progress" || each.frame.type == "progress_state";
     if (!progress) {
       send_to(owner->participant, owner->client_id, std::move(text));

@@ -121,7 +121,7 @@ Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes
 
 std::string commit_attachment(const link::Commit& commit) {
   json::object stored;
-  auto ui = comfy::Json::parse(commit.ui, {.bytes_max = 1u << 20, .depth_max = 64});
+  auto ui = comfy::Json::parse(commit.ui, {.bytes_max = link::kJsonBytesMax, .depth_max = 64});
   stored["ui"] = ui && ui->is_object() ? ui->value() : json::value(json::object{});
   json::array places;
   for (const link::CommitFile& file : commit.files) places.emplace_back(file.place);

@@ -87,11 +87,33 @@ void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
   live.publish(std::move(frame));
 }
 
+Result<void> WorkerLink::Impl::on_binary(LinkSession& session, std::string_view bytes) {
+  ATELIER_TRY(link::Preview preview, link::decode_preview(bytes));
+  // The heartbeat waits behind the parts in the agent, and the line may be slow.
+  if (session.part || preview.more) workshop.leases().renew(session.link, runtime.now());
+  if (session.part) {
+    link::Preview& whole = *session.part;
+    if (whole.job != preview.job || whole.epoch != preview.epoch || whole.kind != preview.kind)
+      return fail(Errc::protocol, "a part of another frame came");
+    whole.frame += preview.frame;
+    whole.more = preview.more;
+  } else {
+    session.part = std::move(preview);
+  }
+  if (session.part->frame.size() > link::kResultBytesMax)
+    return fail(Errc::too_large, fmt::format("a frame of more than {} bytes", link::kResultBytesMax));
+  if (session.part->more) return {};
+  on_preview(session, std::move(*session.part));
+  session.part.reset();
+  return check_unheld(session);
+}
+
 void WorkerLink::Impl::on_preview(LinkSession& session, link::Preview preview) {
   const core::JobFacts* job = held(session, preview.job, preview.epoch);
   if (job == nullptr) return session.count_unheld(preview.job, preview.epoch);
+  const auto decoded = comfy::decode_frame(preview.kind, preview.frame);
   LiveFrame frame;
-  frame.kind = LiveKind::preview;
+  frame.kind = decoded && decoded->is_result() ? LiveKind::result : LiveKind::preview;
   frame.participant = job->submitted.participant;
   frame.job = preview.job;
   frame.epoch = preview.epoch;

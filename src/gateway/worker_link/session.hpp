@@ -72,6 +72,7 @@ struct LinkSession {
   static constexpr std::size_t kKnownMax = 4'096;
   std::set<std::pair<JobId, Epoch>> known;
   int foreign_messages = 0;
+  std::optional<link::Preview> part;  // of a frame that comes in parts: what has come
 };
 
 }  // namespace atelier::gateway

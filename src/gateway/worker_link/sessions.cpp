@@ -124,7 +124,7 @@ awaitable<net::Response> WorkerLink::Impl::open_link(net::Request& request, Work
     co_return net::Response::text(
         503, workshop.refusal().empty() ? "The server is stopping; try again.\n" : workshop.refusal() + "\n");
   net::WebSocketLimits limits;
-  limits.message_bytes_max = link::kPreviewBytesMax;
+  limits.message_bytes_max = link::kTextBytesMax;  // a binary frame has a smaller limit of its own
   auto run = [this, name, identity](std::unique_ptr<net::WebSocket> socket) {
     return run_session(std::move(socket), name, identity);
   };
@@ -155,13 +155,7 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
     }
     Result<void> done;
     if (message->kind == net::MessageKind::binary) {
-      auto preview = link::decode_preview(message->view());
-      if (!preview) {
-        done = std::unexpected(preview.error());
-      } else if (greeted && session_of(session->link) == session) {
-        on_preview(*session, std::move(*preview));
-        done = check_unheld(*session);
-      }
+      if (greeted && session_of(session->link) == session) done = on_binary(*session, message->view());
     } else {
       auto decoded = link::decode_agent(message->view());
       if (!decoded) {
@@ -281,6 +275,8 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   welcome.lease_ttl_ms = static_cast<std::uint64_t>(options.lease_ttl.count());
   welcome.blob_url = "/worker";
   welcome.answers = session->answers;
+  welcome.settings.json_bytes_max = link::kJsonBytesMax;
+  welcome.settings.result_bytes_max = link::kResultBytesMax;
   for (const link::HelloSlot& slot : session->slots) {
     if (slot.object_info && !catalog.knows(slot.object_info) &&
         std::ranges::find(welcome.want, slot.object_info) == welcome.want.end()) {

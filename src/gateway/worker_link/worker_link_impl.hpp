@@ -98,6 +98,8 @@ struct WorkerLink::Impl {
   void on_event(LinkSession& session, link::Event event);
   /// The named job loses its lease; the slot its engine, unless it has gone on since that job.
   void on_engine_lost(LinkSession& session, const link::EngineLost& message);
+  /// A binary frame, or a part of one. Errors: protocol, too_large, forbidden.
+  Result<void> on_binary(LinkSession& session, std::string_view bytes);
   void on_preview(LinkSession& session, link::Preview preview);
   awaitable<void> finish(SessionPtr session, link::Ended ended);
 

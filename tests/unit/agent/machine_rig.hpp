@@ -88,6 +88,7 @@ struct Rig {
     link::Welcome welcome;
     welcome.link = LinkId{++links};
     welcome.blob_url = "/worker";
+    welcome.settings = settings;
     for (const link::HelloJob& job : hello.jobs) welcome.answers.push_back({job.job, job.epoch, verdict});
     gateway(std::move(welcome));
   }
@@ -175,6 +176,7 @@ struct Rig {
   void no_rest(RunKey key = kJob) { feed(Collected{key, "", std::vector<link::CommitFile>{}}); }
 
   AgentMachine machine;
+  link::Settings settings{30, link::kJsonBytesMax, link::kResultBytesMax};  // of the next welcome
   Instant now{1'000'000};
   std::vector<Action> last;
   std::uint64_t links = 0;

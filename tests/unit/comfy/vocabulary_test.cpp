@@ -164,6 +164,25 @@ TEST_CASE("binary frames are what the front end decodes") {
   CHECK(decode_frame(std::string("\0\0\0\4\0\0\0\x9x", 9)).error().code == atelier::Errc::protocol);
 }
 
+TEST_CASE("a frame is a node's result if it is of kind 1 or a PNG, whatever its node is called") {
+  PreviewMetadata metadata{.node_id = "\"image_type\": \"image/png\"",
+                           .prompt_id = "run",
+                           .display_node_id = "image/png",
+                           .real_node_id = "7",
+                           .parent_node_id = {},
+                           .format = ImageFormat::jpeg};
+  const auto is_result = [](const std::string& frame) { return decode_frame(frame)->is_result(); };
+  CHECK_FALSE(is_result(encode_preview_with_metadata(preview_metadata_json(metadata), "ab")));
+  CHECK_FALSE(is_result(encode_preview_with_metadata("{}", "ab")));
+  CHECK_FALSE(is_result(encode_text("7", "hi")));
+  metadata.format = ImageFormat::png;
+  CHECK(is_result(encode_preview_with_metadata(preview_metadata_json(metadata), "ab")));
+  CHECK(is_result(
+      encode_preview_with_metadata(R"({"image_type": "image/png"})", "ab")));  // as Python prints it
+  CHECK(is_result(encode_preview(ImageFormat::png, "ab")));
+  CHECK(is_result(encode_preview(ImageFormat::jpeg, "ab")));
+}
+
 TEST_CASE("events keep what they do not know and change their prompt_id everywhere") {
   auto event = parse_event(
       R"({"type":"progress_state","data":{"prompt_id":"run","new":1,"nodes":{"1":{"prompt_id":"run","node_id":"1"}}},"more":2})");

@@ -201,7 +201,7 @@ TEST_CASE("a socket that opens in mid-run gets the state of the client's own job
   run.rig.commit(run.job, "9", kImages);
   run.rig.event(run.job, "progress_state", "", R"({"prompt_id":"RUN","nodes":{}})");
   run.rig.event(run.job, "executing", "12", R"({"node":"12","prompt_id":"RUN"})");
-  run.rig.preview(run.job, 1, std::string("\0\0\0\1jpg", 7));
+  run.rig.preview(run.job, 4, std::string("\0\0\0\2{}jpg", 9));
   Tab again(run.rig, 7, "mine");
   const auto got = again.take();
   REQUIRE(got.size() >= 7);

@@ -69,6 +69,16 @@ TEST_CASE("the snapshot of a job holds the last event of each kind that a late s
   CHECK(bus.snapshot(JobId{2}) == nullptr);
 }
 
+TEST_CASE("results and texts are not kept for who comes later") {
+  LiveBus bus;
+  bus.publish(frame(1, 1, "", "picture", LiveKind::preview));
+  bus.publish(frame(1, 1, "", "result", LiveKind::result));
+  LiveFrame text = frame(1, 1, "", "text", LiveKind::preview);
+  text.preview_kind = 3;
+  bus.publish(std::move(text));
+  CHECK(*bus.snapshot(JobId{1})->preview->bytes == "picture");
+}
+
 TEST_CASE("the next node's start takes the preview of the node before away") {
   LiveBus bus;
   bus.publish(frame(1, 1, "executing", "node 1"));

@@ -15,13 +15,17 @@ using Texts = std::vector<std::string>;
 
 boost::json::value read(std::string_view message) { return comfy::Json::parse(message).value().value(); }
 
-std::string with_metadata(const std::string& prompt_id) {
+std::string with_metadata(const std::string& prompt_id, std::string_view image = "jpeg",
+                          comfy::ImageFormat format = comfy::ImageFormat::jpeg) {
   comfy::PreviewMetadata metadata;
   metadata.node_id = metadata.display_node_id = metadata.real_node_id = "3";
   metadata.prompt_id = prompt_id;
+  metadata.format = format;
   // As the worker link hands it on: without the four bytes of the kind.
-  return comfy::encode_preview_with_metadata(comfy::preview_metadata_json(metadata), "jpeg").substr(4);
+  return comfy::encode_preview_with_metadata(comfy::preview_metadata_json(metadata), image).substr(4);
 }
+/// As SaveImageWebsocket sends it to who takes metadata.
+std::string result(std::string_view image) { return with_metadata("run", image, comfy::ImageFormat::png); }
 
 TEST_CASE("G24: previews have metadata and the client's prompt_id, or the old form for old clients") {
   Running run;
@@ -60,8 +64,85 @@ TEST_CASE("of previews that wait for a slow browser only the newest is kept, of 
   for (int i = 0; i < 3; ++i) {
     run.rig.preview(run.job, 1, comfy::encode_preview(comfy::ImageFormat::png, "png").substr(4));
   }
+  for (int i = 0; i < 3; ++i) run.rig.preview(run.job, 4, result("png"));
   run.mine.stall(false);
-  CHECK(run.mine.take_frames().size() == 1 + 3);
+  CHECK(run.mine.take_frames().size() == 1 + 3 + 3);
+}
+
+TEST_CASE("a browser that is behind gets every result, however large they are, in their order") {
+  Running run;
+  Tab modern(run.rig, 7, "mine", true);
+  run.quiet();
+  modern.take();
+  run.mine.stall(true);
+  modern.stall(true);
+  for (char mark = 'a'; mark < 'a' + 12; ++mark)
+    run.rig.preview(run.job, 4, result(std::string(10 << 20, 'x') + mark));
+  run.rig.event(run.job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");
+  for (Tab* tab : {&run.mine, &modern}) {
+    CHECK(tab->closed() == net::CloseCode::none);
+    tab->stall(false);
+    std::string marks;
+    for (const std::string& frame : tab->take_frames()) {
+      marks += frame.back();
+      const auto decoded = comfy::decode_frame(frame).value();
+      CHECK(decoded.format == comfy::ImageFormat::png);
+      CHECK((decoded.kind == comfy::FrameKind::preview_with_metadata) == (tab == &modern));
+    }
+    CHECK(marks == "abcdefghijkl");
+  }
+}
+
+TEST_CASE("a browser for which more than 128 MB of results wait is let go, and no other") {
+  Running run;
+  Tab second(run.rig, 7, "mine");
+  run.quiet();
+  run.mine.stall(true);
+  for (int i = 0; i < 15; ++i) run.rig.preview(run.job, 4, result(std::string(10 << 20, 'x')));
+  CHECK(second.take_frames().size() == 15);
+  run.mine.stall(false);
+  CHECK(run.mine.closed() == net::CloseCode::try_again_later);
+  CHECK(second.closed() == net::CloseCode::none);
+}
+
+TEST_CASE("a result stands where the engine sent it: before the next node, after the files it waits for") {
+  Running run;
+  run.quiet();
+  run.rig.event(run.job, "executed", "9", R"({"node":"9","output":{"images":[]},"prompt_id":"RUN"})");
+  run.rig.event(run.job, "executing", "3", R"({"node":"3","prompt_id":"RUN"})");
+  run.rig.preview(run.job, 4, result("png"));
+  run.rig.event(run.job, "executing", "4", R"({"node":"4","prompt_id":"RUN"})");
+  CHECK(run.mine.take_types() == Texts{});
+  run.rig.runtime.advance(milliseconds{300});
+  CHECK(run.mine.take_types() == Texts{"executing 3", "<11 bytes>", "executing 4"});
+}
+
+TEST_CASE("a tab that opens again gets the last preview, and no result a second time") {
+  Running run;
+  run.rig.preview(run.job, 4, with_metadata("run"));
+  run.rig.preview(run.job, 4, result("png"));
+  run.rig.preview(run.job, 3, comfy::encode_text("3", "a text").substr(4));
+  Tab again(run.rig, 7, "mine", true);
+  const auto frames = again.take_frames();
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].ends_with("jpeg"));
+}
+
+TEST_CASE("a custom node's own event comes as it is; of a prompt without client_id to all of its seat") {
+  Running run;
+  run.quiet();
+  run.rig.event(run.job, "my_pack.progress", "", R"({"value":[1,null]})");
+  CHECK(run.mine.take() == Texts{R"({"type":"my_pack.progress","data":{"value":[1,null]}})"});
+  CHECK(run.other.take() == Texts{});
+  run.end();
+  const JobId job = run.rig.submit(7, uuid(2), "");
+  run.rig.started(job);
+  run.quiet();
+  run.rig.event(job, "my_pack.progress", "", R"({"value":2})");
+  run.rig.event(job, "executing", "9", R"({"node":"9","prompt_id":"RUN"})");
+  for (Tab* tab : {&run.mine, &run.other})
+    CHECK(tab->take() == Texts{R"({"type":"my_pack.progress","data":{"value":2}})"});
+  CHECK(run.theirs.take() == Texts{});
 }
 
 TEST_CASE("where a waiting job stands is pushed when it changed, at most once a second, to its own seat") {

@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include "comfy/messages.hpp"
+
 namespace atelier::gateway::test {
 
 const std::string_view kObjectInfo = R"json({
@@ -283,7 +285,8 @@ void Rig::event(JobId job, std::string type, std::string node, std::string json)
 
 void Rig::preview(JobId job, std::uint32_t kind, std::string bytes) {
   LiveFrame frame;
-  frame.kind = LiveKind::preview;
+  const auto decoded = comfy::decode_frame(kind, bytes);
+  frame.kind = decoded && decoded->is_result() ? LiveKind::result : LiveKind::preview;
   frame.participant = facts(job).submitted.participant;
   frame.job = job;
   frame.epoch = facts(job).epoch;

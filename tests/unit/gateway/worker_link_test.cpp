@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "comfy/messages.hpp"
 #include "files/fault_points.hpp"
 #include "unit/gateway/link_rig.hpp"
 #include "unit/gateway/slow_put.hpp"
@@ -376,6 +377,52 @@ TEST_CASE("late words of a lease that a worker has had end no link, however many
   const auto late = small_talk(job, Epoch{1});
   for (int i = 0; i < 2'000; ++i) agent.say(late[static_cast<std::size_t>(1 + i % 2)]);
   CHECK(agent.closed() == net::CloseCode::none);
+}
+
+/// One frame of kind 4 in parts of `bytes`.
+std::vector<link::AgentMessage> in_parts(JobId job, const std::string& frame, std::size_t bytes) {
+  std::vector<link::AgentMessage> parts;
+  for (std::size_t at = 0; at < frame.size(); at += bytes)
+    parts.emplace_back(link::Preview{job, Epoch{1}, 4, frame.substr(at, bytes), at + bytes < frame.size()});
+  return parts;
+}
+
+TEST_CASE("a frame that comes in parts is shown when it is whole, and each part keeps the lease") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  std::vector<LiveFrame> shown;
+  const auto listening = rig.live.subscribe([&](const LiveFrame& frame) { shown.push_back(frame); });
+  const std::string metadata = R"({"image_type":"image/png","prompt_id":"x"})";
+  const std::string frame =
+      comfy::encode_preview_with_metadata(metadata, std::string(3 << 20, 'x')).substr(4);
+  SUBCASE("all of it") {
+    for (const link::AgentMessage& part : in_parts(job, frame, 256 << 10)) {
+      CHECK(shown.empty());
+      agent.say(part);
+      rig.runtime.advance(milliseconds{20'000});
+    }
+    REQUIRE(shown.size() == 1);
+    CHECK(shown[0].kind == LiveKind::result);
+    CHECK(*shown[0].bytes == frame);
+    CHECK(rig.facts(job).lease);
+    agent.say(link::Preview{job, Epoch{1}, 4, std::string("\0\0\0\2{}jpeg", 10)});
+    REQUIRE(shown.size() == 2);
+    CHECK(shown[1].kind == LiveKind::preview);
+    return;
+  }
+  auto parts = in_parts(job, frame, 256 << 10);
+  SUBCASE("a part of another frame") {
+    agent.say(parts[0]);
+    std::get<link::Preview>(parts[1]).kind = 1;
+    agent.say(parts[1]);
+  }
+  SUBCASE("more than a frame may have") {
+    std::get<link::Preview>(parts[1]).frame.resize(1 << 20);
+    for (std::size_t bytes = 0; bytes <= link::kResultBytesMax; bytes += 1 << 20) agent.say(parts[1]);
+  }
+  CHECK(shown.empty());
+  CHECK(agent.closed() == net::CloseCode::protocol_error);
 }
 
 TEST_CASE(

@@ -136,6 +136,10 @@ TEST_CASE("a preview comes back from its binary frame as it was") {
   auto back = decode_preview(bytes);
   REQUIRE(back);
   CHECK(*back == preview);
+  preview.more = true;
+  back = decode_preview(encode_preview(preview));
+  REQUIRE(back);
+  CHECK(*back == preview);
   for (std::size_t cut = 0; cut < 24; ++cut)
     CHECK_FALSE(decode_preview(std::string_view(bytes).substr(0, cut)));
   CHECK(decode_preview(std::string(kPreviewBytesMax + 1, '\0')).error().code == Errc::too_large);

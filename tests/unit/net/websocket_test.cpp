@@ -260,6 +260,7 @@ TEST_CASE("the outgoing queue keeps order, replaces the latest and closes when t
       OutgoingLimits limits;
       limits.bytes_max = 300'000;
       limits.latest_bytes_max = 200'000;
+      limits.large_bytes_max = 500'000;
       *queue = std::make_unique<OutgoingQueue>(*clock, *socket, limits);
       co_await (*queue)->run();
       queue->reset();
@@ -291,6 +292,16 @@ TEST_CASE("the outgoing queue keeps order, replaces the latest and closes when t
   CHECK(peer.receive().ends_with(frame(0x81, "state 1", false) + frame(0x81, "preview 2!", false) +
                                  frame(0x81, "state 2", false) + frame(0x81, "other", false)));
   CHECK(q.bytes_waiting() == 0);
+  CHECK(q.push_large(Message::binary(std::string(900'000, 'x'))) == Pushed::queued);
+  server.runtime.run_ready();  // being written
+  CHECK(q.push_large(Message::binary("1")) == Pushed::queued);
+  CHECK(q.push(Message::text("state 3")) == Pushed::queued);
+  CHECK(q.push_large(Message::binary("2")) == Pushed::queued);
+  CHECK(q.bytes_waiting() == 7);
+  CHECK(q.large_bytes_waiting() == 2);
+  CHECK(peer.receive().ends_with(frame(0x82, "1", false) + frame(0x81, "state 3", false) +
+                                 frame(0x82, "2", false)));
+  CHECK(q.large_bytes_waiting() == 0);
   CHECK(q.push(Message::binary(std::string(250'000, 'x'))) == Pushed::queued);
   CHECK(q.push(Message::binary(std::string(100'000, 'x'))) == Pushed::closed);
   CHECK(q.overflowed());
@@ -300,6 +311,32 @@ TEST_CASE("the outgoing queue keeps order, replaces the latest and closes when t
   CHECK(end.find("late") == std::string::npos);
   server.runtime.advance(milliseconds{10'000});
   CHECK_FALSE(*queue);
+}
+
+TEST_CASE("the outgoing queue has room for one large message of any size, and for more up to its limit") {
+  VirtualRuntime clock;
+  struct Nowhere final : WebSocket {
+    awaitable<Result<Message>> read(Instant) override { co_return fail(Errc::closed, ""); }
+    awaitable<Result<void>> write(Message, Instant) override { co_return Result<void>{}; }
+    awaitable<void> close(CloseCode, std::string) override { co_return; }
+    void drop() override {}
+    [[nodiscard]] bool is_open() const override { return true; }
+    [[nodiscard]] CloseCode close_code() const override { return CloseCode::none; }
+    [[nodiscard]] std::string close_reason() const override { return {}; }
+  } socket;
+  OutgoingLimits limits;
+  limits.large_bytes_max = 1'000;
+  using Pushed = OutgoingQueue::Pushed;
+  OutgoingQueue several(clock, socket, limits);
+  CHECK(several.push_large(Message::binary(std::string(600, 'x'))) == Pushed::queued);
+  CHECK(several.push_large(Message::binary(std::string(400, 'x'))) == Pushed::queued);
+  CHECK(several.push(Message::text("state")) == Pushed::queued);
+  CHECK(several.push_large(Message::binary("x")) == Pushed::closed);
+  CHECK(several.overflowed());
+  CHECK(several.large_bytes_waiting() == 0);
+  OutgoingQueue one(clock, socket, limits);
+  CHECK(one.push_large(Message::binary(std::string(9'000, 'x'))) == Pushed::queued);
+  CHECK(one.push_large(Message::binary("x")) == Pushed::closed);
 }
 
 TEST_CASE("the outgoing queue ends with its socket") {
