@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/own_names.hpp"
 #include "agent/vocabulary.hpp"
 #include "base/time.hpp"
 
@@ -70,6 +71,7 @@ struct HeldJob {
   std::optional<Instant> interrupted_at;           // first, since its engine was last started again for it
   std::deque<Unsent> unsent;                       // made while there was no link
   std::size_t unsent_bytes = 0;                    // of the frames among them
+  OwnNames names;                                  // for what the participant reads
   Talk talk;
   std::optional<link::Preview> waiting_preview;
   Instant preview_at;  // not before

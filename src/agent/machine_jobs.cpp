@@ -71,6 +71,7 @@ void AgentMachine::take(const link::Lease& lease) {
   job.key = key;
   job.lease = lease;
   job.workshop = workshop_;
+  job.names = OwnNames(lease);
   if (!listed(lease.slot) || slots_[lease.slot].place == Place::leaving) {
     give_back(job, link::ReturnReason::slot_removed, fmt::format("there is no slot {}", lease.slot));
   } else if (draining_) {

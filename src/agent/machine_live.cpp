@@ -27,9 +27,9 @@ bool tells_where(std::string_view type) {
   return type == "execution_start" || type == "execution_cached" || type == "executing";
 }
 
-/// A text frame not longer than a page can show.
-std::string fitting_text(const comfy::Frame& frame, std::size_t bytes_max) {
-  std::string text = std::string(frame.payload);
+/// A text frame with the participant's names, and not longer than a page can show.
+std::string fitting_text(const OwnNames& names, const comfy::Frame& frame, std::size_t bytes_max) {
+  std::string text = names.restore(std::string(frame.payload));
   if (text.size() > bytes_max) {
     std::size_t keep = bytes_max;
     while (keep > 0 && (static_cast<unsigned char>(text[keep]) & 0xc0) == 0x80) --keep;  // whole characters
@@ -61,7 +61,7 @@ HeldJob* AgentMachine::speaker(std::uint32_t slot) {
 // ---- Events ----
 
 void AgentMachine::relay(HeldJob& job, const std::string& type, std::string text) {
-  auto fitting = shorten_json(text, json_bytes_max());
+  auto fitting = shorten_json(job.names.restore(std::move(text)), json_bytes_max());
   if (!fitting) {
     log::warn("event_too_large", {{"job", job.key.job}, {"type", type}});
     return;
@@ -119,7 +119,7 @@ void AgentMachine::handle(const EngineFrame& input) {
   job->seen_at = now_;
   link::Preview message{job->key.job, job->key.epoch, static_cast<std::uint32_t>(frame->kind), ""};
   if (frame->kind == comfy::FrameKind::text) {
-    message.frame = fitting_text(*frame, json_bytes_max());
+    message.frame = fitting_text(job->names, *frame, json_bytes_max());
     relay_frame(*job, std::move(message));
     return;
   }

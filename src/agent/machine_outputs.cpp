@@ -175,7 +175,7 @@ namespace {
 /// Nothing if it is larger than can be sent.
 std::optional<link::Commit> commit_of(const HeldJob& job, const NodeOutput& output, std::size_t json_max) {
   const std::size_t files = output.files.size() * kCommitFileBytes;
-  auto ui = shorten_json(output.ui, files > json_max ? std::size_t{128 << 10} : json_max);
+  auto ui = shorten_json(job.names.restore(output.ui), files > json_max ? std::size_t{128 << 10} : json_max);
   if (!ui) return std::nullopt;
   link::Commit message;
   message.job = job.key.job;
@@ -346,9 +346,9 @@ link::Ended ended_of(const HeldJob& job, std::size_t json_max) {
   message.epoch = job.key.epoch;
   message.outcome = *job.outcome;
   message.cause = job.cause;
-  message.reason = job.reason.substr(0, link::kTextFieldBytesMax);
-  message.event = shorten_json(job.end_event, json_max).value_or("");
-  message.report = shorten_json(*job.report, json_max).value_or("");
+  message.reason = job.names.restore(job.reason).substr(0, link::kTextFieldBytesMax);
+  message.event = shorten_json(job.names.restore(job.end_event), json_max).value_or("");
+  message.report = shorten_json(job.names.restore(*job.report), json_max).value_or("");
   return message;
 }
 

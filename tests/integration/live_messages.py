@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """What a ComfyUI says while a job runs, at the participant's socket: every picture that a node sends as its
 result, however large and fast they come and however slow the line and the browser are; custom nodes' own
-events; long texts whole."""
+events; long texts whole; errors with the participant's own names."""
 
 import json, os, struct
 
-from atelier_processes import WORK, Workshop, run, until
+from atelier_processes import WORK, Workshop, png, run, until
 from chaos_proxy import ChaosProxy
 from fake_comfyui import FakeComfyUI, bad_graph
 from link_worker import Socket
@@ -77,6 +77,15 @@ def writes(text):
     return conduct
 
 
+async def fails(run_):
+    run_.start()
+    run_.executing('2')
+    name = run_.prompt['3']['inputs']['image']
+    prefix = run_.prompt['2']['inputs']['filename_prefix']
+    run_.error('2', f'cannot put {run_.engine.folder}/input/{name} into {prefix}')
+    run_.finish()
+
+
 def check_burst(seen, kind):
     """Every result once, in order, each after its own event, and the end after all of them."""
     marks = []
@@ -126,19 +135,31 @@ def texts(workshop):
     assert shown['too long'].endswith(' bytes left out)'), shown['too long'][-40:]
 
 
+def names(workshop):
+    workshop.upload(4, 'cat.png', png())
+    graph = bad_graph('fails', prefix='trip/mine')
+    graph['3'] = {'class_type': 'LoadImage', 'inputs': {'image': 'cat.png'}}
+    graph['2']['inputs']['images'] = ['3', 0]
+    workshop.submit_graph(4, 'fails', graph)
+    item = workshop.wait_history(4, 'fails')
+    (error,) = [data for kind, data in item['status']['messages'] if kind == 'execution_error']
+    assert error['exception_message'].endswith('/input/cat.png into trip/mine'), error
+
+
 def test(workshops):
     workshop = Workshop('live-messages')
     workshops.append(workshop)
     workshop.serve()
     proxy = ChaosProxy(workshop.port)
     engine = FakeComfyUI(os.path.join(WORK, 'comfy'), extra_nodes=['Misbehave'])
-    engine.conducts.update(burst=burst, long=writes('x' * 1_500_000))
+    engine.conducts.update(burst=burst, fails=fails, long=writes('x' * 1_500_000))
     engine.conducts['too long'] = writes('y' * 3_000_000)
     try:
         worker = workshop.worker(comfy=engine.url, comfy_dir=engine.folder, join=proxy.url)
         workshop.ready_for_jobs()
         results(workshop, proxy)
         texts(workshop)
+        names(workshop)
         until(lambda: worker.text().count('link_up') == 1, 'one link, from the first to the last')
     finally:
         engine.close()

@@ -2,8 +2,10 @@
 // What a run says while it runs: results, texts, custom nodes' own events, and whose they are.
 #include <boost/json.hpp>
 
+#include "agent/own_names.hpp"
 #include "comfy/json.hpp"
 #include "comfy/messages.hpp"
+#include "comfy/rewrite.hpp"
 #include "unit/agent/machine_rig.hpp"
 
 namespace atelier::agent {
@@ -192,6 +194,69 @@ TEST_CASE("an engine that is not read on is not asked for its run") {
   }
   rig.advance(kSilence);
   CHECK(rig.count<AskRun>() == 1);
+}
+
+link::Lease with_inputs() {
+  link::Lease lease = Rig::lease();
+  lease.inputs.push_back({"3d/cup.glb", link::FileType::input, sha256("cup"), 3});
+  lease.inputs.push_back({"faces/1.png", link::FileType::input, sha256("one"), 3, "faces"});
+  return lease;
+}
+
+TEST_CASE("the worker's names become the participant's own, wherever they stand") {
+  const OwnNames names(with_inputs());
+  const std::string cup = comfy::worker_input_name("3d/cup.glb", sha256("cup"));
+  const std::string mark = cup.substr(3, 16);
+  CHECK(names.restore("Could not load /comfy/input/" + cup + ": broken") ==
+        "Could not load /comfy/input/3d/cup.glb: broken");
+  CHECK(names.restore(mark + "-cup and " + mark + "-cup.glb") == "cup and cup.glb");
+  CHECK(names.restore("/comfy/output/atelier/7-1/trip/cat_00001_.png") ==
+        "/comfy/output/trip/cat_00001_.png");
+  CHECK(names.restore(R"(["atelier/7-1/cat","atelier/7-1"])") == R"(["cat",""])");
+  for (const std::string other : {"atelier/7-12/cat", "atelier/7-1-x", "myatelier/7-1/cat",
+                                  "0123456789abcdef-cup.glb", "-", "a-b", ""}) {
+    CHECK(names.restore(other) == other);
+  }
+  CHECK(OwnNames().restore("atelier/7-1/cat") == "atelier/7-1/cat");
+  const auto folder = names.restore(comfy::worker_input_name("faces", sha256("x")) + "/1.png");
+  CHECK(folder.ends_with("-faces/1.png"));  // of another folder
+}
+
+TEST_CASE("errors, texts and reports that leave the agent name the participant's own files") {
+  Rig rig;
+  rig.ready();
+  rig.gateway(with_inputs());
+  rig.feed(JobFetched{kJob, {}});
+  rig.feed(RunPosted{kJob, PostResult::accepted, ""});
+  rig.engine("execution_start", R"("timestamp":1)");
+  const std::string cup = comfy::worker_input_name("3d/cup.glb", sha256("cup"));
+  rig.feed(EngineFrame{0, comfy::encode_text("4", "reading " + cup)});
+  CHECK(rig.only_sent<link::Preview>().frame.ends_with("reading 3d/cup.glb"));
+  rig.feed(EngineEvent{0, fmt::format(R"({{"type":"my_pack.read","data":{{"file":"{}"}}}})", cup)});
+  CHECK(data_of(rig.only_sent<link::Event>()) == R"({"file":"3d/cup.glb"})");
+  rig.engine("executed", fmt::format(R"("node":"4","output":{{"text":["{}"]}})", cup));
+  rig.collected("4", {});
+  CHECK(rig.only_sent<link::Commit>().ui == R"({"text":["3d/cup.glb"]})");
+  rig.gateway(link::Committed{kJob.job, kJob.epoch, "4", {}});
+  rig.engine(
+      "execution_error",
+      fmt::format(R"("node_id":"5","exception_message":"no {}","exception_type":"E","traceback":["in {}"],)"
+                  R"("current_inputs":{{"filename_prefix":["atelier/7-1/cat"]}})",
+                  cup, cup));
+  rig.engine_ends();
+  RunHistory history;
+  history.outcome = link::Outcome::failed;
+  history.report = fmt::format(
+      R"({{"status":{{"messages":[["execution_error",{{"exception_message":"{}"}}]]}},"meta":{{}}}})", cup);
+  rig.feed(RunAsked{kJob, RunPlace::done, history});
+  rig.no_rest();
+  const auto ended = rig.only_sent<link::Ended>();
+  CHECK(ended.reason == "no 3d/cup.glb");
+  for (const std::string& text : {ended.event, ended.report}) {
+    CHECK(text.find("3d/cup.glb") != std::string::npos);
+    CHECK(text.find("-cup.glb") == std::string::npos);
+    CHECK(text.find("atelier/") == std::string::npos);
+  }
 }
 
 TEST_CASE("long texts travel whole up to 2 MB; of longer ones it is said how much was left out") {

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The way back from prepare.hpp: in what a run says, the worker's names become the participant's own again.
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "agent/vocabulary.hpp"
+
+namespace atelier::agent {
+
+class OwnNames {
+ public:
+  OwnNames() = default;
+  explicit OwnNames(const link::Lease& lease);
+
+  /// `text` without the marks of this run's inputs ("3d/0123456789abcdef-cup.glb" -> "3d/cup.glb") and
+  /// without its output folder ("atelier/7-1/cat" -> "cat"), wherever they stand: in a sentence, a path, JSON
+  /// text.
+  [[nodiscard]] std::string restore(std::string text) const;
+
+ private:
+  std::string folder_;                        // "atelier/7-1"
+  std::set<std::string, std::less<>> marks_;  // what worker_input_name() puts before a name, without its '-'
+};
+
+}  // namespace atelier::agent
