@@ -43,12 +43,15 @@ std::vector<JobForecast> forecast(const QueueCopy& queue, const ForecastOptions&
   return jobs;
 }
 
-std::vector<JobId> starting_order(const QueueCopy& queue) {
+std::vector<ExpectedStart> expected_starts(const QueueCopy& queue) {
   Draw draw(queue, {});
   draw.run(0);
+  return draw.started();
+}
+
+std::vector<JobId> starting_order(const QueueCopy& queue) {
   std::vector<JobId> order;
-  order.reserve(draw.started().size());
-  for (const std::uint32_t row : draw.started()) order.push_back(queue.rows[row].job);
+  for (const ExpectedStart& start : expected_starts(queue)) order.push_back(queue.rows[start.row].job);
   return order;
 }
 

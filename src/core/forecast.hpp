@@ -5,6 +5,7 @@
 // (docs/decisions/core-2026-11-29-forecast-on-a-copy.md). Pure; any thread.
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/queue_copy.hpp"
@@ -31,8 +32,18 @@ struct JobForecast {
 /// Of every job that waits or runs, by job id (or of `only`).
 [[nodiscard]] std::vector<JobForecast> forecast(const QueueCopy& queue, const ForecastOptions& options);
 
-/// The jobs that wait, in the order in which they would start if runs took what is expected and nobody
-/// submitted another; those that cannot start as things are, are not there.
+/// Of a job that waits, by the copy's rows and slots.
+struct ExpectedStart {
+  std::uint32_t row = 0, slot = 0;
+  std::int64_t after_ms = 0;
+  /// Affinity leaves (or will leave) another slot idle for this one, which holds the job's models.
+  std::optional<std::uint32_t> awaits;
+};
+
+/// Of the jobs that wait, the first one first, if runs take what is expected and nobody submits another;
+/// those that cannot start as things are, are not there.
+[[nodiscard]] std::vector<ExpectedStart> expected_starts(const QueueCopy& queue);
+/// The same without the rest.
 [[nodiscard]] std::vector<JobId> starting_order(const QueueCopy& queue);
 
 }  // namespace atelier::core

@@ -47,12 +47,14 @@ void Draw::Listing::remove(const Listed& entry) {
 }
 
 Draw::Draw(const QueueCopy& queue, JobId only) : queue_(queue), only_(only) {
+  some_leave_ = std::ranges::any_of(queue.slots, &QueueCopy::Slot::leaves);
   using Alike = std::tuple<std::vector<std::uint8_t>, std::uint32_t, std::int64_t>;
   std::map<Alike, std::uint32_t> known;
   for (const QueueCopy::Class& job_class : queue.classes) {
     const std::size_t slots = queue.slots.size();
     // If no job waits there are no such rows, and nobody asks for one.
-    const std::uint8_t* const able = queue.kinds == 0 ? nullptr : queue.able.data() + job_class.kind * slots;
+    const std::uint8_t* const able =
+        queue.kinds.empty() ? nullptr : queue.able.data() + job_class.kind * slots;
     std::vector<std::uint8_t> of_slots(able, able == nullptr ? able : able + slots);
     const auto [found, fresh] = known.try_emplace({std::move(of_slots), job_class.models, job_class.load_ms},
                                                   static_cast<std::uint32_t>(groups_.size()));
@@ -112,6 +114,7 @@ void Draw::start_slots() {
     slot.idle_since = -from.idle_for_ms;
     first_free_[i] = from.away_ms + (from.job ? draw_rest(from) : 0);
     if (from.job) slot.owner = from.owner;
+    slot.expected_end = from.charge_ms - from.elapsed_ms;
     if (from.job || from.away_ms > 0) {
       busy_until_[i] = first_free_[i];
       first_end_ = std::min(first_end_, first_free_[i]);
@@ -342,12 +345,14 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
   slot.drawn_ms = load + draw_run(job_class, speed);
   slot.charge_ms = load + job_class.expected_ms * 1000 / speed;
   slot.owner = owner_index;
+  slot.expected_end = now_ + slot.charge_ms;
   const std::int64_t ready = now_ + slot.drawn_ms;
   busy_until_[slot_index] = ready;
   first_end_ = std::min(first_end_, ready);
   const QueueCopy::Owner& facts = queue_.owners[owner_index];
   if (facts.participant == ParticipantId{}) {
     slot.charge_ms = slot.drawn_ms;  // costs nothing, before and after
+    slot.expected_end = now_;
   } else {
     virtual_time_ = std::max(virtual_time_, owner.tag);
     owner.tag += slot.charge_ms * 1000 / facts.weight_milli;
@@ -355,7 +360,8 @@ void Draw::grant(std::uint32_t index, std::uint32_t before, std::uint32_t slot_i
   list(row.lane);
   if (index >= ready_.size()) return;  // an arrival
   ready_[index] = ready;
-  started_.push_back(index);
+  ExpectedStart& start = started_.emplace_back(index, slot_index, now_);
+  if (row.awaits_now || row.awaits == slot_index) start.awaits = row.awaits;
   if (!only_ || row.job == only_) --wanted_left_;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/fair_order.hpp"
+#include "core/forecast.hpp"
 #include "core/queue_copy.hpp"
 
 namespace atelier::core {
@@ -46,8 +47,8 @@ class Draw {
   /// When each row will be ready, and the job of each slot; kNever: not while nothing changes.
   [[nodiscard]] const std::vector<std::int64_t>& rows_ready() const { return ready_; }
   [[nodiscard]] std::int64_t slot_ready(std::size_t slot) const { return first_free_[slot]; }
-  /// Rows in the order in which they started.
-  [[nodiscard]] const std::vector<std::uint32_t>& started() const { return started_; }
+  /// In the order in which rows started.
+  [[nodiscard]] const std::vector<ExpectedStart>& started() const { return started_; }
 
  private:
   struct Slot {
@@ -56,6 +57,7 @@ class Draw {
     // The job's charge and drawn time, for the ledger at its end.
     std::uint32_t owner = kNoIndex;
     std::int64_t charge_ms = 0, drawn_ms = 0;
+    std::int64_t expected_end = 0;  // by its charge, as decide sees it
   };
   struct Lane {
     std::uint32_t head = kNoIndex, tail = kNoIndex, place = 0, waiting = 0;
@@ -113,6 +115,8 @@ class Draw {
     std::uint32_t next = kNoIndex, lane = 0, job_class = 0, places = 0;
     std::int64_t passed_ms = 0, submitted = 0, queued = 0;  // times are from the copy's
     JobId job, place;
+    std::uint32_t awaits = kNoIndex;  // the first busy slot that it is left for
+    bool awaits_now = false;          // from the beginning
   };
   /// Classes whose jobs the same slots can run, with the same models and as long a load: they differ in
   /// their runs only.
@@ -163,6 +167,8 @@ class Draw {
   /// So that next_turn() gives the turns in order; false if nothing but looking at every lane does.
   bool open_cursors();
   bool next_turn();
+  /// When the first busy slot that takes jobs will be free.
+  [[nodiscard]] std::int64_t next_free() const;
   void find_candidates();
   bool pick_of_turns();
   [[nodiscard]] bool may_start(const Lane& lane) const;
@@ -198,6 +204,7 @@ class Draw {
 
   const QueueCopy& queue_;
   JobId only_;
+  bool some_leave_ = false;  // slots
   bool drawn_ = true;
   DrawRandom random_{0};
   std::int64_t now_ = 0, virtual_time_ = 0, wake_ = kNever;
@@ -227,7 +234,7 @@ class Draw {
   bool by_start_ = true;  // lanes are listed by their start tags: there are many, and all weigh the same
   std::vector<std::uint8_t> awaited_;  // slots, in this pick
   std::vector<std::int64_t> ready_, first_free_;
-  std::vector<std::uint32_t> started_;
+  std::vector<ExpectedStart> started_;
 };
 
 }  // namespace atelier::core

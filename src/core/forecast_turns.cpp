@@ -160,15 +160,20 @@ void Draw::add_turn_of(std::uint32_t index, std::vector<Turn>& turns) {
 }
 
 bool Draw::waits_for_busy(const Turn& turn) {
-  const Row& row = rows_[turn.row];
+  Row& row = rows_[turn.row];
   const QueueCopy::Class& job_class = queue_.classes[row.job_class];
   const std::int64_t since = std::max(slots_[view(row.job_class).slot].idle_since, row.queued);
   const std::int64_t until = since + std::min(job_class.load_ms, delay_max(row));
   if (now_ >= until) return false;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-    if (awaited_[i] != 0 || busy_until_[i] - now_ >= job_class.load_ms) continue;  // idle ones: kNever
+    const bool busy = busy_until_[i] < kNever;
+    if (!busy || awaited_[i] != 0 || slots_[i].expected_end - now_ >= job_class.load_ms) continue;
     if (!holds(slots_[i].models, job_class.models) || !able(job_class.kind, i)) continue;
     awaited_[i] = 1;
+    if (row.awaits == kNoIndex) {
+      row.awaits = i;
+      row.awaits_now = now_ == 0;
+    }
     wake_ = std::min(wake_, until);
     return true;
   }
@@ -259,9 +264,18 @@ bool Draw::next_turn() {
   return false;
 }
 
+std::int64_t Draw::next_free() const {
+  if (!some_leave_) return first_end_;
+  std::int64_t first = kNever;
+  for (std::size_t i = 0; i < busy_until_.size(); ++i) {
+    if (!queue_.slots[i].leaves) first = std::min(first, busy_until_[i]);
+  }
+  return first;
+}
+
 bool Draw::pick_fair_turn() {
   turns_.clear();
-  next_free_ms_ = std::max<std::int64_t>(first_end_ - now_, 0);
+  next_free_ms_ = std::max<std::int64_t>(next_free() - now_, 0);
   if (!open_cursors()) find_candidates();
   holding_ = static_cast<std::size_t>(std::ranges::count(cursors_, false, &Cursor::loads));
   return pick_of_turns();

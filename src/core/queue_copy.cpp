@@ -2,11 +2,13 @@
 #include "core/queue_copy.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "core/policy.hpp"
 
@@ -17,6 +19,71 @@ constexpr std::size_t kSetsMax = 128;  // of models, told apart: the table of wh
 constexpr std::uint32_t kNoClass = ~std::uint32_t{0};
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 constexpr std::int64_t kAwayMs = 120'000;  // until a worker that takes no jobs does so again: a guess
+
+/// The first of `wanted` that is not offered, and how many they are; both sorted.
+std::pair<std::string, std::size_t> missing_of(const std::vector<std::string>& wanted,
+                                               const std::vector<std::string>& offered) {
+  std::vector<std::string> missing;
+  std::ranges::set_difference(wanted, offered, std::back_inserter(missing));
+  return {missing.empty() ? std::string{} : missing.front(), missing.size()};
+}
+
+/// What no connected worker has, of the one that lacks least.
+QueueCopy::Kind find_missing(const Core::State& state, const Needs& needs) {
+  QueueCopy::Kind kind;
+  std::size_t least = kNoLimit;
+  for (const auto& [id, worker] : state.workers) {
+    if (!worker.link || (!needs.pinned_worker.empty() && needs.pinned_worker != worker.name)) continue;
+    const auto [tag, tags] = missing_of(needs.tags, worker.tags);
+    for (const SlotFacts& slot : worker.slots) {
+      const auto known = state.capabilities.find(slot.capability);
+      if (known == state.capabilities.end()) {  // its ComfyUI has not answered yet
+        if (tags > 0 || kind.obstacle == Obstacle::engine_away) continue;
+        kind = {Obstacle::engine_away, id, 1, {}};
+        least = 0;
+        continue;
+      }
+      const auto [node, nodes] = missing_of(needs.classes, known->second.capability.classes);
+      const auto [model, models] = missing_of(needs.models, known->second.capability.models);
+      if (tags + nodes + models >= least) continue;
+      least = tags + nodes + models;
+      kind = nodes > 0    ? QueueCopy::Kind{Obstacle::missing_node, id, 1, node}
+             : models > 0 ? QueueCopy::Kind{Obstacle::missing_model, id, 1, model}
+                          : QueueCopy::Kind{Obstacle::missing_tag, id, 1, tag};
+    }
+  }
+  if (kind.obstacle == Obstacle::none)
+    kind.obstacle = needs.pinned_worker.empty() ? Obstacle::no_worker : Obstacle::pinned_away;
+  return kind;
+}
+
+QueueCopy::Kind find_obstacle(const Core::State& state, KindId id) {
+  QueueCopy::Kind kind;
+  bool connected = false;
+  for (const auto& [worker_id, worker] : state.workers) {
+    if (!worker.link) continue;
+    connected = true;
+    Obstacle least = Obstacle::none;
+    for (const SlotFacts& slot : worker.slots) {
+      if (!able_kind(state, id, worker, slot)) continue;
+      const Obstacle obstacle = worker.draining                        ? Obstacle::worker_drains
+                                : worker.paused                        ? Obstacle::worker_paused
+                                : slot.state == SlotState::engine_lost ? Obstacle::engine_away
+                                                                       : Obstacle::none;
+      if (obstacle == Obstacle::none) return {};
+      least = least == Obstacle::none ? obstacle : std::min(least, obstacle);
+    }
+    if (least == Obstacle::none) continue;
+    if (kind.obstacle == Obstacle::none || least < kind.obstacle) {
+      kind = {least, worker_id, 1, {}};
+    } else if (least == kind.obstacle) {
+      ++kind.workers;
+    }
+  }
+  if (kind.obstacle != Obstacle::none) return kind;
+  if (!connected) kind.obstacle = Obstacle::no_worker;
+  return connected ? find_missing(state, state.waiting.needs(id)) : kind;
+}
 
 }  // namespace
 
@@ -158,10 +225,20 @@ struct QueueCopier::Impl {
 
   void add_slots() {
     for (const auto& [id, worker] : state_.workers) {
-      if (worker.link && !worker.draining && !worker.paused) add_slots_of(worker, 0);
+      if (worker.link) add_slots_of(worker, 0);
+      const bool engines = std::ranges::any_of(
+          worker.slots, [](const SlotFacts& slot) { return slot.state != SlotState::engine_lost; });
+      const Obstacle why = !worker.link      ? Obstacle::pinned_away
+                           : worker.draining ? Obstacle::worker_drains
+                           : worker.paused   ? Obstacle::worker_paused
+                           : !engines        ? Obstacle::engine_away
+                                             : Obstacle::none;
+      if (why != Obstacle::none) copy_.away.push_back({id, why});
     }
-    if (copy_.slots.empty()) {
+    if (std::ranges::all_of(copy_.slots, &QueueCopy::Slot::leaves)) {
       copy_.usable = false;
+      copy_.slots.clear();
+      slots_.clear();
       for (const auto& [id, worker] : state_.workers) add_slots_of(worker, kAwayMs);
     }
     if (copy_.slots.empty()) {  // nobody has ever joined: one that can do everything, for the order
@@ -173,12 +250,17 @@ struct QueueCopier::Impl {
   void add_moved() {
     if (state_.workshop.moved.empty()) return;
     const std::set<JobId> moved(state_.workshop.moved.begin(), state_.workshop.moved.end());
+    const std::vector<JobId>& came_along = state_.workshop.moved_along;
+    const std::set<JobId> along(came_along.begin(), came_along.end());
     std::map<JobId, std::uint32_t> rows;  // the last of each
     for (std::uint32_t i = 0; i < copy_.rows.size(); ++i) {
       if (moved.contains(copy_.rows[i].job)) rows.insert_or_assign(copy_.rows[i].job, i);
     }
     for (const JobId job : state_.workshop.moved) {
-      if (const auto row = rows.find(job); row != rows.end()) copy_.moved.push_back(row->second);
+      const auto row = rows.find(job);
+      if (row == rows.end()) continue;
+      copy_.moved.push_back(row->second);
+      copy_.moved_along.push_back(along.contains(job) ? 1 : 0);
     }
   }
 
@@ -193,6 +275,8 @@ struct QueueCopier::Impl {
       const auto job = state_.jobs.find(facts.job);
       const bool busy =
           facts.state == SlotState::busy && job != state_.jobs.end() && job->second.lease.has_value();
+      slot.leaves = away_ms == 0 && (worker.draining || worker.paused);
+      if (slot.leaves && !busy) continue;  // it is nothing but the time of its job
       if (busy) {
         const JobFacts& running = job->second;
         slot.job = facts.job;
@@ -200,6 +284,7 @@ struct QueueCopier::Impl {
         slot.owner = owner_of(running.submitted.participant);
         slot.loads = running.lease->loads;
         slot.elapsed_ms = passed_since(running.lease->since);
+        slot.charge_ms = static_cast<std::int64_t>(running.lease->charge_ms);
         if (!running.submitted.models.empty()) slot.models = models_of(running.submitted.models);
       } else {
         slot.idle_for_ms = passed_since(facts.idle_since);
@@ -222,10 +307,16 @@ struct QueueCopier::Impl {
   /// At last: what somebody has running must fit the slots.
   void fill_owners() {
     copy_.virtual_time = static_cast<std::int64_t>(state_.workshop.virtual_time);
+    std::map<ParticipantId, std::uint64_t> charged;  // for what they have running
+    for (const auto& [id, job] : state_.granted) {
+      if (!job->lease->computed) charged[job->submitted.participant] += job->lease->charge_ms;
+    }
     for (QueueCopy::Owner& owner : copy_.owners) {
       const ParticipantId id = owner.participant;
       owner.tag = static_cast<std::int64_t>(state_.start_tag(id));
+      if (const auto running = charged.find(id); running != charged.end()) owner.used_ms = running->second;
       if (const auto facts = state_.participants.find(id); facts != state_.participants.end()) {
+        owner.used_ms += facts->second.used_ms;
         owner.weight_milli = std::max<std::uint32_t>(facts->second.weight_milli, 1);
         owner.running_max = facts->second.running_max;
         owner.held = facts->second.held || (state_.workshop.everyone_held && id);
@@ -240,13 +331,17 @@ struct QueueCopier::Impl {
   }
 
   void fill_tables() {
-    copy_.kinds = kinds_.size();
+    copy_.kinds.resize(kinds_.size());
     copy_.able.assign(kinds_.size() * copy_.slots.size(), slots_.empty() ? 1 : 0);
     for (const auto& [kind, index] : kinds_) {
+      bool can_run = false;
       for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-        copy_.able[index * slots_.size() + slot] =
-            able_kind(state_, kind, *slots_[slot].first, *slots_[slot].second) ? 1 : 0;
+        const bool able =
+            !copy_.slots[slot].leaves && able_kind(state_, kind, *slots_[slot].first, *slots_[slot].second);
+        copy_.able[index * slots_.size() + slot] = able ? 1 : 0;
+        can_run = can_run || able;
       }
+      if (!can_run || !copy_.usable) copy_.kinds[index] = find_obstacle(state_, kind);
     }
     copy_.model_sets = models_.size() + 1;
     copy_.holds.assign(copy_.model_sets * copy_.model_sets, 0);

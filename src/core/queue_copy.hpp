@@ -5,13 +5,39 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/core.hpp"
 
 namespace atelier::core {
 
+/// Why no worker takes jobs that need something, however long they wait: what is over soonest.
+enum class Obstacle : std::uint8_t {
+  none,
+  no_worker,      // none is connected
+  pinned_away,    // the worker that was chosen for them is not connected
+  engine_away,    // the ComfyUI of those that can run them starts
+  worker_paused,  // those that can run them are
+  worker_drains,  // and
+  missing_node,   // no connected one has the node `missing`
+  missing_model,  // or the model
+  missing_tag,    // or is one of those with this tag
+};
+
 struct QueueCopy {
+  /// Jobs that need the same.
+  struct Kind {
+    Obstacle obstacle = Obstacle::none;
+    WorkerId worker;            // the first of those that can run them
+    std::uint32_t workers = 0;  // how many they are
+    std::string missing;
+  };
+  /// A worker that is known and takes no jobs.
+  struct Away {
+    WorkerId worker;
+    Obstacle why = Obstacle::none;  // pinned_away: it is not connected
+  };
   /// Jobs that need the same and are expected to take equally long.
   struct Class {
     std::uint32_t kind = 0;                 // row of `able`
@@ -28,14 +54,17 @@ struct QueueCopy {
     std::uint32_t owner = 0;       // of it
     bool loads = false;            // the job's load lies in its time
     std::int64_t elapsed_ms = 0;   // of the job
+    std::int64_t charge_ms = 0;    // of the job: what decide expects it to take
     std::int64_t idle_for_ms = 0;  // without one
     std::int64_t away_ms = 0;      // not usable before that
+    bool leaves = false;           // takes no job after this one: able to run none
   };
   struct Owner {
     ParticipantId participant;
     std::uint32_t weight_milli = 1000, running = 0, running_max = 0;
     std::int64_t tag = 0;          // the next start tag
     std::int64_t gpu_left_ms = 0;  // of the allowance
+    std::uint64_t used_ms = 0;     // what is charged for running jobs included
     bool limited = false;          // there is one
     bool held = false;
   };
@@ -65,15 +94,18 @@ struct QueueCopy {
   JobId newest;  // that had been submitted when the copy began
   std::vector<Class> classes;
   std::vector<std::uint32_t> run_ms;
-  std::size_t kinds = 0, model_sets = 0;
+  std::vector<Kind> kinds;
+  std::vector<Away> away;  // by worker
+  std::size_t model_sets = 0;
   std::vector<std::uint8_t> able;   // kinds x slots
   std::vector<std::uint8_t> holds;  // held set x wanted set: the wanted one is part of it
   std::vector<Slot> slots;
   std::vector<Owner> owners;
   std::vector<Lane> lanes;
   std::vector<Row> rows;
-  std::vector<std::uint32_t> moved;  // rows, in the instructor's order
-  std::vector<Arrival> arrivals;     // by time
+  std::vector<std::uint32_t> moved;       // rows, in the instructor's order
+  std::vector<std::uint8_t> moved_along;  // of each of them: it only stood before one that was moved
+  std::vector<Arrival> arrivals;          // by time
 };
 
 /// Makes a copy piece by piece, so that a long queue holds nobody up. What happens between two pieces may be

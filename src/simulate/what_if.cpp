@@ -21,12 +21,12 @@ core::QueueCopy with_slots(core::QueueCopy queue, std::size_t count) {
   std::vector<std::size_t> from;
   for (const bool busy : {true, false}) {
     for (std::size_t i = 0; i < before; ++i) {
-      if (static_cast<bool>(queue.slots[i].job) == busy) from.push_back(i);
+      if (static_cast<bool>(queue.slots[i].job) == busy && !queue.slots[i].leaves) from.push_back(i);
     }
   }
   from.resize(count, from.front());
   std::vector<core::QueueCopy::Slot> slots;
-  std::vector<std::uint8_t> able(queue.kinds * count, 0);
+  std::vector<std::uint8_t> able(queue.kinds.size() * count, 0);
   for (std::size_t i = 0; i < count; ++i) {
     core::QueueCopy::Slot slot = queue.slots[from[i]];
     if (i >= before) {
@@ -34,7 +34,7 @@ core::QueueCopy with_slots(core::QueueCopy queue, std::size_t count) {
       slot.elapsed_ms = 0;
     }
     slots.push_back(slot);
-    for (std::size_t kind = 0; kind < queue.kinds; ++kind)
+    for (std::size_t kind = 0; kind < queue.kinds.size(); ++kind)
       able[kind * count + i] = queue.able[kind * before + from[i]];
   }
   queue.slots = std::move(slots);
