@@ -206,7 +206,7 @@ void Server::Impl::make_faces(std::string seat_key) {
   participants->set_workers(views);
   const core::PolicySettings policy = workshop_options(config).policy;
   outlook = std::make_unique<workshop::Outlook>(runtime, *workshop, policy);
-  participants->set_outlook(*outlook, policy);
+  participants->set_outlook(*outlook);
   using Rule = gateway::SeatAccess::Rule;
   const gateway::SeatTokens tokens(std::move(seat_key), num_users);
   const gateway::ApiAccess callers(tokens, api_access(config));
@@ -227,7 +227,7 @@ void Server::Impl::make_faces(std::string seat_key) {
   gateway_options.domain = config.text("DOMAIN");
   gateway_options.num_users = num_users;
   gateway = std::make_unique<gateway::Gateway>(*participants, *everybody, std::move(gateway_options));
-  instructor->set_outlook(*outlook, policy);
+  instructor->set_outlook(*outlook);
   instructor->set_worker_link(*workers);
   // Exact where the order is a list; fair turns are foretold, for few jobs at once, for many as last seen.
   instructor->set_order([this, policy] {

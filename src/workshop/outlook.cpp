@@ -21,9 +21,44 @@ awaitable<void> Outlook::stop(Instant deadline) {
   [[maybe_unused]] const bool all = co_await tasks_.stop(deadline);
 }
 
+void Outlook::start() {
+  workshop_.core().each_job([this](const core::JobFacts& job) {
+    if (job.lease) leased_[job.job] = job.lease->slot.worker;
+  });
+  tasks_.spawn("outlook", keep());
+}
+
+const Setback* Outlook::setback(JobId job) const {
+  const auto found = setbacks_.find(job);
+  return found == setbacks_.end() ? nullptr : &found->second;
+}
+
+void Outlook::note_setback(const core::Entry& entry, JobId job) {
+  const auto leased = leased_.find(job);
+  if (leased == leased_.end()) return;
+  Setback setback;
+  setback.at = entry.time;
+  if (const core::WorkerFacts* const worker = workshop_.core().worker(leased->second))
+    setback.worker = worker->name;
+  leased_.erase(leased);
+  if (const auto* const returned = std::get_if<core::Returned>(&entry.event)) {
+    setback.returned = returned->reason;
+  } else if (const auto* const expired = std::get_if<core::LeaseExpired>(&entry.event)) {
+    setback.lost = expired->reason;
+  } else {
+    setback.lost = core::LossReason::engine_died;
+  }
+  if (!setback.worker.empty()) setbacks_.insert_or_assign(job, std::move(setback));
+}
+
 void Outlook::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
   for (const core::Effect& effect : effects) {
+    if (const auto* const leased = std::get_if<core::JobLeased>(&effect))
+      leased_[leased->job] = leased->slot.worker;
+    if (const auto* const queued = std::get_if<core::JobQueued>(&effect)) note_setback(entry, queued->job);
     if (const auto* const ended = std::get_if<core::JobEnded>(&effect)) {
+      leased_.erase(ended->facts.job);
+      setbacks_.erase(ended->facts.job);
       if (ended->outcome == core::Outcome::cancelled) {
         errors_.forget(ended->facts.job);
       } else {
@@ -76,8 +111,8 @@ awaitable<void> Outlook::note_forecasts(Time made) {
   }
   std::size_t left = kJobsAtOnce;
   for (const Standing& job : view->jobs) {
-    if (!job.ready) continue;
-    errors_.foretold(job.job, made, job.ready->early);
+    if (!job.middle) continue;
+    errors_.foretold(job.job, made, *job.middle);
     if (--left > 0) continue;
     co_await let_others_run();
     left = kJobsAtOnce;

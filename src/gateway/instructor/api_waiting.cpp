@@ -8,7 +8,7 @@
 
 #include "comfy/json.hpp"
 #include "gateway/instructor/api_views.hpp"
-#include "gateway/waiting_words.hpp"
+#include "gateway/place_words.hpp"
 #include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
@@ -16,16 +16,12 @@ namespace {
 
 bool waits(const core::JobFacts& job) { return !job.lease && !job.cancel_requested; }
 
-std::string words_json(const WaitingWords& words) {
+std::string words_json(const Words& words) {
+  if (words.code.empty()) return "null";
   return fmt::format(R"({{"code":"{}","sentence":{}}})", words.code, comfy::quote_json(words.sentence));
 }
 
 }  // namespace
-
-void ApiWaiting::set_outlook(const workshop::Outlook& outlook, core::PolicySettings policy) {
-  outlook_ = &outlook;
-  policy_ = policy;
-}
 
 std::string ApiWaiting::members_of(const core::JobFacts& job) const {
   if (!waits(job)) return R"("ready_at":null,"waits_because":null,"worse_because":null)";
@@ -39,14 +35,15 @@ std::string ApiWaiting::members_of(const core::JobFacts& job) const {
     const std::int64_t age = (workshop_.now() - all->at).count();
     const std::int64_t made = runtime_.wall().ms - age;
     const std::int64_t early = standing->ready->early, late = standing->ready->late;
-    const std::int64_t early_step = ready_step(early - age), late_step = ready_step(late - age);
+    const std::int64_t early_step = step_of(early - age), late_step = step_of(late - age);
     ready = fmt::format(R"({{"early":{},"late":{}}})", (made + early) / early_step * early_step,
                         (made + late + late_step - 1) / late_step * late_step);
   }
-  const auto worse = why_it_is_worse(standing, core.workshop().mode);
+  const workshop::Setback* const setback = outlook_ == nullptr ? nullptr : outlook_->setback(job.job);
+  const std::int64_t since = all == nullptr ? 0 : (workshop_.now() - all->at).count();
+  const PlaceWords words{core, job, all.get(), standing, since, setback};
   return fmt::format(R"("ready_at":{},"waits_because":{},"worse_because":{})", ready,
-                     words_json(why_it_waits(core, job, standing, policy_)),
-                     worse ? words_json(*worse) : "null");
+                     words_json(words.reason()), words_json(words.cause()));
 }
 
 // ---- what readers were told

@@ -34,8 +34,8 @@ class ApiWaiting {
 
   ApiWaiting(Runtime& runtime, const workshop::Workshop& workshop, ApiWaitingLimits limits = {})
       : runtime_(runtime), workshop_(workshop), limits_(limits) {}
-  /// Until then no job's time is known. `policy`: what decide is given.
-  void set_outlook(const workshop::Outlook& outlook, core::PolicySettings policy);
+  /// Until then no job's time is known.
+  void set_outlook(const workshop::Outlook& outlook) { outlook_ = &outlook; }
 
   /// `"ready_at":{"early":..,"late":..},"waits_because":{..},"worse_because":{..}`; null is what is unknown,
   /// and all of it of a job that does not wait.
@@ -75,7 +75,6 @@ class ApiWaiting {
   const workshop::Workshop& workshop_;
   ApiWaitingLimits limits_;
   const workshop::Outlook* outlook_ = nullptr;
-  core::PolicySettings policy_;
   std::map<JobId, Row> rows_;
   std::vector<JobId> new_;  // rows that nobody was told yet
   std::deque<JobId> to_look_at_;

@@ -70,9 +70,7 @@ InstructorFace::InstructorFace(Runtime& runtime, workshop::Workshop& workshop, A
 InstructorFace::~InstructorFace() = default;
 
 void InstructorFace::set_order(std::function<std::vector<JobId>()> order) { impl_->order = std::move(order); }
-void InstructorFace::set_outlook(const workshop::Outlook& outlook, core::PolicySettings policy) {
-  impl_->waiting.set_outlook(outlook, policy);
-}
+void InstructorFace::set_outlook(const workshop::Outlook& outlook) { impl_->waiting.set_outlook(outlook); }
 void InstructorFace::set_worker_link(WorkerLink& link) { impl_->worker_link = &link; }
 void InstructorFace::set_engine_pages(EnginePages& pages) { impl_->engine_pages = &pages; }
 bool InstructorFace::owns(std::string_view path) {

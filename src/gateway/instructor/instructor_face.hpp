@@ -36,8 +36,8 @@ class InstructorFace final : public workshop::EffectSink {
   /// coming last.
   void set_order(std::function<std::vector<JobId>()> order);
 
-  /// For when jobs will be ready; until then it is unknown. `policy`: what decide is given.
-  void set_outlook(const workshop::Outlook& outlook, core::PolicySettings policy);
+  /// For when jobs will be ready; until then it is unknown.
+  void set_outlook(const workshop::Outlook& outlook);
   /// For what workers say of themselves; until then it is unknown.
   void set_worker_link(WorkerLink& link);
   /// For tickets to workers' own pages; until then they are off.

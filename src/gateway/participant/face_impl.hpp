@@ -216,7 +216,6 @@ struct ParticipantFace::Impl {
   ParticipantFaceOptions options;
   std::function<std::vector<WorkerView>()> workers;
   const workshop::Outlook* outlook = nullptr;
-  core::PolicySettings policy;  // what reasons are told by
   AccessCheck access;
 
   Router router;

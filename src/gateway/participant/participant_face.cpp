@@ -214,9 +214,8 @@ ParticipantFace::~ParticipantFace() = default;
 void ParticipantFace::set_workers(std::function<std::vector<WorkerView>()> workers) {
   impl_->workers = std::move(workers);
 }
-void ParticipantFace::set_outlook(workshop::Outlook& outlook, core::PolicySettings policy) {
+void ParticipantFace::set_outlook(workshop::Outlook& outlook) {
   impl_->outlook = &outlook;
-  impl_->policy = policy;
   outlook.on_view([this] { impl_->places_changed(); });
 }
 void ParticipantFace::set_access(AccessCheck access) { impl_->access = std::move(access); }

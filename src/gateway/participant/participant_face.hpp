@@ -51,8 +51,7 @@ class ParticipantFace final : public workshop::EffectSink {
   /// Who is connected, for /system_stats; nobody by default. Set before the first request.
   void set_workers(std::function<std::vector<WorkerView>()> workers);
   /// Where jobs stand, and when they will be ready; nobody is told before it is set. It outlives the face.
-  /// `policy`: what decide is given.
-  void set_outlook(workshop::Outlook& outlook, core::PolicySettings policy);
+  void set_outlook(workshop::Outlook& outlook);
   /// Everybody may act as everybody until it is set.
   void set_access(AccessCheck access);
 

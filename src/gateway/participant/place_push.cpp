@@ -7,7 +7,8 @@
 //
 // `place` counts from 1 over the whole workshop; null for a job that cannot start as things are. `eta_ms` is
 // [early, late] from now in the steps that people are shown, null while there is nothing to estimate from.
-// `cause` is there if the place got worse: what made it so (people.md, messages 2 to 12 and 26).
+// A job whose worker has just failed is in it though another one has it already. `cause` is there if
+// something got worse: what made it so.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 #include "comfy/json.hpp"
 #include "comfy/messages.hpp"
 #include "gateway/participant/face_impl.hpp"
-#include "gateway/waiting_words.hpp"
+#include "gateway/place_words.hpp"
 #include "runtime/let_others_run.hpp"
 
 namespace atelier::gateway {
@@ -24,6 +25,8 @@ namespace {
 constexpr milliseconds kBetweenPushes{1'000};
 // What falls due within it is looked at together.
 constexpr milliseconds kPause{20};
+// Of a job whose worker failed and that has another one by now: for so long.
+constexpr milliseconds kSetbackShown{10'000};
 // A millisecond's work: all else goes on after it.
 constexpr std::size_t kJobsAtOnce = 300;
 
@@ -33,8 +36,8 @@ std::string ready_text(const workshop::Standing* standing, std::int64_t since_ms
   if (standing == nullptr || !standing->ready) return "null";
   const std::int64_t early = std::max<std::int64_t>(standing->ready->early - since_ms, 0);
   const std::int64_t late = std::max<std::int64_t>(standing->ready->late - since_ms, 1);
-  return fmt::format("[{},{}]", early / ready_step(early) * ready_step(early),
-                     (late + ready_step(late) - 1) / ready_step(late) * ready_step(late));
+  return fmt::format("[{},{}]", early / step_of(early) * step_of(early),
+                     (late + step_of(late) - 1) / step_of(late) * step_of(late));
 }
 
 }  // namespace
@@ -46,18 +49,21 @@ ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId
   PlaceText text;
   std::string jobs;
   core.each_job_of(participant, [&](const core::JobFacts& job) {
-    if (job.lease || job.cancel_requested) return;
+    const workshop::Setback* const setback = outlook == nullptr ? nullptr : outlook->setback(job.job);
+    // One that starts anew at once has no time to wait, and its owner is told, too.
+    const bool fresh = setback != nullptr && workshop.now() < setback->at + kSetbackShown;
+    if ((job.lease && !fresh) || job.cancel_requested) return;
     ++text.jobs;
     const bool queued = job.state == core::JobState::queued;
     const workshop::Standing* const standing = view == nullptr || !queued ? nullptr : view->find(job.job);
     const std::uint32_t place = standing == nullptr ? 0 : standing->place;
+    const PlaceWords words{core, job, view.get(), standing, since, setback};
     jobs += fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
                         jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
                         place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
-                        ready_text(standing, since),
-                        comfy::quote_json(why_it_waits(core, job, standing, policy).sentence));
-    if (const auto cause = why_it_is_worse(standing, core.workshop().mode))
-      jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause->sentence));
+                        ready_text(standing, since), comfy::quote_json(words.reason().sentence));
+    if (const std::string cause = words.cause().sentence; !cause.empty())
+      jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause));
     jobs += '}';
   });
   text.message = comfy::message("atelier.queue", fmt::format(R"({{"jobs":[{}]}})", jobs));

@@ -184,7 +184,7 @@ TEST_CASE("where a waiting job stands is pushed when it changed, at most once a 
   got = places(mine);
   REQUIRE(got.size() == 1);
   CHECK(read(got[0]).at("data").at("jobs").at(0).at("place") == 1);
-  CHECK(got[0].find("It is next when a GPU is free.") != std::string::npos);
+  CHECK(got[0].find("Next when gpu-1 is free, ") != std::string::npos);
   rig.post("/user/7/queue", R"({"clear":true})");
   rig.runtime.advance(milliseconds{1'000});
   got = places(mine);

@@ -80,8 +80,8 @@ Rig::Rig(RigOptions options) : journal(journal::memory::open(runtime, store)) {
   workshop->add_sink(*face);
   workshop->add_sink(*instructor);
   outlook = std::make_unique<workshop::Outlook>(runtime, *workshop, options.workshop.policy);
-  face->set_outlook(*outlook, options.workshop.policy);
-  instructor->set_outlook(*outlook, options.workshop.policy);
+  face->set_outlook(*outlook);
+  instructor->set_outlook(*outlook);
   workshop->add_sink(*outlook);
   workshop->start();
   outlook->start();
