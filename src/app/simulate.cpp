@@ -35,21 +35,20 @@ Result<void> read_journal(journal::StoreReader& reader, workshop::Fold& fold,
   }
   while (true) {
     if (page.entries.empty()) {
-      fold.apply(page);
+      ATELIER_TRY_VOID(fold.apply(page));
     } else {
       for (core::Entry& entry : page.entries) {
         journal::ReplayPage one;
         one.entries.push_back(std::move(entry));
-        fold.finish();
+        ATELIER_TRY_VOID(fold.finish());
         recording.see(one.entries.front(), fold.core);
-        fold.apply(one);
+        ATELIER_TRY_VOID(fold.apply(one));
       }
     }
     if (page.end) break;
     ATELIER_TRY(page, reader.read(page.next));
   }
-  fold.finish();
-  return {};
+  return fold.finish();
 }
 
 }  // namespace

@@ -121,11 +121,11 @@ Result<journal::sqlite::State> state_of(journal::StoreReader& reader) {
   journal::ReplayCursor cursor;
   while (true) {
     ATELIER_TRY(const journal::ReplayPage page, reader.read(cursor));
-    fold.apply(page);
+    ATELIER_TRY_VOID(fold.apply(page));
     cursor = page.next;
     if (page.end) break;
   }
-  fold.finish();
+  ATELIER_TRY_VOID(fold.finish());
   return journal::sqlite::State{cursor.after, fold.records()};
 }
 

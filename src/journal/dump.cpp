@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "journal/json.hpp"
 
 namespace atelier::journal {
@@ -56,6 +58,7 @@ class Checker {
       if (!page) return problem(page.error().what);
       for (const auto& record : page->records) {
         ++report_.records;
+        look_at(record, page->next.after);
         for (const core::Attachment& attachment : attachments_of(record))
           look_at(attachment, "a checkpoint record");
       }
@@ -64,6 +67,13 @@ class Checker {
       if (page->end) return;
       cursor = page->next;
     }
+  }
+
+  void look_at(const core::CheckpointRecord& record, Sequence upto) {
+    const auto* workshop = std::get_if<core::WorkshopFacts>(&record);
+    if (workshop == nullptr || workshop->last_sequence == upto) return;
+    problem(fmt::format("the checkpoint is the state after entry {}, its records say after entry {}", upto,
+                        workshop->last_sequence));
   }
 
   void look_at(const core::Entry& entry) {
@@ -94,6 +104,8 @@ class Checker {
   }
 
   void problem(std::string sentence) {
+    // The same place is read twice: as one of all entries, and as one after the checkpoint.
+    if (std::ranges::find(report_.problems, sentence) != report_.problems.end()) return;
     if (report_.problems.size() < kProblemsMax) report_.problems.push_back(std::move(sentence));
   }
 

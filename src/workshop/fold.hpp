@@ -16,10 +16,11 @@ class Fold {
   explicit Fold(core::Limits core_limits = {}, HistoryLimits history_limits = {})
       : core(core_limits), history(history_limits) {}
 
-  /// Pages in the order in which a replay gives them, from the start.
-  void apply(const journal::ReplayPage& page);
-  /// After the last page: before anything is asked of `core`.
-  void finish();
+  /// Pages in the order in which a replay gives them, from the start. Errors: io, what the page says cannot
+  /// be: the state is that of the entries before.
+  [[nodiscard]] Result<void> apply(const journal::ReplayPage& page);
+  /// After the last page: before anything is asked of `core`. Errors: as apply.
+  [[nodiscard]] Result<void> finish();
   /// The whole state. Property: a fold of these records and what follows is the fold of all entries.
   [[nodiscard]] std::vector<core::CheckpointRecord> records() const;
 
@@ -28,7 +29,10 @@ class Fold {
   std::uint64_t entries = 0;  // applied, without those that the checkpoint stands for
 
  private:
+  [[nodiscard]] Result<void> check(const core::Entry& entry) const;
+
   bool importing_ = false;
+  Sequence upto_;  // of the checkpoint; 0 if nobody said so
 };
 
 }  // namespace atelier::workshop

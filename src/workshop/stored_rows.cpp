@@ -78,13 +78,12 @@ Result<void> Reading::fold_all() {
     const bool end = page.end;
     std::vector<core::Entry> entries = std::move(page.entries);
     page.entries.clear();
-    fold_.apply(page);
+    ATELIER_TRY_VOID(fold_.apply(page));
     for (core::Entry& entry : entries) ATELIER_TRY_VOID(add_entry(std::move(entry)));
     if (end) break;
     ATELIER_TRY(page, reader_.read(cursor));
   }
-  fold_.finish();
-  return {};
+  return fold_.finish();
 }
 
 Result<void> Reading::add_entry(core::Entry entry) {
@@ -95,7 +94,7 @@ Result<void> Reading::add_entry(core::Entry entry) {
     ATELIER_TRY_VOID(add_inputs({}, submitted->participant, submitted->prompt, false));
   journal::ReplayPage one;
   one.entries.push_back(std::move(entry));
-  fold_.apply(one);
+  ATELIER_TRY_VOID(fold_.apply(one));
   if (!key.first) return {};
   // One that had no effect is not there, or is the one before.
   const core::UnlinkedCommit* commit = fold_.core.unlinked(key.first, key.second);

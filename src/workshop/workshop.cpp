@@ -38,14 +38,13 @@ Workshop::Counters Workshop::counters() const {
 awaitable<Result<void>> Workshop::open() {
   Impl& self = *impl_;
   auto on_page = [&](journal::ReplayPage& page) -> Result<void> {
-    self.fold.apply(page);
-    return {};
+    ATELIER_TRY_VOID(self.fold.apply(page));
+    return page.end ? self.fold.finish() : Result<void>{};
   };
   auto replayed = co_await self.journal.replay(on_page);
   if (replayed) replayed = self.journal.healthy();
   if (!replayed && replayed.error().code == Errc::io) co_return co_await self.open_damaged(replayed.error());
   if (!replayed) co_return replayed;
-  self.fold.finish();
   self.counters.events = self.since_checkpoint = self.fold.entries;
   self.checkpoint_due = self.options.checkpoint_entries;
 
@@ -96,7 +95,9 @@ awaitable<Result<void>> Workshop::Impl::open_damaged(Error damage) {
   fold = Fold(options.limits, options.history);
   while (true) {
     auto page = co_await journal.read(cursor);
-    if (!page && !from_entries && (!cursor.begun || cursor.checkpoint != 0)) {
+    bool bad_checkpoint = !page && (!cursor.begun || cursor.checkpoint != 0);
+    if (page && page->records.empty()) bad_checkpoint = !fold.finish();
+    if (bad_checkpoint && !from_entries) {
       from_entries = true;
       fold = Fold(options.limits, options.history);
       cursor = {};
@@ -108,11 +109,11 @@ awaitable<Result<void>> Workshop::Impl::open_damaged(Error damage) {
         page->entries.front().sequence != Sequence{1}) {
       co_return fail(Errc::io, damage.what + "; the entries before this checkpoint are removed");
     }
-    fold.apply(*page);
+    if (!fold.apply(*page)) break;
     cursor = page->next;
     if (page->end) break;
   }
-  fold.finish();
+  if (!fold.finish()) co_return std::unexpected(std::move(damage));
   if (!core.workshop().last_sequence) co_return std::unexpected(std::move(damage));
   failed = ended = true;
   refusal = fmt::format(

@@ -298,15 +298,15 @@ awaitable<Result<std::size_t>> Workshop::Impl::fold_and_store(std::shared_ptr<Fo
     auto page = std::make_shared<journal::ReplayPage>(std::move(read));
     cursor = page->next;
     const bool end = page->end || (cursor.checkpoint == 0 && cursor.after >= target);
-    auto apply_page = [copy, page = std::move(page)] { copy->apply(*page); };
-    co_await run_blocking(runtime.compute_pool(), std::move(apply_page));
+    auto apply_page = [copy, page = std::move(page)] { return copy->apply(*page); };
+    ATELIER_CO_TRY_VOID(co_await run_blocking(runtime.compute_pool(), std::move(apply_page)));
     if (end) break;
   }
-  auto export_records = [copy] {
-    copy->finish();
+  auto export_records = [copy]() -> Result<std::vector<core::CheckpointRecord>> {
+    ATELIER_TRY_VOID(copy->finish());
     return copy->records();
   };
-  auto records = co_await run_blocking(runtime.compute_pool(), std::move(export_records));
+  ATELIER_CO_TRY(auto records, co_await run_blocking(runtime.compute_pool(), std::move(export_records)));
   const std::size_t count = records.size();
   ATELIER_CO_TRY_VOID(co_await journal.checkpoint(cursor.after, std::move(records)));
   counters.checkpoint = cursor.after;

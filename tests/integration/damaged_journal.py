@@ -3,7 +3,7 @@
 """A damaged database: the server starts, says so, shows what stands before the damage, and records nothing;
 one that cannot be read at all is refused with a sentence. The file is not written, whatever is done."""
 
-import hashlib, os, re, shutil, subprocess
+import contextlib, hashlib, os, re, shutil, sqlite3, subprocess
 from atelier_processes import BIN, Workshop, events_of, run, until
 from link_worker import LinkWorker
 
@@ -84,6 +84,20 @@ def test(workshops):
     worker.close()
     assert workshop.server.stop() == 0
     assert hashlib.sha256(content(workshop)).digest() == before, 'a damaged database was written'
+
+    # A time that goes back, and one that is none: no core would take the entry.
+    for time in ('time - 3600000', '1 << 60'):
+        put_content(workshop, good)
+        with contextlib.closing(sqlite3.connect(os.path.join(workshop.data, 'atelier.db'))) as database:
+            database.execute(f'UPDATE entries SET time = {time} WHERE sequence = ?', (submitted['job-30'],))
+            database.commit()
+        before = content(workshop)
+        done = workshop.journal_command('check')
+        assert done.returncode == 1 and f'entry {submitted["job-30"]} ' in done.stdout, done.stdout
+        workshop.serve()
+        read_only(workshop, (submitted['job-30'] - 1, submitted['job-30'] - 1))
+        assert workshop.server.stop() == 0
+        assert content(workshop) == before, 'a damaged database was written'
 
     # A page of garbage in the middle, and one that holds the newest entries.
     page = 8192

@@ -47,6 +47,7 @@ Result<void> Reader::prepare_statements() {
   ATELIER_TRY(checkpoint_records_, connection_.prepare(sql::kCheckpointRecords));
   ATELIER_TRY(entries_after_, connection_.prepare(sql::kEntriesAfter));
   ATELIER_TRY(first_entry_, connection_.prepare(sql::kFirstEntry));
+  ATELIER_TRY(numbers_of_entry_, connection_.prepare(sql::kNumbersOfEntry));
   ATELIER_TRY(attachment_, connection_.prepare(sql::kAttachment));
   return {};
 }
@@ -77,8 +78,26 @@ Result<void> Reader::begin(ReplayCursor& cursor) {
   cursor.checkpoint = static_cast<std::uint64_t>(valid_checkpoint_.integer(0));
   cursor.after = {static_cast<std::uint64_t>(valid_checkpoint_.integer(1))};
   cursor.gapless = true;
+  const EntryNumbers noted{{valid_checkpoint_.integer(2)}, {valid_checkpoint_.integer(3)}};
   valid_checkpoint_.reset();
-  return {};
+  return check_checkpoint(cursor.after, noted);
+}
+
+/// Its entry is never removed, and was copied from there.
+Result<void> Reader::check_checkpoint(Sequence upto, const EntryNumbers& noted) {
+  ATELIER_TRY(const auto numbers, numbers_of(upto));
+  if (numbers && *numbers == noted) return {};
+  return fail(Errc::io,
+              fmt::format("the checkpoint of the journal: it is not that of entry {}, as it says", upto));
+}
+
+Result<std::optional<EntryNumbers>> Reader::numbers_of(Sequence sequence) {
+  numbers_of_entry_.bind(1, static_cast<std::int64_t>(sequence.value));
+  ATELIER_TRY(const bool found, numbers_of_entry_.step());
+  if (!found) return std::nullopt;
+  const EntryNumbers numbers{{numbers_of_entry_.integer(0)}, {numbers_of_entry_.integer(1)}};
+  numbers_of_entry_.reset();
+  return numbers;
 }
 
 Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
@@ -92,7 +111,7 @@ Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
   std::size_t bytes = 0;
   while (true) {
     auto row = checkpoint_records_.step();
-    auto record = row && *row ? record_of_row() : Result<core::CheckpointRecord>(core::Summary{});
+    auto record = row && *row ? record_of_row(cursor) : Result<core::CheckpointRecord>(core::Summary{});
     if (!row || !record) {
       checkpoint_records_.reset();
       if (!page.records.empty()) return {};  // those first; the next reading meets it again
@@ -110,8 +129,10 @@ Result<void> Reader::read_records(ReplayCursor& cursor, ReplayPage& page) {
   return {};
 }
 
-Result<core::CheckpointRecord> Reader::record_of_row() const {
+Result<core::CheckpointRecord> Reader::record_of_row(const ReplayCursor& cursor) const {
   const std::int64_t number = checkpoint_records_.integer(0);
+  const auto expected = static_cast<std::int64_t>(cursor.row);
+  if (number != expected) return at("checkpoint record", expected, {Errc::io, "it is missing"});
   const std::string_view payload = checkpoint_records_.blob(2);
   if (checkpoint_records_.integer(1) != checksum(payload))
     return at("checkpoint record", number, wrong_checksum());
@@ -121,11 +142,16 @@ Result<core::CheckpointRecord> Reader::record_of_row() const {
 }
 
 Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
+  Time before;
+  if (cursor.after) {
+    ATELIER_TRY(const auto numbers, numbers_of(cursor.after));
+    if (numbers) before = numbers->time;
+  }
   entries_after_.bind(1, static_cast<std::int64_t>(cursor.after.value)).bind(2, std::int64_t{kPageRows});
   std::size_t bytes = 0;
   while (true) {
     auto row = entries_after_.step();
-    auto entry = row && *row ? entry_of_row(cursor) : Result<core::Entry>(core::Entry{});
+    auto entry = row && *row ? entry_of_row(cursor, before) : Result<core::Entry>(core::Entry{});
     if (!row || !entry) {
       entries_after_.reset();
       if (!page.entries.empty()) return {};
@@ -134,6 +160,7 @@ Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
     if (!*row) break;
     cursor.after = entry->sequence;
     cursor.gapless = true;
+    before = entry->time;
     page.entries.push_back(std::move(*entry));
     bytes += entries_after_.blob(6).size();
     if (bytes < kPageBytes) continue;
@@ -144,7 +171,7 @@ Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
   return {};
 }
 
-Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor) const {
+Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor, Time before) const {
   const std::int64_t sequence = entries_after_.integer(0);
   const std::uint64_t expected = cursor.after.value + 1;
   if (cursor.gapless && static_cast<std::uint64_t>(sequence) != expected) {
@@ -152,15 +179,15 @@ Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor) const {
   }
   const std::string_view payload = entries_after_.blob(6);
   if (entries_after_.integer(5) != checksum(payload)) return at("entry", sequence, wrong_checksum());
+  const EntryNumbers numbers{{entries_after_.integer(1)}, {entries_after_.integer(2)}};
+  if (const auto possible = check_numbers(numbers, before); !possible)
+    return at("entry", sequence, possible.error());
   auto event = decode_event(payload);
   if (!event) return at("entry", sequence, std::move(event).error());
   const core::Origin origin{{static_cast<std::uint64_t>(entries_after_.integer(3))},
                             static_cast<std::uint64_t>(entries_after_.integer(4))};
-  return core::Entry{{static_cast<std::uint64_t>(sequence)},
-                     {entries_after_.integer(1)},
-                     {entries_after_.integer(2)},
-                     origin,
-                     std::move(*event)};
+  return core::Entry{
+      {static_cast<std::uint64_t>(sequence)}, numbers.time, numbers.wall, origin, std::move(*event)};
 }
 
 Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {

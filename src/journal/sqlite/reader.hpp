@@ -10,6 +10,7 @@
 
 #include "journal/journal.hpp"
 #include "journal/sqlite/connection.hpp"
+#include "journal/sqlite/row_check.hpp"
 
 namespace atelier::journal::sqlite {
 
@@ -26,13 +27,17 @@ class Reader final : public StoreReader {
   explicit Reader(Connection connection) : connection_(std::move(connection)) {}
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> begin(ReplayCursor& cursor);
+  [[nodiscard]] Result<void> check_checkpoint(Sequence upto, const EntryNumbers& noted);
+  /// Of an entry that may have been removed.
+  [[nodiscard]] Result<std::optional<EntryNumbers>> numbers_of(Sequence sequence);
   [[nodiscard]] Result<void> read_records(ReplayCursor& cursor, ReplayPage& page);
-  [[nodiscard]] Result<core::CheckpointRecord> record_of_row() const;
+  [[nodiscard]] Result<core::CheckpointRecord> record_of_row(const ReplayCursor& cursor) const;
   [[nodiscard]] Result<void> read_entries(ReplayCursor& cursor, ReplayPage& page);
-  [[nodiscard]] Result<core::Entry> entry_of_row(const ReplayCursor& cursor) const;
+  [[nodiscard]] Result<core::Entry> entry_of_row(const ReplayCursor& cursor, Time before) const;
 
   Connection connection_;
-  Statement valid_checkpoint_, checkpoint_records_, entries_after_, first_entry_, attachment_;
+  Statement valid_checkpoint_, checkpoint_records_, entries_after_, first_entry_, numbers_of_entry_,
+      attachment_;
 };
 
 }  // namespace atelier::journal::sqlite

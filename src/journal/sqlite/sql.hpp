@@ -92,6 +92,7 @@ inline constexpr const char* kInsertAttachment =
     "INSERT INTO attachments (id, bytes, unpacked) VALUES (?1, ?2, ?3)";
 inline constexpr const char* kLastEntry =
     "SELECT sequence, time, wall FROM entries ORDER BY sequence DESC LIMIT 1";
+inline constexpr const char* kNumbersOfEntry = "SELECT time, wall FROM entries WHERE sequence = ?1";
 inline constexpr const char* kFirstEntry = "SELECT sequence FROM entries ORDER BY sequence LIMIT 1";
 inline constexpr const char* kEntriesAfter =
     "SELECT sequence, time, wall, gateway, ticket, crc, payload FROM entries WHERE sequence > ?1 ORDER BY "

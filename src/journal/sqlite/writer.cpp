@@ -14,6 +14,7 @@
 #include "journal/codec.hpp"
 #include "journal/sqlite/blob.hpp"
 #include "journal/sqlite/database_copy.hpp"
+#include "journal/sqlite/row_check.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -107,8 +108,12 @@ Result<void> Writer::prepare_statements() {
 Result<void> Writer::find_last() {
   ATELIER_TRY(Statement newest, connection_->prepare(sql::kLastEntry));
   ATELIER_TRY(const bool found, newest.step());
-  if (found)
-    last_ = {{static_cast<std::uint64_t>(newest.integer(0))}, {newest.integer(1)}, {newest.integer(2)}};
+  if (!found) return {};
+  const Sequence sequence{static_cast<std::uint64_t>(newest.integer(0))};
+  const EntryNumbers numbers{{newest.integer(1)}, {newest.integer(2)}};
+  if (const auto possible = check_numbers(numbers, {}); !possible)  // the clock would go on from there
+    return fail(Errc::io, fmt::format("entry {} of the journal: {}", sequence, possible.error().what));
+  last_ = {sequence, numbers.time, numbers.wall};
   return {};
 }
 

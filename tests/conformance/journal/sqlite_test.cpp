@@ -170,6 +170,52 @@ TEST_CASE("a damaged page is found by the check and stops a replay with the entr
   CHECK(report.problems[0].find("entry 50") != std::string::npos);
 }
 
+TEST_CASE(
+    "a row whose numbers cannot be is damage with the entry's number, and nothing is recorded after it") {
+  struct Case {
+    const char* change;
+    const char* found;
+  };
+  for (const Case& damage : {
+           Case{"UPDATE entries SET time = time - 60000 WHERE sequence = 50", "entry 50 "},
+           Case{"UPDATE entries SET time = -1 WHERE sequence = 1", "entry 1 "},
+           Case{"UPDATE entries SET time = 1 << 60 WHERE sequence = 50", "entry 50 "},
+           Case{"UPDATE entries SET time = 1 << 60 WHERE sequence = 90", "entry 90 "},
+           Case{"UPDATE entries SET wall = -9223372036854775808 WHERE sequence = 90", "entry 90 "},
+           Case{"UPDATE entries SET sequence = 1 << 40 WHERE sequence = 90", "entry 90 "},
+           Case{"UPDATE checkpoints SET upto = 5", "the checkpoint "},
+           Case{"UPDATE checkpoints SET upto = 91", "the checkpoint "},
+           Case{"UPDATE checkpoints SET time = time + 1", "the checkpoint "},
+           Case{"UPDATE checkpoint_records SET row = 7 WHERE row = 1", "checkpoint record 1 "},
+       }) {
+    CAPTURE(damage.change);
+    SqliteRig rig;
+    fill(rig, 30);
+    if (std::string_view(damage.found).find("checkpoint") != std::string_view::npos) {
+      core::WorkshopFacts facts;
+      facts.last_sequence = {60};
+      std::vector<core::Entry> entries;
+      auto journal = open_and_replay(rig, entries);
+      REQUIRE(rig.get(journal->checkpoint({60}, {facts, facts})));
+    }
+    shell(rig.path(),
+          "UPDATE entries SET time = 100000 + sequence / 3 * 3; "
+          "UPDATE checkpoints SET time = 100060");
+    REQUIRE(check(*rig.reader()).problems.empty());
+    shell(rig.path(), damage.change);
+    const CheckReport report = check(*rig.reader());
+    REQUIRE(report.problems.size() == 1);
+    CHECK_MESSAGE(report.problems[0].starts_with(damage.found), report.problems[0]);
+    auto journal = rig.open();
+    REQUIRE(journal);
+    auto done = rig.get((*journal)->replay([](ReplayPage&) -> Result<void> { return {}; }));
+    REQUIRE(!done);
+    CHECK(done.error().code == Errc::io);
+    CHECK_MESSAGE(done.error().what.starts_with(damage.found), done.error().what);
+    CHECK(rig.get((*journal)->append(submits(7, 1, 10))).error().code == Errc::io);
+  }
+}
+
 NewEntry with_attachment(std::uint64_t number, std::string bytes) {
   core::Submitted submitted;
   submitted.participant = {1};

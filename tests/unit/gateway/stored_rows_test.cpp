@@ -80,11 +80,11 @@ class Compacted final : public journal::StoreReader {
     for (bool end = false; !end;) {
       const auto page = whole.read(cursor);
       REQUIRE(page.has_value());
-      fold.apply(*page);
+      REQUIRE(fold.apply(*page));
       cursor = page->next;
       end = page->end;
     }
-    fold.finish();
+    REQUIRE(fold.finish());
     page_.records = fold.records();
     page_.end = true;
   }

@@ -112,6 +112,15 @@ TEST_CASE("a check names gaps, time that goes back, lost and wrong attachments, 
   store.attachments.clear();
   CHECK(check(store).problems[0].ends_with("named by entry 1: there is no such attachment"));
   store = small_store();
+  core::WorkshopFacts facts;
+  facts.last_sequence = {2};
+  store.checkpoint = {facts};
+  CHECK(check(store).problems.empty());
+  facts.last_sequence = {1};
+  store.checkpoint = {facts};
+  CHECK(check(store).problems == std::vector<std::string>{"the checkpoint is the state after entry 2, its "
+                                                          "records say after entry 1"});
+  store = small_store();
   store.store_problems = {"row 7 missing from index"};
   CHECK(check(store).problems == store.store_problems);
 }
