@@ -150,7 +150,7 @@ int journal_compact(const Options& options) {
   auto done = journal::sqlite::compact(journal_database(*config), state_of);
   if (!done) {
     fmt::print(stderr, "{}\n", done.error().what);
-    if (done.error().code == Errc::config)
+    if (done.error().what.starts_with("another server"))
       fmt::print(stderr, "Nothing was changed. Stop the server first.\n");
     return exit_code_of(done.error());
   }

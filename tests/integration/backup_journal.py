@@ -119,6 +119,13 @@ def test(workshops):
         assert view(workshop) == then
         workshop.server.stop()
     assert os.path.exists(kept), done.stdout
+    # A journal that is gone is no new one; a backup takes its place all the same.
+    os.remove(os.path.join(workshop.data, 'atelier.db'))
+    refused(workshop.journal_command('check'), 1, 'has been there')
+    assert workshop.journal_command('restore', backup('last.db')).returncode == 0
+    workshop.serve()
+    assert view(workshop) == then
+    workshop.server.stop()
     # The first one that was kept has all that was lost by going back.
     first = Workshop('first')
     os.makedirs(first.data)

@@ -50,6 +50,34 @@ def refused(workshop, data, code, sentence):
     assert content(workshop) == data
 
 
+def lost(workshop, good):
+    """What was emptied or removed is no new workshop, and a log that was cut is missed."""
+    refused(workshop, b'', 2, 'has been there. Put a backup in its place')
+    os.remove(os.path.join(workshop.data, 'atelier.db'))
+    done = workshop.journal_command('check')
+    assert done.returncode == 1 and 'has been there' in done.stderr, done
+    assert not os.path.exists(os.path.join(workshop.data, 'atelier.db'))
+    put_content(workshop, good)
+    workshop.serve()
+    last = workshop.journal()[-1]['sequence']
+    for n in range(3):
+        workshop.submit(1, f'late-{n}')
+    workshop.server.kill()
+    log = os.path.join(workshop.data, 'atelier.db-wal')
+    os.truncate(log, os.path.getsize(log) // 8216 // 2 * 8216 + 32)  # whole frames
+    done = workshop.journal_command('check')
+    assert done.returncode == 1 and 'it is missing, though entries up to' in done.stdout, done
+    workshop.serve()
+    read_only(workshop, (last - 1, last + 2))
+    assert workshop.server.stop() == 0
+    os.remove(os.path.join(workshop.data, 'atelier.db-begun'))
+    workshop.serve()
+    assert workshop.get('/health', expect=None)['journal']['accepting']
+    workshop.submit(1, 'goes-on')
+    workshop.server.stop()
+    assert workshop.journal_command('check').returncode == 0
+
+
 def test(workshops):
     workshop = Workshop('damaged', CHECKPOINT_ENTRIES='0')
     workshops.append(workshop)
@@ -116,6 +144,9 @@ def test(workshops):
     assert workshop.journal_command('check').returncode == 0
     workshop.serve()
     assert workshop.get('/health', expect=None)['journal']['accepting']
+    workshop.server.stop()
+    good = content(workshop)
+    lost(workshop, good)
     shutil.rmtree(workshop.data, ignore_errors=True)
 
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "journal/sqlite/backup.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "base/crash_point.hpp"
+#include "journal/sqlite/begun_mark.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/database_copy.hpp"
 #include "journal/sqlite/lock_file.hpp"
@@ -18,11 +18,6 @@ namespace atelier::journal::sqlite {
 namespace {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
-
-Result<void> sync_folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return sync_path(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
-}
 
 Result<void> check_backup(const Connection& backup, const std::string& path) {
   const auto application = backup.query_integer(sql::kGetApplicationId);
@@ -87,15 +82,19 @@ Result<RestoreReport> restore(const std::string& path, const std::string& from) 
   ATELIER_TRY(const LockFile lock, LockFile::take(path));
   RestoreReport report;
   const std::string part = path + ".restore";
+  Sequence last;
   {
     ATELIER_TRY(const Connection backup, Connection::open(from, Connection::Access::read_only, nullptr));
     ATELIER_TRY_VOID(check_backup(backup, from));
+    ATELIER_TRY(const std::int64_t newest, backup.query_integer(sql::kLastEntry));
+    last = {static_cast<std::uint64_t>(newest)};
     ATELIER_TRY(report.bytes, copy_database(backup, part));
   }
   crash_point("journal_restore_copied");
   if (exists(path)) {
     ATELIER_TRY(report.kept_as, keep_aside(path));
   }
+  ATELIER_TRY_VOID(BegunMark(path).lower_to(last));
   crash_point("journal_restore_kept");
   if (::rename(part.c_str(), path.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
   ::unlink((path + "-damaged").c_str());  // of what was there

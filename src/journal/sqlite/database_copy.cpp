@@ -19,6 +19,11 @@ Result<void> sync_path(const std::string& path, int flags) {
   return {};
 }
 
+Result<void> sync_folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return sync_path(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
+}
+
 Result<std::uint64_t> copy_database(const Connection& from, const std::string& to) {
   ::unlink(to.c_str());
   {

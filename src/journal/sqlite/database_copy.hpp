@@ -14,5 +14,7 @@ namespace atelier::journal::sqlite {
 
 /// fsync of a file, or of a folder's names. `flags`: of open().
 [[nodiscard]] Result<void> sync_path(const std::string& path, int flags);
+/// fsync of the folder in which `path` lies.
+[[nodiscard]] Result<void> sync_folder_of(const std::string& path);
 
 }  // namespace atelier::journal::sqlite

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "journal/codec.hpp"
 #include "journal/packing.hpp"
 #include "journal/sqlite/blob.hpp"
@@ -22,10 +24,16 @@ Error wrong_checksum() { return {Errc::io, "its checksum is wrong; see `atelier 
 }  // namespace
 
 Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
+  BegunMark mark(path);
+  ATELIER_TRY_VOID(mark.refuse_lost_file());
   ATELIER_TRY(Connection connection, Connection::open(path, Connection::Access::read_only, nullptr));
   ATELIER_TRY_VOID(connection.execute(sql::kReaderSettings));
   ATELIER_TRY(const std::int64_t application, connection.query_integer(sql::kGetApplicationId));
   ATELIER_TRY(const std::int64_t version, connection.query_integer(sql::kGetUserVersion));
+  if (application == 0 && version == 0 && mark.upto()) {
+    ATELIER_TRY(const std::int64_t tables, connection.query_integer(sql::kCountTables));
+    if (tables == 0) return fail(Errc::config, mark.lost_after({}));
+  }
   if (application != sql::kApplicationId || version == 0) {
     return fail(Errc::config, fmt::format("{} is not a journal of Atelier", path));
   }
@@ -37,7 +45,7 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
     return fail(Errc::config,
                 fmt::format("{} has an old schema: start the server once, it brings it up to date", path));
   }
-  std::unique_ptr<Reader> reader(new Reader(std::move(connection)));
+  std::unique_ptr<Reader> reader(new Reader(std::move(connection), std::move(mark)));
   ATELIER_TRY_VOID(reader->prepare_statements());
   return reader;
 }
@@ -168,7 +176,11 @@ Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
     return {};
   }
   page.end = page.entries.size() < kPageRows;
-  return {};
+  if (!page.end || cursor.after >= mark_.upto()) return {};
+  page.end = false;
+  if (!page.entries.empty()) return {};  // those first
+  return at("entry", static_cast<std::int64_t>(cursor.after.value + 1),
+            {Errc::io, mark_.lost_after(std::max(cursor.after, Sequence{1}))});
 }
 
 Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor, Time before) const {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "journal/journal.hpp"
+#include "journal/sqlite/begun_mark.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/row_check.hpp"
 
@@ -24,7 +25,8 @@ class Reader final : public StoreReader {
   [[nodiscard]] Result<std::vector<std::string>> verify() override;
 
  private:
-  explicit Reader(Connection connection) : connection_(std::move(connection)) {}
+  Reader(Connection connection, BegunMark mark)
+      : connection_(std::move(connection)), mark_(std::move(mark)) {}
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> begin(ReplayCursor& cursor);
   [[nodiscard]] Result<void> check_checkpoint(Sequence upto, const EntryNumbers& noted);
@@ -36,6 +38,7 @@ class Reader final : public StoreReader {
   [[nodiscard]] Result<core::Entry> entry_of_row(const ReplayCursor& cursor, Time before) const;
 
   Connection connection_;
+  BegunMark mark_;  // as it was before the first reading: what is read has all of it
   Statement valid_checkpoint_, checkpoint_records_, entries_after_, first_entry_, numbers_of_entry_,
       attachment_;
 };

@@ -135,8 +135,8 @@ Result<std::unique_ptr<Journal>> open(Runtime& runtime, Options options) {
   const auto with_advice = [&options](Error error) {
     if (error.code == Errc::io) {
       error.what += fmt::format(
-          ". {} cannot be read at all: put a backup in its place, or move it away to begin without history "
-          "(the participants' files stay).",
+          ". {0} cannot be read at all: put a backup in its place (`atelier journal restore FILE`), or move "
+          "it and {0}-begun away to begin without history (the participants' files stay).",
           options.path);
     }
     return std::unexpected(std::move(error));

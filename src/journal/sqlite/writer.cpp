@@ -26,6 +26,8 @@ Writer::~Writer() {
 Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjection inject) {
   std::unique_ptr<Writer> writer(new Writer(path));
   ATELIER_TRY(writer->lock_, LockFile::take(path));
+  writer->mark_ = BegunMark(path);
+  ATELIER_TRY_VOID(writer->mark_.refuse_lost_file());
   writer->vfs_ = std::make_unique<GuardedVfs>(std::move(inject));
   ATELIER_TRY(Connection connection,
               Connection::open(path, Connection::Access::read_write, writer->vfs_->name()));
@@ -36,6 +38,11 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
   if (auto found = writer->find_last(); !found) {
     if (found.error().code != Errc::io) return std::unexpected(std::move(found).error());
     writer->give_up(std::move(found).error());  // what stands before it may still be shown
+  } else if (writer->last_.sequence < writer->mark_.upto()) {
+    const Sequence last = writer->last_.sequence;
+    if (!last) return fail(Errc::config, writer->mark_.lost_after(last));
+    writer->give_up({Errc::io, fmt::format("entry {} of the journal: {}", last.value + 1,
+                                           writer->mark_.lost_after(last))});
   }
   writer->database_ = identity(path);
   writer->wal_ = identity(path + "-wal");
@@ -52,6 +59,7 @@ Result<void> Writer::prepare_schema() {
   ATELIER_TRY(const std::int64_t version, connection_->query_integer(sql::kGetUserVersion));
   ATELIER_TRY(const std::int64_t tables, connection_->query_integer(sql::kCountTables));
   const bool empty = *application == 0 && version == 0 && tables == 0;
+  if (empty && mark_.upto()) return fail(Errc::config, mark_.lost_after({}));
   if (!empty && *application != sql::kApplicationId) return not_ours("another program's application_id");
   if (version > sql::kSchemaVersion) {
     return fail(
@@ -160,6 +168,7 @@ Result<std::vector<core::Entry>> Writer::append(Batch batch, Time time, WallTime
     entries.push_back({sequence, numbers.time, numbers.wall, entry.origin, std::move(entry.event)});
   }
   last_ = numbers;
+  mark_.raise_to(last_.sequence);
   return entries;
 }
 

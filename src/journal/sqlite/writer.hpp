@@ -11,6 +11,7 @@
 
 #include "journal/journal.hpp"
 #include "journal/packing.hpp"
+#include "journal/sqlite/begun_mark.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/guarded_vfs.hpp"
 #include "journal/sqlite/lock_file.hpp"
@@ -27,14 +28,14 @@ struct LastEntry {
 class Writer {
  public:
   /// Opens or makes the database, locks it against a second server, migrates it.
-  /// Errors: config (locked, not a journal of ours, cannot be opened), newer_version, disk_full, io.
+  /// Errors: config (locked, not a journal of ours, emptied, cannot be opened), newer_version, disk_full, io.
   [[nodiscard]] static Result<std::unique_ptr<Writer>> open(const std::string& path, FaultInjection inject);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
   /// What is latched: from then on nothing is written, not even at the end. Open, but with this from the
-  /// start: the newest entry cannot be read.
+  /// start: the newest entry cannot be read, or is not the newest that there was.
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
   void give_up(Error error) { failure_ = std::move(error); }
 
@@ -79,6 +80,7 @@ class Writer {
 
   std::string path_;
   LockFile lock_;
+  BegunMark mark_;
   std::unique_ptr<GuardedVfs> vfs_;  // before the connection: outlives it
   std::optional<Connection> connection_;
   Statement begin_, commit_, rollback_, insert_entry_, insert_attachment_;

@@ -61,11 +61,12 @@ struct Original {
   void read(const SqliteRig& rig) {
     database = content_of(rig.path());
     log = content_of(rig.path() + "-wal");
+    mark = content_of(rig.path() + "-begun");
   }
 
   std::vector<core::Entry> entries;
   std::vector<std::uint64_t> log_after;
-  std::string database, log;
+  std::string database, log, mark;
 };
 
 /// What a replay gives before it ends, well or badly.
@@ -75,8 +76,11 @@ struct Read {
   std::optional<Error> error;
 };
 
-Read replay_of(SqliteRig& rig, const std::string& database, const std::string& log) {
-  for (const char* suffix : {"-shm", "-lock", "-wal"}) fs::remove(rig.path() + suffix);
+/// Without `mark` nobody knows how far the journal had come.
+Read replay_of(SqliteRig& rig, const std::string& database, const std::string& log,
+               const std::string& mark = "") {
+  for (const char* suffix : {"-shm", "-lock", "-wal", "-begun"}) fs::remove(rig.path() + suffix);
+  if (!mark.empty()) std::ofstream(rig.path() + "-begun", std::ios::binary) << mark;
   std::ofstream(rig.path(), std::ios::binary) << database;
   if (!log.empty()) std::ofstream(rig.path() + "-wal", std::ios::binary) << log;
   Read read;
@@ -137,6 +141,66 @@ TEST_CASE("a torn or flipped log loses only what lay at or behind the damage, by
       CHECK(same(read.entries[i], original.entries[replayed_from + i]));
   }
   CHECK(shorter > seeds() / 2);
+}
+
+TEST_CASE("a log that was cut between two commits is missed by the mark beside it") {
+  const Original original(false);
+  const std::size_t commits = original.log_after.size();
+  SqliteRig rig;
+  for (std::size_t kept = 0; kept <= commits; kept += 5) {
+    CAPTURE(kept);
+    const std::string log = original.log.substr(0, kept == 0 ? 0 : original.log_after[kept - 1]);
+    if (kept == 0) fs::remove(rig.path() + "-wal");
+    const Read read = replay_of(rig, original.database, log, original.mark);
+    const std::size_t first = read.records.empty() ? 0 : 30;
+    if (kept == commits) {
+      CHECK(!read.error);
+      CHECK(first + read.entries.size() == 120);
+      continue;
+    }
+    REQUIRE(read.error);
+    if (kept == 0) {  // not even its tables are there
+      CHECK(read.error->code == Errc::config);
+      CHECK(read.error->what.find("entries up to 120 has been there") != std::string::npos);
+      continue;
+    }
+    CHECK(first + read.entries.size() == 3 * kept);
+    const std::string words =
+        fmt::format("entry {} of the journal: it is missing, though entries up to 120", 3 * kept + 1);
+    CHECK_MESSAGE(read.error->what.starts_with(words), read.error->what);
+    const CheckReport report = check(*rig.reader());
+    REQUIRE(report.problems.size() == 1);
+    CHECK(report.problems[0] == read.error->what);
+    // Whoever wants to go on with what is left removes the mark.
+    CHECK(!replay_of(rig, original.database, log).error);
+  }
+}
+
+TEST_CASE("a database that was cut between two pages is not taken for one of fewer entries") {
+  const Original original(true);
+  SqliteRig rig;
+  for (std::size_t size = 8'192; size < original.database.size(); size += 3 * 8'192) {
+    CAPTURE(size);
+    const Read read = replay_of(rig, original.database.substr(0, size), "");
+    REQUIRE(read.error);
+    CHECK(read.error->code == Errc::io);
+  }
+  CHECK(!replay_of(rig, original.database, "").error);
+}
+
+TEST_CASE("a mark that is damaged still says that a journal has begun, and no more") {
+  const Original original(true);
+  SqliteRig rig;
+  for (std::size_t at = original.mark.size() - 30; at < original.mark.size(); ++at) {
+    CAPTURE(at);
+    std::string mark = original.mark;
+    mark[at] ^= 1;
+    CHECK(!replay_of(rig, original.database, "", mark).error);
+    const Read emptied = replay_of(rig, "", "", mark);
+    REQUIRE(emptied.error);
+    CHECK(emptied.error->code == Errc::config);
+  }
+  CHECK(!replay_of(rig, original.database, "", "?").error);
 }
 
 TEST_CASE("a database damaged anywhere gives what was recorded, or a beginning of it and an error") {

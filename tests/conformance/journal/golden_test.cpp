@@ -100,6 +100,7 @@ int make_golden(const std::string& stem) {
   }
   auto text = dump_of(path);
   fs::remove(path + "-lock");
+  fs::remove(path + "-begun");
   fs::remove(path + "-shm");
   fs::remove(path + "-wal");
   if (!text) return 1;

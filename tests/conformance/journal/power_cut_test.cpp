@@ -56,6 +56,7 @@ TEST_CASE("a power cut after any answer keeps what was answered, whatever the di
     for (const auto& [from, to] : {std::pair{rig.path(), other.path()}, {wal, other.path() + "-wal"}}) {
       std::ofstream(to, std::ios::binary) << after_cut(synced[from], content_of(from), random);
     }
+    std::ofstream(other.path() + "-begun", std::ios::binary) << content_of(rig.path() + "-begun");
     std::vector<core::Entry> entries;
     const auto journal = open_and_replay(other, entries);
     CHECK(entries.size() == 3 * seed);

@@ -87,6 +87,49 @@ TEST_CASE(
   CHECK(open_reader(rig.folder.file("missing.db")).error().code == Errc::not_found);
 }
 
+TEST_CASE("an emptied database of a journal that has begun is no new one, until its mark is removed") {
+  SqliteRig rig;
+  {
+    const auto fresh = rig.open();
+    REQUIRE(fresh);
+  }
+  CHECK(!fs::exists(rig.path() + "-begun"));  // nothing to lose yet
+  fill(rig, 4);
+  const std::string path = rig.path(), other = rig.folder.file("other.db");
+  SUBCASE("removed") { fs::remove(path); }
+  SUBCASE("cut to nothing") { fs::resize_file(path, 0); }
+  SUBCASE("an empty one in its place") {
+    shell(other, "CREATE TABLE t (a); DROP TABLE t");
+    REQUIRE(fs::file_size(other) > 0);
+    fs::rename(other, path);
+  }
+  SUBCASE("a new journal in its place") {
+    REQUIRE(sqlite::open(rig.real_runtime, {other, {}}));
+    fs::rename(other, path);
+  }
+  SUBCASE("its tables emptied") {
+    shell(path, "DELETE FROM entries; DELETE FROM attachments; DELETE FROM checkpoints");
+  }
+  const bool there = fs::exists(path);
+  const auto size = there ? fs::file_size(path) : 0;
+  const Error error = open_error(rig);
+  CHECK(error.code == Errc::config);
+  CHECK_MESSAGE(error.what.find("entries up to 12 has been there") != std::string::npos, error.what);
+  CHECK(error.what.find("remove " + path + "-begun to begin anew") != std::string::npos);
+  CHECK(fs::exists(path) == there);
+  if (there) CHECK(fs::file_size(path) == size);
+  if (auto reader = open_reader(path)) {
+    CHECK(check(**reader).problems.size() == 1);
+  } else {
+    CHECK(reader.error().what == error.what);
+  }
+  fs::remove(path + "-begun");
+  std::vector<core::Entry> entries;
+  REQUIRE(rig.get(open_and_replay(rig, entries)->append(submits(1, 1, 10))));
+  CHECK(entries.empty());
+  CHECK(fs::exists(path + "-begun"));
+}
+
 TEST_CASE("a journal file that is moved or replaced while it is open latches the failure") {
   SqliteRig rig;
   std::vector<core::Entry> entries;
