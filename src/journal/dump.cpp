@@ -78,13 +78,13 @@ class Checker {
 
   void look_at(const core::Entry& entry) {
     const std::uint64_t sequence = entry.sequence.value;
-    if (report_.entries > 0 && sequence != last_.value + 1) {
-      problem(fmt::format("entry {} follows entry {}", sequence, last_));
+    if (report_.entries > 0 && sequence != report_.last.value + 1) {
+      problem(fmt::format("entry {} follows entry {}", sequence, report_.last));
     }
     if (report_.entries > 0 && entry.time < last_time_)
       problem(fmt::format("at entry {} time goes back", sequence));
     ++report_.entries;
-    last_ = entry.sequence;
+    report_.last = entry.sequence;
     last_time_ = entry.time;
     for (const core::Attachment& attachment : attachments_of(entry.event)) {
       look_at(attachment, fmt::format("entry {}", sequence));
@@ -111,7 +111,6 @@ class Checker {
 
   StoreReader& reader_;
   CheckReport report_;
-  Sequence last_;
   Time last_time_;
 };
 

@@ -25,6 +25,7 @@ struct DumpOptions {
 
 struct CheckReport {
   std::uint64_t entries = 0, records = 0, attachments = 0;
+  Sequence last;                      // the newest entry that could be read
   std::vector<std::string> problems;  // one sentence each, at most 100; empty: all is well
 };
 

@@ -4,9 +4,17 @@
 prompt that was acknowledged before it began. `restore`: refused beside a running server and for what is no
 whole backup; otherwise the state of the backup, twice as once, and what was there is kept."""
 
-import os, threading
+import contextlib, os, shutil, sqlite3, threading
 from atelier_processes import WORK, Workshop, run, until
 from link_worker import LinkWorker
+
+# What SQLite's own check does not see, and the words that say where it is.
+SMALL_DAMAGES = (
+    ('UPDATE entries SET payload = zeroblob(9) WHERE sequence = 9', 'entry 9 '),
+    ('UPDATE entries SET time = 0 WHERE sequence = 50', 'entry 50 '),
+    ('DELETE FROM entries WHERE sequence = 20', 'entry 20 '),
+    ('UPDATE attachments SET bytes = zeroblob(length(bytes)) WHERE rowid = 5', 'attachment '),
+)
 
 FOLDER = os.path.join(WORK, 'backups')
 
@@ -103,6 +111,15 @@ def test(workshops):
     refused(workshop.journal_command('restore', backup('none.db')), 1, 'none.db')
     torn = damaged(backup('last.db'), 'torn.db')
     refused(workshop.journal_command('restore', torn), 2, 'torn.db is damaged', 'Nothing was changed')
+    for change, words in SMALL_DAMAGES:
+        shutil.copy(backup('last.db'), backup('small.db'))
+        with contextlib.closing(sqlite3.connect(backup('small.db'))) as database:
+            assert database.execute(change).rowcount == 1, change
+            database.commit()
+        done = workshop.journal_command('restore', backup('small.db'))
+        refused(done, 2, 'small.db is damaged', words, 'Nothing was changed')
+        assert not os.path.exists(os.path.join(workshop.data, 'atelier.db.restore'))
+    assert 'after-the-last' in prompts(workshop)
     with open(backup('letter.db'), 'w') as file:
         file.write('Dear journal, ' * 500)
     done = workshop.journal_command('restore', backup('letter.db'))

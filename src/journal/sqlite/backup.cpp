@@ -7,11 +7,13 @@
 #include <cerrno>
 
 #include "base/crash_point.hpp"
+#include "journal/dump.hpp"
 #include "journal/sqlite/begun_mark.hpp"
 #include "journal/sqlite/connection.hpp"
 #include "journal/sqlite/database_copy.hpp"
 #include "journal/sqlite/lock_file.hpp"
 #include "journal/sqlite/reader.hpp"
+#include "journal/sqlite/schema.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -19,7 +21,8 @@ namespace {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-Result<void> check_backup(const Connection& backup, const std::string& path) {
+/// What can be known before it is copied; gives its schema version.
+Result<std::int64_t> check_backup(const Connection& backup, const std::string& path) {
   const auto application = backup.query_integer(sql::kGetApplicationId);
   if (!application || *application != sql::kApplicationId)
     return fail(Errc::config, fmt::format("{} is not a journal of Atelier", path));
@@ -28,9 +31,27 @@ Result<void> check_backup(const Connection& backup, const std::string& path) {
     return fail(Errc::newer_version,
                 fmt::format("{} was written by a newer Atelier (schema version {})", path, version));
   const auto problems = backup.quick_check();
-  if (problems && problems->empty()) return {};
+  if (problems && problems->empty()) return version;
   return fail(Errc::config,
               fmt::format("{} is damaged: {}", path, problems ? problems->front() : problems.error().what));
+}
+
+/// Reads all of the copy, as a server would and `journal check` does; gives its newest entry.
+Result<Sequence> check_copy(const std::string& copy, const std::string& from) {
+  ATELIER_TRY(const auto reader, Reader::open(copy));
+  const CheckReport report = check(*reader);
+  if (report.problems.empty()) return report.last;
+  return fail(Errc::config, fmt::format("{} is damaged: {}", from, report.problems.front()));
+}
+
+/// A copy of the backup that this release can read.
+Result<std::uint64_t> copy_backup(const std::string& from, const std::string& to) {
+  ATELIER_TRY(const Connection backup, Connection::open(from, Connection::Access::read_only, nullptr));
+  ATELIER_TRY(const std::int64_t version, check_backup(backup, from));
+  ATELIER_TRY(const std::uint64_t bytes, copy_database(backup, to));
+  ATELIER_TRY(const Connection copy, Connection::open(to, Connection::Access::read_write, nullptr));
+  ATELIER_TRY_VOID(migrate(copy, version));
+  return bytes;
 }
 
 /// Into the database with what its log holds, so that one file is all of it. A damaged one stays as it is.
@@ -82,19 +103,17 @@ Result<RestoreReport> restore(const std::string& path, const std::string& from) 
   ATELIER_TRY(const LockFile lock, LockFile::take(path));
   RestoreReport report;
   const std::string part = path + ".restore";
-  Sequence last;
-  {
-    ATELIER_TRY(const Connection backup, Connection::open(from, Connection::Access::read_only, nullptr));
-    ATELIER_TRY_VOID(check_backup(backup, from));
-    ATELIER_TRY(const std::int64_t newest, backup.query_integer(sql::kLastEntry));
-    last = {static_cast<std::uint64_t>(newest)};
-    ATELIER_TRY(report.bytes, copy_database(backup, part));
+  ATELIER_TRY(report.bytes, copy_backup(from, part));
+  const auto last = check_copy(part, from);
+  if (!last) {
+    ::unlink(part.c_str());
+    return std::unexpected(last.error());
   }
   crash_point("journal_restore_copied");
   if (exists(path)) {
     ATELIER_TRY(report.kept_as, keep_aside(path));
   }
-  ATELIER_TRY_VOID(BegunMark(path).lower_to(last));
+  ATELIER_TRY_VOID(BegunMark(path).lower_to(*last));
   crash_point("journal_restore_kept");
   if (::rename(part.c_str(), path.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
   ::unlink((path + "-damaged").c_str());  // of what was there

@@ -19,10 +19,10 @@ struct RestoreReport {
   std::string kept_as;  // what was there before; "" if nothing was
 };
 
-/// Puts a copy of the backup `from` in the place of the journal, and keeps what was there beside it. Only
-/// while no server runs. A backup of an older release is brought up to date at the next start of a server. A
-/// crash at any moment leaves the one or the other. Blocks. Errors: config (in use by a server, `from` is no
-/// journal or is damaged), not_found (`from`), newer_version, disk_full, io.
+/// Puts a copy of the backup `from`, brought up to date and read to its end, in the place of the journal, and
+/// keeps what was there beside it. Only while no server runs. A crash at any moment leaves the one or the
+/// other. Blocks. Errors: config (in use by a server, `from` is no journal, or something in it cannot be read
+/// or is not what it was), not_found (`from`), newer_version, disk_full, io.
 [[nodiscard]] Result<RestoreReport> restore(const std::string& path, const std::string& from);
 
 }  // namespace atelier::journal::sqlite

@@ -15,6 +15,7 @@
 #include "journal/sqlite/blob.hpp"
 #include "journal/sqlite/database_copy.hpp"
 #include "journal/sqlite/row_check.hpp"
+#include "journal/sqlite/schema.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -74,7 +75,8 @@ Result<void> Writer::prepare_schema() {
     return fail(Errc::config, fmt::format("the file system of {} cannot keep a write-ahead log", path_));
   }
   mode.reset();
-  return migrate(version);
+  if (version > 0 && version < sql::kSchemaVersion) ATELIER_TRY_VOID(keep_copy(version));
+  return migrate(*connection_, version);
 }
 
 /// Keeps `path`.schema-N, the journal as the older release left it.
@@ -85,22 +87,6 @@ Result<void> Writer::keep_copy(std::int64_t version) {
   ATELIER_TRY_VOID(copy_database(*connection_, part));
   crash_point("journal_before_copy_is_named");
   if (::rename(part.c_str(), copy.c_str()) != 0) return std::unexpected(errno_error(errno, "rename " + part));
-  return {};
-}
-
-Result<void> Writer::migrate(std::int64_t from) {
-  if (from > 0 && from < sql::kSchemaVersion) ATELIER_TRY_VOID(keep_copy(from));
-  for (std::int64_t version = from; version < sql::kSchemaVersion; ++version) {
-    // Schema and version in one transaction: a crash leaves either the old one or the new one.
-    const std::string script =
-        fmt::format("BEGIN IMMEDIATE;{}PRAGMA application_id = {};PRAGMA user_version = {};COMMIT;",
-                    sql::kMigrations[version], sql::kApplicationId, version + 1);
-    if (auto done = connection_->execute(script.c_str()); !done) {
-      if (connection_->in_transaction()) static_cast<void>(connection_->execute(sql::kRollback));
-      return done;
-    }
-    crash_point("journal_after_migration");
-  }
   return {};
 }
 

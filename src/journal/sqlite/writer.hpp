@@ -66,7 +66,6 @@ class Writer {
   explicit Writer(std::string path) : path_(std::move(path)) {}
   [[nodiscard]] Result<void> prepare_schema();
   [[nodiscard]] Result<void> keep_copy(std::int64_t version);
-  [[nodiscard]] Result<void> migrate(std::int64_t from);
   [[nodiscard]] Result<void> prepare_statements();
   [[nodiscard]] Result<void> find_last();
   /// After a write that met damage: a full check at the next start.

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "journal/dump.hpp"
+#include "journal/sqlite/backup.hpp"
 #include "sqlite_rig.hpp"
 
 namespace atelier::journal::sqlite {
@@ -305,6 +306,53 @@ TEST_CASE("an attachment that shrinks lies packed, one that does not as it came,
     CHECK(bytes.error().code == Errc::io);
     CHECK(check(*other.reader()).problems.size() == 1);
   }
+}
+
+TEST_CASE("a backup takes the journal's place only if all of it can be read, and as this release keeps it") {
+  SqliteRig rig;
+  fill(rig, 2);
+  const std::string backup = rig.folder.file("backup.db");
+  REQUIRE(back_up(rig.path(), backup));
+  fill(rig, 2);
+  struct Case {
+    const char* change;
+    const char* found;
+  };
+  for (const Case& damage : {
+           Case{"UPDATE entries SET payload = zeroblob(9) WHERE sequence = 2", "entry 2 of the journal"},
+           Case{"UPDATE entries SET time = 0 WHERE sequence = 6", "entry 6 of the journal"},
+           Case{"DELETE FROM entries WHERE sequence = 3", "entry 3 of the journal: it is missing"},
+           Case{"DELETE FROM attachments WHERE rowid = 4", "named by entry 4"},
+           Case{"UPDATE attachments SET bytes = zeroblob(700) WHERE rowid = 5", "is not what entry 5 says"},
+       }) {
+    CAPTURE(damage.change);
+    const std::string damaged = rig.folder.file("damaged.db");
+    fs::copy_file(backup, damaged, fs::copy_options::overwrite_existing);
+    shell(damaged, "UPDATE entries SET time = sequence * 10");
+    shell(damaged, damage.change);
+    const auto done = restore(rig.path(), damaged);
+    REQUIRE(!done);
+    CHECK(done.error().code == Errc::config);
+    CHECK_MESSAGE(done.error().what.find("damaged.db is damaged: ") != std::string::npos, done.error().what);
+    CHECK_MESSAGE(done.error().what.find(damage.found) != std::string::npos, done.error().what);
+    CHECK(!fs::exists(rig.path() + ".restore"));
+    CHECK(check(*rig.reader()).last == Sequence{12});
+  }
+  for (int again = 0; again < 2; ++again) {
+    REQUIRE(restore(rig.path(), backup));
+    const CheckReport report = check(*rig.reader());
+    CHECK(report.problems.empty());  // that it ends before what has been there is as it should be
+    CHECK(report.last == Sequence{6});
+  }
+  fill(rig, 1);
+  // One of an older release: its checkpoint is of random records, and of no entry.
+  const std::string older = rig.folder.file("older.db");
+  fs::copy_file(ATELIER_GOLDEN_FOLDER "/issue-1.db", older);
+  shell(older, "DELETE FROM checkpoint_records; DELETE FROM checkpoints");
+  const auto restored = restore(rig.path(), older);
+  REQUIRE_MESSAGE(restored, restored.error().what);
+  CHECK(check(*rig.reader()).problems.empty());
+  CHECK(rig.open());
 }
 
 TEST_CASE("a dump beside a running server sees what is committed") {
