@@ -22,9 +22,12 @@ inline std::array<char, 16> id_bytes(const Key128& id) {
   return out;
 }
 
-/// CRC-32: SQLite checks the frames of its log, but not the pages of its database.
-inline std::int64_t checksum(std::string_view bytes) {
-  return static_cast<std::int64_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+/// CRC-32: SQLite checks the frames of its log, but not the pages of its database. `before`: that of the
+/// bytes before these.
+inline std::int64_t checksum(std::string_view bytes, std::int64_t before = 0) {
+  if (bytes.empty()) return before;  // zlib takes a null pointer for the beginning
+  return static_cast<std::int64_t>(
+      crc32_z(static_cast<uLong>(before), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 }  // namespace atelier::journal::sqlite

@@ -6,6 +6,7 @@
 #include "base/crash_point.hpp"
 #include "journal/codec.hpp"
 #include "journal/sqlite/blob.hpp"
+#include "journal/sqlite/row_check.hpp"
 #include "journal/sqlite/sql.hpp"
 
 namespace atelier::journal::sqlite {
@@ -40,6 +41,7 @@ Result<void> CheckpointWriter::prepare() {
   ATELIER_TRY(insert_checkpoint_, writer_.prepare(sql::kInsertCheckpoint));
   ATELIER_TRY(insert_record_, writer_.prepare(sql::kInsertCheckpointRecord));
   ATELIER_TRY(flip_, writer_.prepare(sql::kFlipCheckpoint));
+  ATELIER_TRY(set_checksum_, writer_.prepare(sql::kSetChecksumOfCheckpoint));
   phase_ = Phase::sweep;
   return {};
 }
@@ -67,7 +69,10 @@ Result<void> CheckpointWriter::begin() {
     if (!inserted)
       return fail(Errc::not_found, fmt::format("there is no entry {} to make a checkpoint of", upto_));
     id_ = insert_checkpoint_.integer(0);
+    const EntryNumbers numbers{{insert_checkpoint_.integer(1)}, {insert_checkpoint_.integer(2)}};
     insert_checkpoint_.reset();
+    set_checksum_.bind(1, id_).bind(2, checksum_of_checkpoint(id_, upto_, numbers));
+    ATELIER_TRY_VOID(set_checksum_.run());
     phase_ = records_.empty() ? Phase::flip : Phase::write;
     return {};
   });

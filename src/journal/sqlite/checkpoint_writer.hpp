@@ -34,7 +34,8 @@ class CheckpointWriter {
   bool flipped_ = false;
   std::int64_t id_ = 0;
   std::size_t next_ = 0;
-  Statement find_invalid_, delete_records_, delete_checkpoint_, insert_checkpoint_, insert_record_, flip_;
+  Statement find_invalid_, delete_records_, delete_checkpoint_, insert_checkpoint_, insert_record_, flip_,
+      set_checksum_;
 };
 
 }  // namespace atelier::journal::sqlite

@@ -87,7 +87,12 @@ Result<void> Reader::begin(ReplayCursor& cursor) {
   cursor.after = {static_cast<std::uint64_t>(valid_checkpoint_.integer(1))};
   cursor.gapless = true;
   const EntryNumbers noted{{valid_checkpoint_.integer(2)}, {valid_checkpoint_.integer(3)}};
+  const std::int64_t crc = valid_checkpoint_.integer(4);
   valid_checkpoint_.reset();
+  const auto id = static_cast<std::int64_t>(cursor.checkpoint);
+  if (crc != 0 && crc != checksum_of_checkpoint(id, cursor.after, noted)) {
+    return fail(Errc::io, fmt::format("the checkpoint of the journal: {}", wrong_checksum().what));
+  }
   return check_checkpoint(cursor.after, noted);
 }
 
@@ -170,7 +175,7 @@ Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
     cursor.gapless = true;
     before = entry->time;
     page.entries.push_back(std::move(*entry));
-    bytes += entries_after_.blob(6).size();
+    bytes += entries_after_.blob(7).size();
     if (bytes < kPageBytes) continue;
     entries_after_.reset();
     return {};
@@ -184,22 +189,17 @@ Result<void> Reader::read_entries(ReplayCursor& cursor, ReplayPage& page) {
 }
 
 Result<core::Entry> Reader::entry_of_row(const ReplayCursor& cursor, Time before) const {
-  const std::int64_t sequence = entries_after_.integer(0);
+  const EntryRow row = entry_row(entries_after_);
+  const auto sequence = static_cast<std::int64_t>(row.sequence.value);
   const std::uint64_t expected = cursor.after.value + 1;
-  if (cursor.gapless && static_cast<std::uint64_t>(sequence) != expected) {
+  if (cursor.gapless && row.sequence.value != expected)
     return at("entry", static_cast<std::int64_t>(expected), {Errc::io, "it is missing"});
-  }
-  const std::string_view payload = entries_after_.blob(6);
-  if (entries_after_.integer(5) != checksum(payload)) return at("entry", sequence, wrong_checksum());
-  const EntryNumbers numbers{{entries_after_.integer(1)}, {entries_after_.integer(2)}};
-  if (const auto possible = check_numbers(numbers, before); !possible)
-    return at("entry", sequence, possible.error());
-  auto event = decode_event(payload);
+  if (const auto sound = check_row(row, before); !sound) return at("entry", sequence, sound.error());
+  auto event = decode_event(row.payload);
   if (!event) return at("entry", sequence, std::move(event).error());
-  const core::Origin origin{{static_cast<std::uint64_t>(entries_after_.integer(3))},
-                            static_cast<std::uint64_t>(entries_after_.integer(4))};
-  return core::Entry{
-      {static_cast<std::uint64_t>(sequence)}, numbers.time, numbers.wall, origin, std::move(*event)};
+  const core::Origin origin{{static_cast<std::uint64_t>(row.gateway)},
+                            static_cast<std::uint64_t>(row.ticket)};
+  return core::Entry{row.sequence, row.numbers.time, row.numbers.wall, origin, std::move(*event)};
 }
 
 Result<std::shared_ptr<const std::string>> Reader::attachment(Key128 id) {

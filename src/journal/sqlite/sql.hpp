@@ -50,6 +50,11 @@ CREATE TABLE checkpoint_records (
 -- How many bytes it was; 0: not packed.
 ALTER TABLE attachments ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;
 )",
+    // 3: checksums are of the whole row (row_check.hpp); rows of before keep theirs.
+    R"(
+-- Of the other columns but `valid`; 0: written by an older release.
+ALTER TABLE checkpoints ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+)",
 };
 inline constexpr std::int64_t kSchemaVersion = std::size(kMigrations);
 
@@ -91,23 +96,25 @@ inline constexpr const char* kInsertEntry =
 inline constexpr const char* kInsertAttachment =
     "INSERT INTO attachments (id, bytes, unpacked) VALUES (?1, ?2, ?3)";
 inline constexpr const char* kLastEntry =
-    "SELECT sequence, time, wall FROM entries ORDER BY sequence DESC LIMIT 1";
+    "SELECT sequence, time, wall, kind, gateway, ticket, crc, payload FROM entries ORDER BY sequence DESC "
+    "LIMIT 1";
 inline constexpr const char* kNumbersOfEntry = "SELECT time, wall FROM entries WHERE sequence = ?1";
 inline constexpr const char* kFirstEntry = "SELECT sequence FROM entries ORDER BY sequence LIMIT 1";
 inline constexpr const char* kEntriesAfter =
-    "SELECT sequence, time, wall, gateway, ticket, crc, payload FROM entries WHERE sequence > ?1 ORDER BY "
-    "sequence LIMIT ?2";
+    "SELECT sequence, time, wall, kind, gateway, ticket, crc, payload FROM entries WHERE sequence > ?1 ORDER "
+    "BY sequence LIMIT ?2";
 inline constexpr const char* kAttachment = "SELECT bytes, unpacked FROM attachments WHERE id = ?1";
 
 inline constexpr const char* kValidCheckpoint =
-    "SELECT id, upto, time, wall FROM checkpoints WHERE valid = 1";
+    "SELECT id, upto, time, wall, crc FROM checkpoints WHERE valid = 1";
 inline constexpr const char* kInvalidCheckpoint =
     "SELECT id FROM checkpoints WHERE valid = 0 ORDER BY id LIMIT 1";
 inline constexpr const char* kInsertCheckpoint =
     "INSERT INTO checkpoints (id, upto, time, wall, valid) "
     "SELECT (SELECT coalesce(max(id), 0) + 1 FROM checkpoints), sequence, time, wall, 0 FROM entries WHERE "
     "sequence = ?1 "
-    "RETURNING id";
+    "RETURNING id, time, wall";
+inline constexpr const char* kSetChecksumOfCheckpoint = "UPDATE checkpoints SET crc = ?2 WHERE id = ?1";
 inline constexpr const char* kInsertCheckpointRecord =
     "INSERT INTO checkpoint_records (checkpoint, row, crc, payload) VALUES (?1, ?2, ?3, ?4)";
 inline constexpr const char* kFlipCheckpoint = "UPDATE checkpoints SET valid = (id = ?1)";

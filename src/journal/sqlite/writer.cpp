@@ -103,11 +103,10 @@ Result<void> Writer::find_last() {
   ATELIER_TRY(Statement newest, connection_->prepare(sql::kLastEntry));
   ATELIER_TRY(const bool found, newest.step());
   if (!found) return {};
-  const Sequence sequence{static_cast<std::uint64_t>(newest.integer(0))};
-  const EntryNumbers numbers{{newest.integer(1)}, {newest.integer(2)}};
-  if (const auto possible = check_numbers(numbers, {}); !possible)  // the clock would go on from there
-    return fail(Errc::io, fmt::format("entry {} of the journal: {}", sequence, possible.error().what));
-  last_ = {sequence, numbers.time, numbers.wall};
+  const EntryRow row = entry_row(newest);
+  if (const auto sound = check_row(row, {}); !sound)  // the clock would go on from there
+    return fail(Errc::io, fmt::format("entry {} of the journal: {}", row.sequence, sound.error().what));
+  last_ = {row.sequence, row.numbers.time, row.numbers.wall};
   return {};
 }
 
@@ -161,14 +160,21 @@ Result<std::vector<core::Entry>> Writer::append(Batch batch, Time time, WallTime
 Result<void> Writer::insert(const NewEntry& entry, const LastEntry& numbers) {
   payload_.clear();
   encode(entry.event, payload_);
-  insert_entry_.bind(1, static_cast<std::int64_t>(numbers.sequence.value))
-      .bind(2, numbers.time.ms)
-      .bind(3, numbers.wall.ms)
-      .bind(4, kind_of(entry.event))
-      .bind(5, static_cast<std::int64_t>(entry.origin.gateway.value))
-      .bind(6, static_cast<std::int64_t>(entry.origin.ticket))
-      .bind(7, checksum(payload_))
-      .bind(8, std::string_view(payload_));
+  EntryRow row;
+  row.sequence = numbers.sequence;
+  row.numbers = {numbers.time, numbers.wall};
+  row.kind = kind_of(entry.event);
+  row.gateway = static_cast<std::int64_t>(entry.origin.gateway.value);
+  row.ticket = static_cast<std::int64_t>(entry.origin.ticket);
+  row.payload = payload_;
+  insert_entry_.bind(1, static_cast<std::int64_t>(row.sequence.value))
+      .bind(2, row.numbers.time.ms)
+      .bind(3, row.numbers.wall.ms)
+      .bind(4, row.kind)
+      .bind(5, row.gateway)
+      .bind(6, row.ticket)
+      .bind(7, checksum_of(row))
+      .bind(8, row.payload);
   ATELIER_TRY_VOID(insert_entry_.run());
   for (const NewAttachment& attachment : entry.attachments) {
     const std::array<char, 16> id = id_bytes(attachment.ref.id);

@@ -6,6 +6,7 @@
 
 #include "journal/dump.hpp"
 #include "journal/sqlite/backup.hpp"
+#include "journal/sqlite/blob.hpp"
 #include "sqlite_rig.hpp"
 
 namespace atelier::journal::sqlite {
@@ -17,10 +18,19 @@ TEST_CASE("the SQLite journal keeps the contract") {
   journal_suite([] { return std::make_unique<SqliteRig>(); });
 }
 
-/// Carries out one statement with a connection of its own, as an operator's shell would.
+/// SQL: crc32(blob), the checksum of a payload as releases before schema 3 wrote it.
+void crc32_of(sqlite3_context* context, int, sqlite3_value** values) {
+  const auto size = static_cast<std::size_t>(sqlite3_value_bytes(values[0]));
+  const auto* bytes = static_cast<const char*>(sqlite3_value_blob(values[0]));
+  sqlite3_result_int64(context, checksum({bytes, size}));
+}
+
+/// Carries out statements with a connection of its own, as an operator's shell would.
 void shell(const std::string& path, const std::string& statement) {
   sqlite3* connection = nullptr;
   REQUIRE(sqlite3_open(path.c_str(), &connection) == SQLITE_OK);
+  REQUIRE(sqlite3_create_function(connection, "crc32", 1, SQLITE_UTF8, nullptr, crc32_of, nullptr, nullptr) ==
+          SQLITE_OK);
   REQUIRE(sqlite3_exec(connection, statement.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
   sqlite3_close(connection);
 }
@@ -66,10 +76,10 @@ TEST_CASE("a second server on the same journal is refused, one after the other i
 TEST_CASE("a journal written by a newer release is refused and left as it is") {
   SqliteRig rig;
   fill(rig, 1);
-  shell(rig.path(), "PRAGMA user_version = 3");
+  shell(rig.path(), "PRAGMA user_version = 4");
   CHECK(open_error(rig).code == Errc::newer_version);
   CHECK(open_reader(rig.path()).error().code == Errc::newer_version);
-  shell(rig.path(), "PRAGMA user_version = 2");
+  shell(rig.path(), "PRAGMA user_version = 3");
   std::vector<core::Entry> entries;
   static_cast<void>(open_and_replay(rig, entries));
   CHECK(entries.size() == 3);
@@ -214,49 +224,87 @@ TEST_CASE("a damaged page is found by the check and stops a replay with the entr
   CHECK(report.problems[0].find("entry 50") != std::string::npos);
 }
 
-TEST_CASE(
-    "a row whose numbers cannot be is damage with the entry's number, and nothing is recorded after it") {
-  struct Case {
-    const char* change;
-    const char* found;
-  };
-  for (const Case& damage : {
-           Case{"UPDATE entries SET time = time - 60000 WHERE sequence = 50", "entry 50 "},
-           Case{"UPDATE entries SET time = -1 WHERE sequence = 1", "entry 1 "},
-           Case{"UPDATE entries SET time = 1 << 60 WHERE sequence = 50", "entry 50 "},
-           Case{"UPDATE entries SET time = 1 << 60 WHERE sequence = 90", "entry 90 "},
-           Case{"UPDATE entries SET wall = -9223372036854775808 WHERE sequence = 90", "entry 90 "},
-           Case{"UPDATE entries SET sequence = 1 << 40 WHERE sequence = 90", "entry 90 "},
-           Case{"UPDATE checkpoints SET upto = 5", "the checkpoint "},
-           Case{"UPDATE checkpoints SET upto = 91", "the checkpoint "},
-           Case{"UPDATE checkpoints SET time = time + 1", "the checkpoint "},
-           Case{"UPDATE checkpoint_records SET row = 7 WHERE row = 1", "checkpoint record 1 "},
+struct Damage {
+  const char* change;
+  const char* found;  // how the sentence about it begins
+};
+
+/// Ninety entries, of which the first sixty have a checkpoint.
+std::unique_ptr<SqliteRig> rig_with_checkpoint() {
+  auto rig = std::make_unique<SqliteRig>();
+  fill(*rig, 30);
+  core::WorkshopFacts facts;
+  facts.last_sequence = {60};
+  std::vector<core::Entry> entries;
+  auto journal = open_and_replay(*rig, entries);
+  REQUIRE(rig->get(journal->checkpoint({60}, {facts, facts})));
+  return rig;
+}
+
+/// The check names it, a replay ends there, and nothing is recorded any more.
+void look_at_damage(SqliteRig& rig, const Damage& damage) {
+  CAPTURE(damage.change);
+  REQUIRE(check(*rig.reader()).problems.empty());
+  shell(rig.path(), damage.change);
+  const CheckReport report = check(*rig.reader());
+  REQUIRE(report.problems.size() == 1);
+  CHECK_MESSAGE(report.problems[0].starts_with(damage.found), report.problems[0]);
+  auto journal = rig.open();
+  REQUIRE(journal);
+  auto done = rig.get((*journal)->replay([](ReplayPage&) -> Result<void> { return {}; }));
+  if (std::string_view(damage.found) == "entry 50 ") {  // only who reads all entries meets it
+    CHECK(done.has_value());
+    return;
+  }
+  REQUIRE(!done);
+  CHECK(done.error().code == Errc::io);
+  CHECK_MESSAGE(done.error().what.starts_with(damage.found), done.error().what);
+  CHECK(rig.get((*journal)->append(submits(7, 1, 10))).error().code == Errc::io);
+  if (!std::string_view(damage.found).starts_with("the checkpoint")) return;
+  ReplayCursor entries_alone;
+  entries_alone.begun = true;
+  CHECK(rig.get((*journal)->read(entries_alone)).value().entries.size() == 90);
+}
+
+TEST_CASE("a row that is not as it was written, whichever of its numbers it is, is damage with its number") {
+  for (const Damage& damage : {
+           Damage{"UPDATE entries SET time = time + 1 WHERE sequence = 50", "entry 50 "},
+           Damage{"UPDATE entries SET time = time + 1 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET wall = wall + 1 WHERE sequence = 90", "entry 90 "},
+           Damage{"UPDATE entries SET kind = kind + 1 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET gateway = gateway + 1 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET ticket = ticket + 1 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET crc = crc - (1 << 32) WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET payload = zeroblob(length(payload)) WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET sequence = sequence + 1 WHERE sequence = 90", "entry 90 "},
+           Damage{"UPDATE checkpoints SET upto = 61", "the checkpoint "},
+           Damage{"UPDATE checkpoints SET time = time + 1", "the checkpoint "},
+           Damage{"UPDATE checkpoints SET wall = wall + 1", "the checkpoint "},
+           Damage{"UPDATE checkpoints SET crc = crc + 1", "the checkpoint "},
+           Damage{"UPDATE checkpoint_records SET row = 7 WHERE row = 1", "checkpoint record 1 "},
        }) {
-    CAPTURE(damage.change);
-    SqliteRig rig;
-    fill(rig, 30);
-    if (std::string_view(damage.found).find("checkpoint") != std::string_view::npos) {
-      core::WorkshopFacts facts;
-      facts.last_sequence = {60};
-      std::vector<core::Entry> entries;
-      auto journal = open_and_replay(rig, entries);
-      REQUIRE(rig.get(journal->checkpoint({60}, {facts, facts})));
-    }
-    shell(rig.path(),
-          "UPDATE entries SET time = 100000 + sequence / 3 * 3; "
-          "UPDATE checkpoints SET time = 100060");
-    REQUIRE(check(*rig.reader()).problems.empty());
-    shell(rig.path(), damage.change);
-    const CheckReport report = check(*rig.reader());
-    REQUIRE(report.problems.size() == 1);
-    CHECK_MESSAGE(report.problems[0].starts_with(damage.found), report.problems[0]);
-    auto journal = rig.open();
-    REQUIRE(journal);
-    auto done = rig.get((*journal)->replay([](ReplayPage&) -> Result<void> { return {}; }));
-    REQUIRE(!done);
-    CHECK(done.error().code == Errc::io);
-    CHECK_MESSAGE(done.error().what.starts_with(damage.found), done.error().what);
-    CHECK(rig.get((*journal)->append(submits(7, 1, 10))).error().code == Errc::io);
+    look_at_damage(*rig_with_checkpoint(), damage);
+  }
+}
+
+TEST_CASE(
+    "in rows of an older release, whose numbers have no checksum, what cannot be is damage all the same") {
+  for (const Damage& damage : {
+           Damage{"UPDATE entries SET time = time - 60000 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET time = -1 WHERE sequence = 61", "entry 61 "},
+           Damage{"UPDATE entries SET time = 1 << 60 WHERE sequence = 70", "entry 70 "},
+           Damage{"UPDATE entries SET time = 1 << 60 WHERE sequence = 90", "entry 90 "},
+           Damage{"UPDATE entries SET wall = -9223372036854775807 WHERE sequence = 90", "entry 90 "},
+           Damage{"UPDATE entries SET sequence = 1 << 40 WHERE sequence = 90", "entry 90 "},
+           Damage{"UPDATE checkpoints SET upto = 5", "the checkpoint "},
+           Damage{"UPDATE checkpoints SET upto = 91", "the checkpoint "},
+           Damage{"UPDATE checkpoints SET time = time + 1", "the checkpoint "},
+       }) {
+    const auto rig = rig_with_checkpoint();
+    shell(rig->path(),
+          "UPDATE entries SET time = 100000 + sequence / 3 * 3, crc = crc32(payload);"
+          "UPDATE checkpoints SET time = 100060, crc = 0");
+    look_at_damage(*rig, damage);
   }
 }
 
@@ -328,7 +376,7 @@ TEST_CASE("a backup takes the journal's place only if all of it can be read, and
     CAPTURE(damage.change);
     const std::string damaged = rig.folder.file("damaged.db");
     fs::copy_file(backup, damaged, fs::copy_options::overwrite_existing);
-    shell(damaged, "UPDATE entries SET time = sequence * 10");
+    shell(damaged, "UPDATE entries SET time = sequence * 10, crc = crc32(payload)");
     shell(damaged, damage.change);
     const auto done = restore(rig.path(), damaged);
     REQUIRE(!done);
