@@ -78,6 +78,34 @@ def lost(workshop, good):
     assert workshop.journal_command('check').returncode == 0
 
 
+def damaged_prompt(workshop):
+    """A job whose prompt is damaged stays in the queue, and ends at its turn; the next one runs."""
+    workshop.serve()
+    for name in ('bad', 'good'):
+        workshop.submit(1, name)
+    workshop.server.stop()
+    prompt = events_of(workshop.journal(), 'submitted')[-2]['event']['prompt']['id']
+    with contextlib.closing(sqlite3.connect(os.path.join(workshop.data, 'atelier.db'))) as database:
+        done = database.execute('SELECT bytes FROM attachments WHERE id = ?', (bytes.fromhex(prompt),))
+        kept = done.fetchone()[0]
+        at = kept.index(b'EmptyImage')  # a literal also where it lies packed: nothing but the digest tells
+        kept = kept[:at] + b'X' + kept[at + 1 :]
+        database.execute('UPDATE attachments SET bytes = ? WHERE id = ?', (kept, bytes.fromhex(prompt)))
+        database.commit()
+    done = workshop.journal_command('check')
+    assert done.returncode == 1 and f'attachment {prompt} is not what entry' in done.stdout, done.stdout
+    workshop.serve()
+    queue = workshop.get('/user/1/queue')['queue_pending']
+    assert [(job[1], bool(job[2])) for job in queue] == [('bad', False), ('good', True)], queue
+    workshop.engine()
+    workshop.worker()
+    item = workshop.wait_history(1, 'bad')
+    assert item['status']['status_str'] == 'error', item
+    assert 'could not read this prompt back' in str(item['status']), item
+    assert workshop.wait_history(1, 'good')['status']['status_str'] == 'success'
+    workshop.server.stop()
+
+
 def test(workshops):
     workshop = Workshop('damaged', CHECKPOINT_ENTRIES='0')
     workshops.append(workshop)
@@ -147,6 +175,9 @@ def test(workshops):
     workshop.server.stop()
     good = content(workshop)
     lost(workshop, good)
+    put_content(workshop, good)
+    os.remove(os.path.join(workshop.data, 'atelier.db-begun'))
+    damaged_prompt(workshop)
     shutil.rmtree(workshop.data, ignore_errors=True)
 
 

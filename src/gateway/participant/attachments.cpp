@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "comfy/json.hpp"
+#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -60,7 +61,7 @@ Result<ReportParts> parse_report(std::string_view bytes) {
 awaitable<Result<std::shared_ptr<const std::string>>> Attachments::raw(core::Attachment attachment) {
   if (!attachment) co_return fail(Errc::not_found, "there is no such attachment");
   if (auto known = raw_.find(attachment.id)) co_return known;
-  ATELIER_CO_TRY(auto bytes, co_await workshop_.attachment(attachment.id));
+  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime_, workshop_, attachment));
   raw_.put(attachment.id, bytes, bytes->size() + 64);
   co_return bytes;
 }
@@ -70,7 +71,7 @@ awaitable<Result<std::shared_ptr<const Parts>>> Attachments::parsed(
     ByteLru<Key128, Parts>& cache, core::Attachment attachment, Result<Parts> (*parse)(std::string_view)) {
   if (!attachment) co_return fail(Errc::not_found, "there is no such attachment");
   if (auto known = cache.find(attachment.id)) co_return known;
-  ATELIER_CO_TRY(const auto bytes, co_await workshop_.attachment(attachment.id));
+  ATELIER_CO_TRY(const auto bytes, co_await workshop::read_attachment(runtime_, workshop_, attachment));
   Result<Parts> parts = fail(Errc::internal, "not parsed");
   if (bytes->size() <= kOnThreadMax) {
     parts = parse(*bytes);

@@ -50,10 +50,13 @@ awaitable<net::Response> ParticipantFace::Impl::get_queue(Call& call) {
   std::vector<std::string> running, pending;
   for (const LiveJob& job : live_jobs(call.participant)) {
     const auto accepted = co_await attachments.accepted(job.prompt);
-    if (!accepted) continue;  // it ended and was pruned while this listing was made
+    if (!accepted && workshop.core().job(job.job) == nullptr) continue;  // it ended and was pruned meanwhile
+    // One that cannot be read is shown without its graph: when it is its turn it ends with that reason.
+    const AcceptedParts unreadable;
+    const AcceptedParts& parts = accepted ? **accepted : unreadable;
     (job.running ? running : pending)
-        .push_back(comfy::queue_tuple({job.number, job.client_number}, job.prompt_id, (*accepted)->prompt,
-                                      (*accepted)->extra_data, (*accepted)->outputs));
+        .push_back(comfy::queue_tuple({job.number, job.client_number}, job.prompt_id, parts.prompt,
+                                      parts.extra_data, parts.outputs));
   }
   co_return json_response(comfy::queue_answer(running, pending));
 }

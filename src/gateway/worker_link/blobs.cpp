@@ -13,6 +13,7 @@
 #include "files/safe_path.hpp"
 #include "gateway/range_answer.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
+#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -119,7 +120,7 @@ awaitable<Result<std::shared_ptr<const AcceptedForm>>> WorkerLink::Impl::accepte
   const core::JobFacts* job = workshop.core().job(id);
   if (job == nullptr) co_return fail(Errc::not_found, "the job has ended");
   const core::Attachment attachment = job->submitted.prompt;
-  ATELIER_CO_TRY(auto bytes, co_await workshop.attachment(attachment.id));
+  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime, workshop, attachment));
   auto work = [bytes] { return read_accepted_form(bytes); };
   const bool large = bytes->size() > 256 * 1024;  // what grows with bytes leaves the thread (core.md 9)
   auto parsed =

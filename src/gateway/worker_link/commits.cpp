@@ -15,6 +15,7 @@
 #include "files/safe_path.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
 #include "workshop/folder_type.hpp"
+#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -265,7 +266,7 @@ awaitable<Result<void>> WorkerLink::Impl::link_once(JobId job, const std::string
   const core::UnlinkedCommit* found = workshop.core().unlinked(job, node);
   if (found == nullptr) co_return Result<void>{};
   const core::UnlinkedCommit commit = *found;  // a reference does not live across a co_await
-  ATELIER_CO_TRY(const auto stored, co_await workshop.attachment(commit.ui.id));
+  ATELIER_CO_TRY(const auto stored, co_await workshop::read_attachment(runtime, workshop, commit.ui));
   ATELIER_CO_TRY(const auto parts, read_commit_attachment(*stored));
   std::vector<GivenName> names;
   for (std::size_t i = 0; i < commit.files.size(); ++i) {

@@ -359,10 +359,13 @@ awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, E
   const core::JobFacts* facts = workshop.core().job(job);
   if (facts == nullptr || !facts->lease || facts->lease->epoch != epoch) co_return;  // gone meanwhile
   if (!form) {
-    log::error("accepted_form_unreadable", {{"job", job}, {"reason", form.error().what}});
-    core::Ended ended;
+    log::error(
+        "accepted_form_unreadable",
+        {{"job", job},
+         {"reason", form.error().what},
+         {"what_to_do", "stop the server and see what `atelier journal check` says; a backup may have it"}});
+    core::Ended ended;  // by the workshop: the worker is told to stop, and says that its slot is idle
     ended.job = job;
-    ended.epoch = epoch;
     ended.outcome = core::Outcome::failed;
     ended.reason = core::EndReason::refused;
     ended.sentence = "The server could not read this prompt back. Press Run again.";
