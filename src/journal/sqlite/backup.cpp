@@ -2,6 +2,7 @@
 #include "journal/sqlite/backup.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,17 +61,23 @@ void empty_log(const std::string& path) {
   if (connection) (void)connection->query_integer(sql::kTruncateLog);
 }
 
-/// A second name for the journal that is there, and its log's if it could not be emptied.
+bool has_bytes(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && status.st_size > 0;
+}
+
+/// A second name for what is there: the journal, and its log if it could not be emptied, or the log alone. A
+/// log that stayed would be read into the restored one.
 Result<std::string> keep_aside(const std::string& path) {
-  empty_log(path);
+  if (has_bytes(path)) empty_log(path);  // beside an empty file the log would be thrown away
   for (int n = 1;; ++n) {
     std::string kept = fmt::format("{}.before-restore-{}", path, n);
-    if (exists(kept)) continue;
+    if (exists(kept) || exists(kept + "-wal")) continue;
     for (const char* log : {"-wal", "-shm"}) {
       if (exists(path + log) && ::rename((path + log).c_str(), (kept + log).c_str()) != 0)
         return std::unexpected(errno_error(errno, "move " + path + log));
     }
-    if (::link(path.c_str(), kept.c_str()) != 0)
+    if (exists(path) && ::link(path.c_str(), kept.c_str()) != 0)
       return std::unexpected(errno_error(errno, "keep " + path + " as " + kept));
     return kept;
   }
@@ -110,8 +117,9 @@ Result<RestoreReport> restore(const std::string& path, const std::string& from) 
     return std::unexpected(last.error());
   }
   crash_point("journal_restore_copied");
-  if (exists(path)) {
+  if (exists(path) || exists(path + "-wal") || exists(path + "-shm")) {
     ATELIER_TRY(report.kept_as, keep_aside(path));
+    ATELIER_TRY_VOID(sync_folder_of(path));  // the log is away before the backup is there
   }
   ATELIER_TRY_VOID(BegunMark(path).lower_to(*last));
   crash_point("journal_restore_kept");

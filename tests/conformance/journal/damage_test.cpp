@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "journal/dump.hpp"
+#include "journal/sqlite/backup.hpp"
 #include "sqlite_rig.hpp"
 
 namespace atelier::journal::sqlite {
@@ -173,6 +174,31 @@ TEST_CASE("a log that was cut between two commits is missed by the mark beside i
     CHECK(report.problems[0] == read.error->what);
     // Whoever wants to go on with what is left removes the mark.
     CHECK(!replay_of(rig, original.database, log).error);
+  }
+}
+
+TEST_CASE("a log without its database is kept aside, and not read into the backup that is put back") {
+  const Original original(false);
+  SqliteRig rig;
+  {
+    auto journal = rig.open();
+    REQUIRE(journal);
+    REQUIRE(rig.get((*journal)->append(submits(7, 3, 700))));
+  }
+  const std::string backup = rig.folder.file("backup.db");
+  REQUIRE(back_up(rig.path(), backup));
+  for (const bool emptied : {false, true}) {
+    CAPTURE(emptied);
+    std::ofstream(rig.path() + "-wal", std::ios::binary) << original.log;
+    fs::remove(rig.path());
+    if (emptied) std::ofstream(rig.path(), std::ios::binary) << "";
+    const auto restored = restore(rig.path(), backup);
+    REQUIRE_MESSAGE(restored, restored.error().what);
+    CHECK(fs::file_size(restored->kept_as + "-wal") == original.log.size());
+    const CheckReport report = check(*rig.reader());
+    CHECK(report.problems.empty());
+    CHECK(report.last == Sequence{3});
+    CHECK(rig.open());
   }
 }
 
