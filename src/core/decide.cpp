@@ -95,7 +95,7 @@ void Policy::grant_all() {
 }
 
 void Policy::end_what_is_over() {
-  for (JobId id : state_.to_end) {
+  const auto end = [this](JobId id) {
     const JobFacts& job = state_.jobs.at(id);
     Ended ended;
     ended.job = id;
@@ -108,11 +108,13 @@ void Policy::end_what_is_over() {
       ended.sentence = sentence_of(state_, job);
     }
     decision_.proposals.emplace_back(std::move(ended));
-  }
+  };
+  for (const JobId id : state_.to_end) end(id);
+  for (const JobId id : state_.without_input) end(id);
   for (const auto& [at, id] : state_.cancels) {
     if (!is_due(at)) break;
     const JobFacts& job = state_.jobs.at(id);
-    if (state_.to_end.contains(id)) continue;
+    if (state_.to_end.contains(id) || state_.without_input.contains(id)) continue;
     Ended ended;
     ended.job = id;
     ended.outcome = Outcome::cancelled;
@@ -200,7 +202,9 @@ std::uint64_t Policy::start_tag(ParticipantId owner, std::uint64_t recorded) con
 
 std::size_t Policy::with_another_worker(const WaitingJob& job, std::size_t slot) {
   const auto given_back = state_.given_back.find(job.key.job);
-  if (given_back == state_.given_back.end()) return slot;
+  if (given_back == state_.given_back.end() || given_back->second.reason == ReturnReason::draining ||
+      given_back->second.reason == ReturnReason::slot_removed)
+    return slot;
   const WorkerId last = given_back->second.worker;
   if (free_[slot].worker->worker != last) return slot;
   const std::vector<Fit>& fit = fits(job.kind).of_slots;
@@ -214,7 +218,8 @@ std::size_t Policy::with_another_worker(const WaitingJob& job, std::size_t slot)
 }
 
 void Policy::grant(const WaitingJob& job, std::size_t slot, const std::vector<const JobFacts*>& passed) {
-  slot = with_another_worker(job, slot);
+  // Who is passed was told how long this one takes where it is.
+  if (passed.empty()) slot = with_another_worker(job, slot);
   FreeSlot& chosen = free_[slot];
   const ParticipantId owner = job.facts->submitted.participant;
   Taken& taken = taken_[owner];

@@ -233,6 +233,7 @@ Policy::BusySlot* Policy::worth_waiting_for(const Turn& turn) {
   for (BusySlot& busy : busy_) {
     if (busy.awaited || busy.remaining_ms >= load) continue;
     if (!std::ranges::includes(*busy.loaded, needs.models)) continue;
+    if (needs.avoided == busy.worker->worker) continue;
     if (!able_kind(state_, turn.job->kind, *busy.worker, *busy.slot)) continue;
     decision_.next_at = std::min(decision_.next_at.value_or(until), until);
     return &busy;

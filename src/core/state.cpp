@@ -29,11 +29,9 @@ namespace {
 
 bool waits(const JobFacts& job) { return job.state == JobState::queued || job.state == JobState::held; }
 
-}  // namespace
+bool worn_out(const JobFacts& job) { return job.deaths >= kDeathsMax || job.losses >= kLossesMax; }
 
-bool Core::State::worn_out(const JobFacts& job) const {
-  return job.deaths >= kDeathsMax || job.losses >= kLossesMax || lacks_input(job.job);
-}
+}  // namespace
 
 /// The worker that gave a waiting job back for what all its slots share, as long as the slot that had it has
 /// not said that it is idle.
@@ -75,6 +73,7 @@ void Core::State::unindex_as_waiting(const JobFacts& job) {
 void Core::State::unindex(const JobFacts& job) {
   unindex_as_waiting(job);
   to_end.erase(job.job);
+  without_input.erase(job.job);
   passed.erase(job.job);
   if (job.cancel_at) cancels.erase({*job.cancel_at, job.job});
   if (job.cancel_requested) cancels.erase({*job.cancel_requested + milliseconds{kCancelAnswerMs}, job.job});
@@ -149,8 +148,9 @@ void Core::State::index(const JobFacts& job) {
     if (!job.cancel_requested) ++owner.waiting_count;
     if (job.cancel_requested || worn_out(job)) {
       to_end.insert(job.job);
-    } else if (job.state == JobState::queued) {
-      index_as_waiting(job);
+    } else {
+      if (lacks_input(job.job)) without_input.insert(job.job);
+      if (job.state == JobState::queued) index_as_waiting(job);
     }
   } else {
     owner.granted.insert(job.job);

@@ -77,6 +77,7 @@ struct Core::State {
   std::set<std::pair<Time, JobId>> cancels;  // when decide ends them: marked leases + 10 s, scheduled ones
   std::set<std::pair<Time, JobId>> running;  // by when they started; not those that are computed
   std::set<JobId> to_end;                    // waiting jobs that decide ends at once: cancelled, worn out
+  std::set<JobId> without_input;             // the same, by what facts do not say: they keep their lanes
   std::set<JobId> passed;                    // those whose delay by affinity is running
   std::set<std::pair<Sequence, std::uint64_t>> runs_by_age;
   std::map<JobId, GivenBack> given_back;
@@ -96,8 +97,8 @@ struct Core::State {
   /// After a change of the worker's slots: jobs that it gave back may go to it again once the slot that had
   /// them is idle, and to its other slots then.
   void review_avoided(WorkerId worker);
-  /// It came back too often.
-  [[nodiscard]] bool worn_out(const JobFacts& job) const;
+  /// What it reads could not be brought to a worker, too often. Policy: events change the same facts with it
+  /// or without it.
   [[nodiscard]] bool lacks_input(JobId job) const {
     const auto found = given_back.find(job);
     return found != given_back.end() && found->second.without_input >= kInputTriesMax;

@@ -75,7 +75,7 @@ awaitable<void> Workshop::Impl::loop() {
       if (runtime.now() < limit_from) wake = std::min(wake, limit_from);
       [[maybe_unused]] const bool notified = co_await arrived.wait(wake);
       if (wake != kNever && runtime.now() - wake >= kStoodStill)
-        limit_from = runtime.now() + options.restart_grace;
+        limit_from = std::max(limit_from, runtime.now() + options.restart_grace);
       continue;
     }
     if (!co_await run_batch()) break;
@@ -187,7 +187,7 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
     log::info("journal_within_reach", {{"entries", read_back->size()}});
     if (runtime.now() - lost_at >= kBriefly) {
       leases.extend_all(runtime.now() + options.restart_grace);
-      limit_from = runtime.now() + options.restart_grace;
+      limit_from = std::max(limit_from, runtime.now() + options.restart_grace);
     }
     for (const core::Entry& entry : *read_back) {
       if (entry.origin.gateway == gateway) recorded.insert(entry.origin.ticket);
@@ -363,7 +363,7 @@ awaitable<void> Workshop::Impl::watch_leases() {
       // As after a restart: heartbeats of that time lie unread, or their senders could not dial in.
       log::warn("stood_still", {{"ms", (now - due).count()}, {"leases", leases.size()}});
       leases.extend_all(now + options.restart_grace);
-      limit_from = now + options.restart_grace;
+      limit_from = std::max(limit_from, now + options.restart_grace);
     }
     for (const LeaseTable::Expired& expired : leases.take_expired(now, kExpiredPerLook)) {
       log::warn("lease_expired", {{"job", expired.job}, {"epoch", expired.epoch}, {"link", expired.link}});

@@ -119,6 +119,33 @@ TEST_CASE("a job whose inputs never come ends after three tries, with the reason
   CHECK(world.core.decide(world.now).proposals.empty());
 }
 
+TEST_CASE("what workers have said of a job changes no fact of the others in its lane") {
+  CoreWorld world;
+  const Accepted worker = world.join("gpu-1");
+  const JobId first = world.submit(1), second = world.submit(1);
+  for (int i = 0; i < 3; ++i) {
+    world.settle();
+    REQUIRE(world.core.job(first)->lease);
+    Returned returned = world.with<Returned>(first);
+    returned.reason = ReturnReason::input_not_fetched;
+    world.post(returned);
+    if (i < 2) world.post(SlotIdle{.slot = {worker.worker, 0}, .link = worker.link});
+  }
+  // Another gateway, which has not heard of all three, proposed this before the end was recorded.
+  world.post(SlotIdle{.slot = {worker.worker, 0}, .link = worker.link});
+  Leased leased;
+  leased.job = second;
+  leased.slot = SlotId{worker.worker, 0};
+  leased.link = worker.link;
+  leased.epoch = Epoch{1};
+  world.post(leased);
+  REQUIRE(world.core.job(second)->lease);
+  CHECK(world.core.job(second)->common_place() == first);
+  const Decision decision = world.core.decide(world.now);
+  REQUIRE(decision.proposals.size() == 1);
+  CHECK(std::get<Ended>(decision.proposals.front()).job == first);
+}
+
 TEST_CASE("a job that is given back ten times says why it was the last time") {
   for (const bool full : {false, true}) {
     RetryWorld world;

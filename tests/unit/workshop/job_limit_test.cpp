@@ -92,7 +92,8 @@ TEST_CASE("time in which the server was down, or in which its clock was set, is 
   again.runtime.advance(milliseconds{50'000});
   again.join();  // its agent has kept the job, and says so
   REQUIRE(again.job()->state == core::JobState::running);
-  again.runtime.advance(kLimit);
+  again.runtime.stand_still(milliseconds{15'000});  // that is no reason to forget it
+  again.runtime.advance(kLimit - milliseconds{15'000});
   REQUIRE(again.job() != nullptr);
   CHECK(again.job()->state == core::JobState::running);
   again.runtime.advance(milliseconds{20'000});
