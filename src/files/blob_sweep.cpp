@@ -57,7 +57,8 @@ Result<void> BlobSweep::sweep(unsigned folder, const std::set<Digest>& needed, W
     const bool is_needed = needed.contains(*digest);
     if (is_needed && stat.links == 1 && stat.changed_ns < now_ns - kMarkedAgainNs)
       ATELIER_TRY_VOID(blobs_.touch(*digest));
-    if (is_needed || stat.links != 1 || stat.changed_ns >= unused_ns) {
+    if (stat.links != 1) continue;  // it counts for whose folder has it
+    if (is_needed || stat.changed_ns >= unused_ns) {
       kept.saw(*digest, stat.key);
     } else {
       unused.push_back({*digest, stat.size()});

@@ -117,9 +117,14 @@ Result<bool> Blobs::remove_unused(const Digest& digest, std::int64_t before_ns) 
 std::optional<KeptContent> Blobs::kept_of(const File& file) const {
   const auto stat = stat_of(file.fd());
   if (!stat) return std::nullopt;
-  KeptContent kept{{}, stat->key.device, stat->key.inode};
+  KeptContent kept;
   kept.digest = cache_.find(stat->key).value_or(Digest{});
-  if (stat->links > 0) return kept;
+  if (stat->links > 1) return std::nullopt;  // it is in somebody's folder, too
+  if (stat->links == 1) {
+    kept.device = stat->key.device;
+    kept.inode = stat->key.inode;
+    return kept;
+  }
   // A reflink or a copy of it.
   if (!kept.digest) return std::nullopt;
   const auto there = size(kept.digest);

@@ -29,8 +29,8 @@ struct BlobInfo {
   std::uint64_t size = 0;
 };
 
-/// Content that has no name any more and lies in the store: by its digest if that is known, else by its
-/// inode.
+/// Content that has no name any more and lies in the store: by its digest, by its inode (0: that is
+/// unknown), or by both.
 struct KeptContent {
   Digest digest;
   std::uint64_t device = 0, inode = 0;
@@ -70,8 +70,9 @@ class Blobs {
   /// since `before_ns` (Unix time in nanoseconds); false if there is none such. A touch() that gave true goes
   /// before it. The caller knows that nothing else names it. A crash leaves the blob where it is, or nothing.
   [[nodiscard]] Result<bool> remove_unused(const Digest& digest, std::int64_t before_ns) const;
-  /// What of an open file's content stays here although its last name has gone (it was replaced or removed):
-  /// empty if nothing does. By the digest cache and the file's links alone; nothing is read.
+  /// What of an open file's content stays here alone, now that its name has gone (it was replaced or
+  /// removed): empty if nothing does, or if another folder has it. By the digest cache and the file's links
+  /// alone; nothing is read.
   [[nodiscard]] std::optional<KeptContent> kept_of(const File& file) const;
 
   /// Moves `folder`/`name` into the store: reads and verifies, syncs file, renames, syncs folder (core.md 6).

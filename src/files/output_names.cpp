@@ -98,8 +98,10 @@ Result<NameSeen> OutputNames::name_seen(ParticipantId participant, FolderType ty
   return seen;
 }
 
-Result<void> OutputNames::link(ParticipantId participant, std::span<const OutputLink> outputs) const {
+Result<std::uint64_t> OutputNames::link(ParticipantId participant,
+                                        std::span<const OutputLink> outputs) const {
   const TreeChange change(data_);
+  std::uint64_t made = 0;
   std::vector<std::pair<std::pair<FolderType, std::string>, Directory>> folders;
   for (const OutputLink& output : outputs) {
     ATELIER_TRY_VOID(check_name(output.name));
@@ -113,10 +115,11 @@ Result<void> OutputNames::link(ParticipantId participant, std::span<const Output
       if (!folder) return std::unexpected(std::move(folder).error());
       known = folders.insert(folders.end(), {place, std::move(*folder)});
     }
-    ATELIER_TRY_VOID(link_one(known->second, output));
+    ATELIER_TRY(const bool is_new, link_one(known->second, output));
+    if (is_new) ++made;
   }
   for (const auto& folder : folders) ATELIER_TRY_VOID(folder.second.sync());
-  return {};
+  return made;
 }
 
 Result<bool> OutputNames::is_there(const Directory& folder, const OutputLink& output) const {
@@ -135,15 +138,15 @@ Result<bool> OutputNames::is_there(const Directory& folder, const OutputLink& ou
   return fail(Errc::conflict, fmt::format("the name \"{}\" is taken by another file", output.name));
 }
 
-Result<void> OutputNames::link_one(const Directory& folder, const OutputLink& output) const {
+Result<bool> OutputNames::link_one(const Directory& folder, const OutputLink& output) const {
   ATELIER_TRY(const bool linked_before, is_there(folder, output));
-  if (linked_before) return {};
+  if (linked_before) return false;
   ATELIER_TRY(const File blob, blobs_.open(output.digest));
-  const auto again = [&](Error error) -> Result<void> {
+  const auto again = [&](Error error) -> Result<bool> {
     if (error.code != Errc::conflict) return std::unexpected(std::move(error));
     ATELIER_TRY(const bool there,
                 is_there(folder, output));  // somebody else linked it in between, or took the name
-    if (there) return {};
+    if (there) return false;
     return fail(Errc::unavailable, fmt::format("the name \"{}\" comes and goes", output.name));
   };
   auto copy = TempFile::clone(blobs_.temp_folder(), blob, output.digest);
@@ -152,7 +155,7 @@ Result<void> OutputNames::link_one(const Directory& folder, const OutputLink& ou
     ATELIER_TRY(const Directory blob_folder,
                 blobs_.directory().open_folder(Blobs::folder_name(output.digest)));
     auto linked = blob_folder.link(Blobs::file_name(output.digest), folder, output.name);
-    if (linked) return {};
+    if (linked) return true;
     const Errc code = linked.error().code;
     if (code != Errc::unsupported && code != Errc::forbidden) return again(std::move(linked).error());
     copy = copy_of(blobs_.temp_folder(), blob);
@@ -166,7 +169,7 @@ Result<void> OutputNames::link_one(const Directory& folder, const OutputLink& ou
   auto published = copy->publish(folder, output.name, Replace::no);
   if (!published) return again(std::move(published).error());
   blobs_.cache().put(key, output.digest);
-  return {};
+  return true;
 }
 
 }  // namespace atelier::files

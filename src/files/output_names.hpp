@@ -52,15 +52,18 @@ class OutputNames {
   [[nodiscard]] Result<NameSeen> name_seen(ParticipantId participant, FolderType type,
                                            std::string_view folder, std::string_view name) const;
 
-  /// Gives the blobs their names: reflink, else hard link (the blob is 0444), else copy; whole or not at all,
-  /// never replacing, each folder synced once at the end. A name that already stands for the same content is
-  /// fine, so repeating after a crash is fine, too. Errors: conflict (the name stands for something else; the
-  /// names before it stay), not_found (no such blob), bad_request, forbidden, disk_full, io.
-  [[nodiscard]] Result<void> link(ParticipantId participant, std::span<const OutputLink> outputs) const;
+  /// Gives the blobs their names, and how many of these were not there yet: reflink, else hard link (the blob
+  /// is 0444), else copy; whole or not at all, never replacing, each folder synced once at the end. A name
+  /// that already stands for the same content is fine, so repeating after a crash is fine, too. Errors:
+  /// conflict (the name stands for something else; the names before it stay), not_found (no such blob),
+  /// bad_request, forbidden, disk_full, io.
+  [[nodiscard]] Result<std::uint64_t> link(ParticipantId participant,
+                                           std::span<const OutputLink> outputs) const;
 
  private:
   Result<bool> is_there(const Directory& folder, const OutputLink& output) const;
-  Result<void> link_one(const Directory& folder, const OutputLink& output) const;
+  /// False: the name was there.
+  Result<bool> link_one(const Directory& folder, const OutputLink& output) const;
 
   const DataFolder& data_;
   const Blobs& blobs_;

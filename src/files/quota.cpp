@@ -78,12 +78,14 @@ void QuotaBook::count(ParticipantId participant, std::uint64_t bytes, std::uint6
 void QuotaBook::keep(ParticipantId participant, std::uint64_t bytes, const KeptContent& content) {
   const std::scoped_lock lock(mutex_);
   if (kept_.size() >= kKeptMax) return give_back_locked(participant, bytes, 1);
-  const std::uint64_t number = last_kept_ + 1;
-  const bool fresh =
-      content.digest ? all_kept_.by_digest_.emplace(content.digest, number).second
-                     : all_kept_.by_inode_.emplace(std::pair(content.device, content.inode), number).second;
-  if (!fresh) return give_back_locked(participant, bytes, 1);
-  kept_.emplace(++last_kept_, Kept{participant, bytes, content});
+  const std::pair inode(content.device, content.inode);
+  if ((content.digest && all_kept_.by_digest_.contains(content.digest)) ||
+      (content.inode != 0 && all_kept_.by_inode_.contains(inode)))
+    return give_back_locked(participant, bytes, 1);
+  const std::uint64_t number = ++last_kept_;
+  if (content.digest) all_kept_.by_digest_.emplace(content.digest, number);
+  if (content.inode != 0) all_kept_.by_inode_.emplace(inode, number);
+  kept_.emplace(number, Kept{participant, bytes, content});
   all_kept_.not_seen_.insert(number);
 }
 
@@ -99,11 +101,8 @@ void QuotaBook::end_round(const KeptRound& round) {
     if (gone == kept_.end()) continue;
     const Kept& kept = gone->second;
     give_back_locked(kept.participant, kept.bytes, 1);
-    if (kept.content.digest) {
-      all_kept_.by_digest_.erase(kept.content.digest);
-    } else {
-      all_kept_.by_inode_.erase({kept.content.device, kept.content.inode});
-    }
+    if (kept.content.digest) all_kept_.by_digest_.erase(kept.content.digest);
+    if (kept.content.inode != 0) all_kept_.by_inode_.erase({kept.content.device, kept.content.inode});
     all_kept_.not_seen_.erase(number);
     kept_.erase(gone);
   }

@@ -44,8 +44,8 @@ class KeptRound {
  private:
   friend class QuotaBook;
   std::map<Digest, std::uint64_t> by_digest_;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> by_inode_;  // where no digest is known
-  std::set<std::uint64_t> not_seen_;                                           // numbers of charges
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> by_inode_;
+  std::set<std::uint64_t> not_seen_;  // numbers of charges
 };
 
 class QuotaBook;

@@ -19,7 +19,8 @@ namespace {
 
 constexpr const char* kList = "list.txt";
 
-bool mark(Finding& finding, const Result<void>& done) {
+template <class T>
+bool mark(Finding& finding, const Result<T>& done) {
   finding.mended = done.has_value();
   if (!done) finding.trouble = done.error().what;
   return finding.mended;

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "gateway/worker_link/accepted_form.hpp"
 #include "workshop/needed_content.hpp"
+#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -21,6 +22,7 @@ awaitable<void> BlobSweeper::stop(Instant deadline) {
 
 awaitable<void> BlobSweeper::keep_sweeping() {
   milliseconds pause = kFirst;
+  Instant not_before{};
   while (true) {
     const Instant before = runtime_.now();
     const WallTime wall_before = runtime_.wall();
@@ -30,8 +32,9 @@ awaitable<void> BlobSweeper::keep_sweeping() {
     if (jump > kJumpMax) {
       log::warn("blob_sweep_put_off",
                 {{"reason", "the wall clock was set forward"}, {"by_ms", jump.count()}});
-      continue;
+      not_before = runtime_.now() + files::BlobSweep::kUnusedFor;  // what is on its way now is done by then
     }
+    if (runtime_.now() < not_before) continue;
     const auto swept = co_await sweep();
     if (!swept) log::warn("blob_sweep_failed", {{"reason", swept.error().what}});
   }
@@ -80,7 +83,7 @@ awaitable<Result<std::set<Digest>>> BlobSweeper::needed_now() {
 }
 
 awaitable<Result<std::vector<Digest>>> BlobSweeper::pins_of(core::Attachment prompt) {
-  ATELIER_CO_TRY(auto bytes, co_await workshop_.attachment(prompt.id));
+  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime_, workshop_, prompt));
   auto read = [bytes] { return read_accepted_form(bytes); };
   ATELIER_CO_TRY(const AcceptedForm form, co_await run_blocking(runtime_.compute_pool(), std::move(read)));
   std::vector<Digest> digests;

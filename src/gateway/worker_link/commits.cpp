@@ -248,7 +248,8 @@ awaitable<Result<GivenName>> WorkerLink::Impl::give_name(ParticipantId participa
       };
       auto linked_it = co_await files.run(std::move(work));
       if (linked_it) {
-        files.quota().count(participant, file.bytes, 1);
+        // Not of a name that an earlier try has made.
+        if (*linked_it > 0) files.quota().count(participant, file.bytes, 1);
         place.name = std::move(output.name);
         co_return std::move(place);
       }

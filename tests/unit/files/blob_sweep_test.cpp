@@ -196,6 +196,19 @@ TEST_CASE("replaced content that the store keeps counts to its owner's quota unt
   CHECK(book.usage(kSeven).files == 1);
 }
 
+TEST_CASE("replaced content that is in somebody else's folder, too, counts for whose folder has it") {
+  const TempFolder temp;
+  const Stores stores(temp.path());
+  replace(stores, "a.png", "the class's picture");
+  pin(stores, "a.png");
+  const OutputLink name{FolderType::output, "", "b.png", sha256("the class's picture")};
+  REQUIRE(stores->output_names().link(ParticipantId{8}, {&name, 1}).value() == 1);
+  const std::string digest = name.digest.hex();
+  const std::string blob = temp.path() + "/data/blobs/" + digest.substr(0, 2) + "/" + digest.substr(2);
+  const bool is_in_folders = std::filesystem::hard_link_count(blob) > 1;  // else they have copies or reflinks
+  CHECK(replace(stores, "a.png", "another").kept.has_value() != is_in_folders);
+}
+
 TEST_CASE("content that is kept counts once, however often it was replaced") {
   const TempFolder temp;
   const Stores stores(temp.path());

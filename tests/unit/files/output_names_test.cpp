@@ -19,7 +19,7 @@ OutputLink output(const std::string& name, std::string_view content, const std::
   return {FolderType::output, folder, name, sha256(content)};
 }
 
-Result<void> link(const Stores& stores, const OutputLink& one) {
+Result<std::uint64_t> link(const Stores& stores, const OutputLink& one) {
   return stores->output_names().link(kSeven, {&one, 1});
 }
 
@@ -103,8 +103,8 @@ TEST_CASE("a committed output gets its name once, and repeating it changes nothi
   const Stores stores(temp.path());
   REQUIRE(stores->blobs().put("picture").has_value());
   const OutputLink name = output("a_00001_.png", "picture", "sub/folder");
-  REQUIRE(link(stores, name).has_value());
-  REQUIRE(link(stores, name).has_value());
+  REQUIRE(link(stores, name).value() == 1);
+  REQUIRE(link(stores, name).value() == 0);  // it was there
   CHECK(read_text(temp / "data/participants/7/output/sub/folder/a_00001_.png") == "picture");
   const auto status = std::filesystem::status(temp / "data/participants/7/output/sub/folder/a_00001_.png");
   CHECK((static_cast<unsigned>(status.permissions()) & 0777) == 0444);
