@@ -353,9 +353,15 @@ void WorkerLink::Impl::send_lease(SessionPtr session, JobId job, Epoch epoch, st
   tasks.spawn("lease", prepare_lease(std::move(session), job, epoch, slot));
 }
 
+constexpr milliseconds kReadAgain{1'000};
+
 awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, Epoch epoch,
                                                 std::uint32_t slot) {
   auto form = co_await accepted_form(job);
+  while (!form && form.error().code == Errc::unavailable) {  // the journal is out of reach for the moment
+    if (!co_await runtime.sleep_for(kReadAgain)) co_return;
+    form = co_await accepted_form(job);
+  }
   const core::JobFacts* facts = workshop.core().job(job);
   if (facts == nullptr || !facts->lease || facts->lease->epoch != epoch) co_return;  // gone meanwhile
   if (!form) {

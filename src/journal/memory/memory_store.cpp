@@ -86,6 +86,10 @@ Result<ReplayPage> MemoryStore::read(ReplayCursor cursor) {
 }
 
 Result<std::shared_ptr<const std::string>> MemoryStore::attachment(Key128 id) {
+  if (attachments_to_fail_ > 0) {
+    --attachments_to_fail_;
+    return fail(Errc::unavailable, "the store does not answer");
+  }
   const auto found = attachments_.find(id);
   if (found == attachments_.end())
     return fail(Errc::not_found, fmt::format("there is no attachment {}", id.hex()));

@@ -33,6 +33,8 @@ class MemoryStore final : public StoreReader {
   void set_full(bool full) { full_ = full; }
   /// While set, every append fails with unavailable and nothing is stored: the store cannot be reached.
   void set_out_of_reach(bool now) { out_of_reach_ = now; }
+  /// The next `count` reads of an attachment fail with unavailable.
+  void fail_attachments(int count) { attachments_to_fail_ = count; }
   /// Called when a commit met one of the two crash faults: the simulation kills its server here or later.
   std::function<void()> on_crash;
   /// How long a commit takes.
@@ -70,6 +72,7 @@ class MemoryStore final : public StoreReader {
   std::uint64_t commits_ = 0;
   bool full_ = false;
   bool out_of_reach_ = false;
+  int attachments_to_fail_ = 0;
   std::vector<std::weak_ptr<std::function<void()>>>
       watchers_;  // one per open Journal: something was recorded
 };

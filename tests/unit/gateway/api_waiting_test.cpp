@@ -54,7 +54,7 @@ TEST_CASE("the queue says of each waiting job when it will be ready, why it wait
   rig.join();
   const json::value row = seen(rig, job);
   CHECK(code_of(row) == "next");
-  CHECK(row.at("waits_because").at("sentence") == "It is next when a GPU is free.");
+  CHECK(text(row.at("waits_because").at("sentence")).starts_with("Next when gpu-1 is free, "));
   CHECK(row.at("worse_because").is_null());
   const std::int64_t now = rig.runtime.wall().ms;
   const std::int64_t early = row.at("ready_at").at("early").as_int64();
@@ -71,9 +71,10 @@ TEST_CASE("the queue says of each waiting job when it will be ready, why it wait
   const json::value worse = seen(rig, job);
   CHECK(worse.at("worse_because").at("code") == "moved");
   CHECK(text(worse.at("worse_because").at("sentence")).starts_with("Now 2nd, was 1st: "));
-  CHECK(code_of(worse) == "first_come");
+  CHECK(code_of(worse) == "listed");
+  CHECK(code_of(row_of(rig, other)) == "moved");
   // Their own, for a participant.
-  CHECK(code_of(row_of(rig, job, Rig::kTokens.token_of(ParticipantId{7}))) == "first_come");
+  CHECK(code_of(row_of(rig, job, Rig::kTokens.token_of(ParticipantId{7}))) == "listed");
 }
 
 TEST_CASE("each thing that keeps a job waiting has its code, and the participant reads the same sentence") {
@@ -99,9 +100,11 @@ TEST_CASE("each thing that keeps a job waiting has its code, and the participant
   const std::string path = fmt::format("/jobs/{}", job);
   CHECK(code() == "first_come");
   rig.api(patch, "/queue", R"({"mode":"priority"})");
+  CHECK(code() == "first_come");  // none is higher
+  rig.api(patch, "/participants/9", R"({"priority":"high"})");
   CHECK(code() == "priority");
   rig.api(patch, "/queue", R"({"mode":"round_robin"})");
-  CHECK(code() == "gpu_time");
+  CHECK(code() == "first_come");  // nobody has used more
   rig.api(patch, "/queue", R"({"paused":true})");
   CHECK(code() == "paused");
   rig.api(patch, "/queue", R"({"paused":false})");
@@ -216,6 +219,7 @@ TEST_CASE("a long queue is told in pieces, one a second, who is next first") {
   options.workshop.admission.waiting_per_participant_max = 1'000;
   Rig rig(options);
   for (int i = 1; i <= 3'000; ++i) rig.submit(1 + i % 20, uuid(i));
+  rig.runtime.advance(milliseconds{3'000});
   ApiSocket socket(rig, "");
   const json::value snapshot = socket.take().at(0);
   CHECK(snapshot.at("waiting").as_array().size() == 3'000);

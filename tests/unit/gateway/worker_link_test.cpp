@@ -242,6 +242,17 @@ std::string blob_of(const LinkRig& rig, std::string_view content) {
   return rig.folder / ("data/blobs/" + hex.substr(0, 2) + "/" + hex.substr(2));
 }
 
+TEST_CASE("a prompt that cannot be read for the moment is leased when it can be") {
+  LinkRig rig;
+  const JobId job = rig.submit(1, uuid(1));
+  rig.store.fail_attachments(3);
+  Agent agent(rig);
+  CHECK(agent.take<link::Lease>().empty());
+  REQUIRE(rig.facts(job).state == core::JobState::leased);
+  rig.runtime.advance(milliseconds{5'000});
+  CHECK(agent.take<link::Lease>().size() == 1);
+}
+
 TEST_CASE("a job whose input is gone from the server, or is cut, ends at once with the file's name") {
   for (const bool cut : {false, true}) {
     CAPTURE(cut);
