@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/agent_impl.hpp"
+#include "agent/link_queue.hpp"
 #include "agent/nvml.hpp"
 #include "base/log.hpp"
 #include "net/websocket.hpp"
@@ -17,7 +18,6 @@ constexpr milliseconds kPauseMost{5'000};
 constexpr milliseconds kPollInterval{5'000};
 constexpr milliseconds kReadTurn{3'600'000};
 constexpr milliseconds kSixHours{6 * 3'600'000}, kDay{24 * 3'600'000};
-constexpr std::size_t kResultBytesWaitingMax = 64 << 20;  // for the link; then the engines are not read on
 constexpr milliseconds kLinkPause{100};
 constexpr std::uint64_t kDiskTight = 10'000'000'000;  // bytes
 
@@ -83,13 +83,13 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
       feed(EngineEvent{slot, std::string(message->view())});
     } else {
       feed(EngineFrame{slot, std::string(message->view())});
-      ATELIER_CO_TRY_VOID(co_await let_link_follow(slot));
     }
+    ATELIER_CO_TRY_VOID(co_await let_link_follow(slot));
   }
 }
 
 awaitable<Result<void>> Agent::Impl::let_link_follow(std::uint32_t slot) {
-  while (outgoing != nullptr && outgoing->large_bytes_waiting() > kResultBytesWaitingMax) {
+  while (outgoing != nullptr && is_behind(*outgoing)) {
     feed(EngineUnread{slot});
     if (!co_await runtime.sleep_for(kLinkPause)) co_return fail(Errc::cancelled, "the agent ends");
   }

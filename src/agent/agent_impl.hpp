@@ -115,7 +115,7 @@ struct Agent::Impl {
   // agent_engine.cpp
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
-  /// Waits while too many results wait for the link: what ComfyUI says then stays in its own queue.
+  /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.
   awaitable<Result<void>> let_link_follow(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);
   /// `anew`: a ComfyUI that has just come up. Otherwise only what it can run counts; gives whether that

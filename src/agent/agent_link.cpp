@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/agent_impl.hpp"
+#include "agent/link_queue.hpp"
 #include "base/log.hpp"
 #include "link/codec.hpp"
 #include "net/websocket.hpp"
@@ -50,10 +51,7 @@ awaitable<void> Agent::Impl::dial() {
     co_return;
   }
   std::unique_ptr<net::WebSocket> open = std::move(*connected);
-  net::OutgoingLimits waiting;
-  waiting.bytes_max = link::kTextBytesMax;
-  waiting.large_bytes_max = SIZE_MAX;  // the engines are not read on when too much waits
-  net::OutgoingQueue queue(runtime, *open, waiting);
+  net::OutgoingQueue queue(runtime, *open, link_limits());
   outgoing = &queue;
   socket = open.get();
   link_over = false;

@@ -180,7 +180,9 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
     if (!one.sure && places.contains(one.place)) continue;
     const auto placed = place_file(one, key);
     const auto before = placed ? known.find({one.type, placed->path}) : known.end();
-    if (before != known.end()) {
+    // What is named more often than one place may say is a further file.
+    if (before != known.end() &&
+        files[before->second].place.size() + 1 + one.place.size() <= link::kNameBytesMax) {
       files[before->second].place += '\n' + one.place;
       places.insert(one.place);
       continue;
@@ -202,7 +204,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       file.number.reset();
       file.rest.clear();
     }
-    known.emplace(std::pair(one.type, taken->path), files.size());
+    known.insert_or_assign(std::pair(one.type, taken->path), files.size());
     places.insert(one.place);
     run->collected[{node, static_cast<std::uint32_t>(files.size())}] = std::move(taken->local);
     files.push_back(std::move(file));

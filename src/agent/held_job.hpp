@@ -71,6 +71,7 @@ struct HeldJob {
   std::optional<Instant> interrupted_at;           // first, since its engine was last started again for it
   std::deque<Unsent> unsent;                       // made while there was no link
   std::size_t unsent_bytes = 0;                    // of the frames among them
+  std::size_t unsent_event_bytes = 0;              // of the events among them
   OwnNames names;                                  // for what the participant reads
   Talk talk;
   std::optional<link::Preview> waiting_preview;

@@ -242,6 +242,10 @@ void AgentMachine::answer(const link::Welcome& message) {
   for (const link::Answer& one : message.answers) verdicts[RunKey{one.job, one.epoch}] = one.verdict;
   std::vector<RunKey> held;
   for (const auto& [key, job] : jobs_) held.push_back(key);
+  const auto returned_for = [this](RunKey key) {
+    const auto rested = std::ranges::find(slots_, key, &Slot::rests_after);
+    return rested == slots_.end() ? link::ReturnReason::refused_by_engine : rested->returned_for;
+  };
   // The slot of a dropped job waits there for word, and its run may have ended since the hello.
   const auto is_drop = [](const link::Answer& one) { return one.verdict == link::Verdict::drop; };
   bool emptied = std::ranges::any_of(message.answers, is_drop);
@@ -261,9 +265,7 @@ void AgentMachine::answer(const link::Welcome& message) {
       emptied = true;
     } else if (job->ghost) {
       // Dropped here, but kept there: the bytes are gone, so the job goes back.
-      if (keep)
-        send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
-                            "the agent had dropped it"});
+      if (keep) send(link::Returned{key.job, key.epoch, returned_for(key), "the agent had dropped it"});
       slots_[job->lease.slot].owes_idle = true;
     } else if (keep) {
       repeat(*job);
@@ -274,8 +276,7 @@ void AgentMachine::answer(const link::Welcome& message) {
   for (const auto& [key, verdict] : verdicts) {
     if (verdict != link::Verdict::keep || find(key) != nullptr) continue;
     // Listed in the hello and gone since: its engine died, or it was given back without a link.
-    send(link::Returned{key.job, key.epoch, link::ReturnReason::refused_by_engine,
-                        "lost while the link was opened"});
+    send(link::Returned{key.job, key.epoch, returned_for(key), "lost while the link was opened"});
     emptied = true;
   }
   if (emptied) own_idle_slots();

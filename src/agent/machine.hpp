@@ -73,7 +73,8 @@ class AgentMachine {
     bool unloads = false;               // /free was asked for while it ran something
     std::optional<Instant> rest_until;  // no slot_idle before: its last job could not be begun
     RunKey rests_after;                 // what it gave back: a new link would take an empty slot for idle
-    milliseconds pause{0};              // how long it rested last, since a job was begun
+    link::ReturnReason returned_for = link::ReturnReason::refused_by_engine;  // of that
+    milliseconds pause{0};   // how long it rested last, since a job was begun
     bool owes_idle = false;  // a lease ended here without `computed`; slot_idle is due when the slot is empty
     std::optional<Instant> publish_at;  // object_info to be offered before engine_ready
     bool publishing = false;

@@ -302,6 +302,8 @@ void AgentMachine::give_back(HeldJob& job, link::ReturnReason reason, std::strin
   log::warn(
       "returned",
       {{"job", job.key.job}, {"epoch", job.key.epoch}, {"reason", link::to_string(reason)}, {"why", detail}});
+  const auto rests = std::ranges::find(slots_, job.key, &Slot::rests_after);
+  if (rests != slots_.end()) rests->returned_for = reason;
   detail.resize(std::min(detail.size(), link::kTextFieldBytesMax));
   send(link::Returned{job.key.job, job.key.epoch, reason, std::move(detail)});
   drop(job);
@@ -312,7 +314,7 @@ void AgentMachine::drop(HeldJob& job) {
   if (job.in_engine()) {
     job.ghost = true;
     job.unsent.clear();
-    job.unsent_bytes = 0;
+    job.unsent_bytes = job.unsent_event_bytes = 0;
     job.waiting_preview.reset();
     job.nodes.clear();
     out_.emplace_back(Forget{job.key});

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kUnsentMax = 256;                  // messages of one job
 constexpr std::size_t kUnsentFrameBytesMax = 64 << 20;   // of the frames among them
+constexpr std::size_t kUnsentEventBytesMax = 16 << 20;   // of the events among them
 constexpr std::size_t kTalkMessageBytesMax = 256 << 10;  // of a custom node's own, which are not shortened
 constexpr std::size_t kTalkMax = 100;                    // of them, per job and second
 constexpr std::size_t kTalkBytesMax = 2 << 20;           // the same
@@ -25,6 +26,18 @@ bool is_progress(std::string_view type) { return type == "progress" || type == "
 
 bool tells_where(std::string_view type) {
   return type == "execution_start" || type == "execution_cached" || type == "executing";
+}
+
+/// Forgets the oldest event that waits for the link and is of `type`, or of any if that is empty. Never a
+/// frame: it may be a result. False if there is none.
+bool forget_event(HeldJob& job, std::string_view type = {}) {
+  const auto found = std::ranges::find_if(job.unsent, [type](const Unsent& one) {
+    return std::holds_alternative<link::Event>(one.message) && (type.empty() || one.type == type);
+  });
+  if (found == job.unsent.end()) return false;
+  job.unsent_event_bytes -= std::get<link::Event>(found->message).json.size();
+  job.unsent.erase(found);
+  return true;
 }
 
 /// A text frame with the participant's names, and not longer than a page can show.
@@ -72,8 +85,12 @@ void AgentMachine::relay(HeldJob& job, const std::string& type, std::string text
     send(std::move(event));
     return;
   }
-  if (is_progress(type)) std::erase_if(job.unsent, [&](const Unsent& one) { return one.type == type; });
-  if (job.unsent.size() >= kUnsentMax) job.unsent.pop_front();
+  if (is_progress(type)) forget_event(job, type);
+  const std::size_t bytes = event.json.size();
+  while (job.unsent.size() >= kUnsentMax || job.unsent_event_bytes + bytes > kUnsentEventBytesMax) {
+    if (!forget_event(job)) return;
+  }
+  job.unsent_event_bytes += bytes;
   job.unsent.push_back({type, std::move(event)});
 }
 
@@ -157,7 +174,8 @@ void AgentMachine::relay_frame(HeldJob& job, link::Preview frame) {
     send_frame(std::move(frame));
     return;
   }
-  if (job.unsent_bytes + frame.frame.size() > kUnsentFrameBytesMax || job.unsent.size() >= kUnsentMax) {
+  if (job.unsent_bytes + frame.frame.size() > kUnsentFrameBytesMax ||
+      (job.unsent.size() >= kUnsentMax && !forget_event(job))) {
     log::warn("frame_left_out", {{"job", job.key.job}, {"why", "too much waits for the link"}});
     return;
   }
@@ -180,7 +198,7 @@ void AgentMachine::send_frame(link::Preview frame) {
 }
 
 void AgentMachine::send_unsent(HeldJob& job) {
-  job.unsent_bytes = 0;
+  job.unsent_bytes = job.unsent_event_bytes = 0;
   for (Unsent& one : std::exchange(job.unsent, {})) {
     if (auto* event = std::get_if<link::Event>(&one.message)) {
       send(std::move(*event));

@@ -19,6 +19,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kRandomDigits = 32;  // uuid4().hex
+constexpr std::string_view kBeside = "/workflow";
 
 std::string_view text_of(const json::value& object, std::string_view key) {
   const json::value* value = object.is_object() ? object.get_object().if_contains(key) : nullptr;
@@ -31,6 +32,7 @@ class Finder {
 
   void item(std::string_view list, std::size_t index, const json::value& item) {
     place_ = fmt::format("{}/{}", list, index);
+    if (place_.size() + kBeside.size() > link::kNameBytesMax) return;
     if (const json::string* text = item.if_string()) {
       const std::string_view path = *text;
       const std::string_view behind = comfy::background_of(list, index, path);
@@ -54,7 +56,7 @@ class Finder {
     files_.push_back(file);
     file.filename = comfy::picture_beside(item.get_object());
     if (file.filename.empty()) return;
-    file.place += "/workflow";
+    file.place += kBeside;
     file.sure = false;
     files_.push_back(std::move(file));
   }

@@ -223,7 +223,8 @@ def dead_without_a_word(site):
         second = workshop.worker('w2', comfy=other.url, comfy_dir=other.folder)
         site.succeeded('dead')
         site.let_go()
-        until(lambda: site.engine.history.get(ghost_run), 'the end of the run that nobody waits for')
+        # It is not read on until two pings have found no answer, which takes a minute.
+        until(lambda: site.engine.history.get(ghost_run), 'the end of the run that nobody waits for', 90)
         assert peak_mib(site.worker) < 200, peak_mib(site.worker)
         proxy.up.held = proxy.down.held = False
         until(lambda: 'link_up' in site.worker.text().split('link_down')[-1], 'the next link')

@@ -89,8 +89,6 @@ void WorkerLink::Impl::on_event(LinkSession& session, link::Event event) {
 
 Result<void> WorkerLink::Impl::on_binary(LinkSession& session, std::string_view bytes) {
   ATELIER_TRY(link::Preview preview, link::decode_preview(bytes));
-  // The heartbeat waits behind the parts in the agent, and the line may be slow.
-  if (session.part || preview.more) workshop.leases().renew(session.link, runtime.now());
   if (session.part) {
     link::Preview& whole = *session.part;
     if (whole.job != preview.job || whole.epoch != preview.epoch || whole.kind != preview.kind)

@@ -73,6 +73,7 @@ struct LinkSession {
   std::set<std::pair<JobId, Epoch>> known;
   int foreign_messages = 0;
   std::optional<link::Preview> part;  // of a frame that comes in parts: what has come
+  Instant renew_at;                   // not before, by what is no heartbeat
 };
 
 }  // namespace atelier::gateway

@@ -11,6 +11,7 @@
 namespace atelier::gateway {
 namespace {
 
+constexpr milliseconds kRenewPause{1'000};
 // docs/protocol/worker-link.md, closing codes
 constexpr std::uint16_t kReplaced = 4001;
 
@@ -153,9 +154,15 @@ awaitable<void> WorkerLink::Impl::run_session(std::unique_ptr<net::WebSocket> so
       reason = message.error().what;
       break;
     }
+    const bool present = greeted && session_of(session->link) == session;
+    if (present && runtime.now() >= session->renew_at) {
+      // Whatever it says, it lives: on a slow line its heartbeat waits behind results and events.
+      workshop.leases().renew(session->link, runtime.now());
+      session->renew_at = runtime.now() + kRenewPause;
+    }
     Result<void> done;
     if (message->kind == net::MessageKind::binary) {
-      if (greeted && session_of(session->link) == session) done = on_binary(*session, message->view());
+      if (present) done = on_binary(*session, message->view());
     } else {
       auto decoded = link::decode_agent(message->view());
       if (!decoded) {

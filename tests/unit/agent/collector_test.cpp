@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <exception>
@@ -68,6 +69,24 @@ TEST_CASE("a mesh that a node names by a text is taken as one that is named by a
   CHECK((*taken)[0].folder == "3d");
   CHECK((*taken)[0].digest == sha256("cup"));
   CHECK(rig.rest()->empty());
+}
+
+TEST_CASE("a file that is named so often that no place can say it becomes more than one file") {
+  Rig rig;
+  rig.write("output/atelier/7-1/cup_00001.glb", "cup");
+  std::string names;
+  for (int i = 0; i < 300; ++i)
+    names += R"({"filename":"cup_00001.glb","subfolder":"atelier/7-1","type":"output"},)";
+  names.pop_back();
+  const auto taken = rig.collect(R"({"3d":[)" + names + "]}");
+  REQUIRE(taken);
+  CHECK(taken->size() == 2);
+  std::size_t lines = 0;
+  for (const link::CommitFile& file : *taken) {
+    CHECK(file.place.size() <= link::kNameBytesMax);
+    lines += 1 + static_cast<std::size_t>(std::ranges::count(file.place, '\n'));
+  }
+  CHECK(lines == 300);
 }
 
 TEST_CASE("a mesh of a random name is taken from the folder in which it lies") {

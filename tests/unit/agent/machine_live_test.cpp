@@ -114,6 +114,47 @@ TEST_CASE("of what is too much for the memory only the oldest results wait for a
   CHECK(bytes <= 64 << 20);
 }
 
+TEST_CASE("events that are too much for the memory go, the oldest first, and the results among them stay") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.lose_link();
+  std::size_t events = 0;
+  const auto tell = [&](const std::string& type, std::size_t bytes) {
+    rig.engine(type, fmt::format(R"("node":"5","text":"{}{:04}")", std::string(bytes, 'x'), events++));
+  };
+  const auto fill = [&](char mark) { rig.feed(picture(std::string(20 << 20, 'x') + mark)); };
+  rig.feed(picture("1"));
+  fill('2');
+  SUBCASE("by their bytes") {
+    for (int i = 0; i < 20; ++i) tell("executed", 1 << 20);
+  }
+  SUBCASE("by their number") {
+    for (int i = 0; i < 300; ++i) tell("executed", 10);
+  }
+  SUBCASE("progress, of which the newest is kept") {
+    for (int i = 0; i < 20; ++i) tell("progress", 1 << 20);
+  }
+  fill('3');
+  fill('4');
+  rig.join();
+  std::size_t bytes = 0, results = 0, shown = 0;
+  std::string newest;
+  for (const Send& send : rig.all<Send>()) {
+    if (const auto* frame = std::get_if<link::Preview>(&send.message)) results += frame->more ? 0 : 1;
+    const auto* event = std::get_if<link::Event>(&send.message);
+    if (event == nullptr || event->n == 1) continue;  // where the run is
+    bytes += event->json.size();
+    ++shown;
+    newest = event->json;
+  }
+  CHECK(results == 4);
+  CHECK(shown > 0);
+  CHECK(shown < 256);
+  CHECK(bytes <= 16 << 20);
+  CHECK(newest.find(fmt::format("{:04}\"", events - 1)) != std::string::npos);
+}
+
 TEST_CASE(
     "what a custom node sends of its own goes to whose job runs, as it is; what ComfyUI tells all does not") {
   Rig rig;

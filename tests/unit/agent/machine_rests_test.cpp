@@ -125,8 +125,9 @@ TEST_CASE("a new link does not end a slot's rest: its hello names what was given
   Rig rig;
   rig.ready();
   rig.take();
+  const auto reason = link::ReturnReason::disk_full;
   rig.feed(JobFetched{kJob, fail(Errc::disk_full, "no space")});
-  REQUIRE(rig.only_sent<link::Returned>().reason == link::ReturnReason::disk_full);
+  REQUIRE(rig.only_sent<link::Returned>().reason == reason);
   rig.lose_link();
   link::Verdict verdict = link::Verdict::drop;
   std::size_t returns = 0;
@@ -142,6 +143,7 @@ TEST_CASE("a new link does not end a slot's rest: its hello names what was given
   CHECK(hello.jobs.front().state == link::JobState::fetching);
   rig.welcome(verdict);
   CHECK(rig.sent<link::Returned>().size() == returns);
+  for (const link::Returned& repeated : rig.sent<link::Returned>()) CHECK(repeated.reason == reason);
   CHECK(rig.sent<link::SlotIdle>().empty());
   rig.advance(milliseconds(1'000));
   CHECK(rig.sent<link::SlotIdle>().size() == 1);

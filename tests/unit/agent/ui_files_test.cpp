@@ -46,6 +46,14 @@ TEST_CASE("a file in the job's folder is named without it, and its number counts
   CHECK_FALSE(placed->odd);
 }
 
+TEST_CASE("a list whose name is longer than a place may be names no file") {
+  const auto files = [](std::size_t bytes) {
+    return named(R"({")" + std::string(bytes, 'x') + R"(":[{"filename":"a.png"}]})").size();
+  };
+  CHECK(files(1'000) == 1);
+  CHECK(files(link::kNameBytesMax) == 0);
+}
+
 TEST_CASE(
     "a file in another job's folder is not this job's, one of an older epoch or beside all folders is") {
   for (const char* folder : {"atelier/11-1", "atelier/11-1/x", "atelier/120-3", "atelier/1-3"}) {

@@ -398,6 +398,21 @@ std::vector<link::AgentMessage> in_parts(JobId job, const std::string& frame, st
   return parts;
 }
 
+TEST_CASE("whatever an agent says keeps its leases: its heartbeat may wait behind it") {
+  LinkRig rig;
+  Agent agent(rig);
+  const JobId job = rig.submit(1, uuid(1));
+  link::AgentMessage said = link::Preview{job, Epoch{1}, 4, std::string("\0\0\0\2{}png", 9)};
+  SUBCASE("a result") {}
+  SUBCASE("an event") { said = small_talk(job, Epoch{1})[1]; }
+  for (int i = 0; i < 5; ++i) {
+    agent.say(said);
+    rig.runtime.advance(milliseconds{20'000});
+  }
+  REQUIRE(rig.facts(job).lease);
+  CHECK(rig.facts(job).epoch == Epoch{1});
+}
+
 TEST_CASE("a frame that comes in parts is shown when it is whole, and each part keeps the lease") {
   LinkRig rig;
   Agent agent(rig);
