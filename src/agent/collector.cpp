@@ -42,6 +42,11 @@ awaitable<bool> is_png(Runtime& runtime, std::shared_ptr<const files::File> file
   co_return co_await run_blocking(runtime.file_pool(), std::move(look));
 }
 
+/// What cannot be taken was not meant as a file, unless a later try could tell more.
+bool may_be_a_text(const Error& error) {
+  return error.code != Errc::unavailable && error.code != Errc::disk_full && error.code != Errc::cancelled;
+}
+
 }  // namespace
 
 awaitable<Result<Digest>> hash_file(Runtime& runtime, std::shared_ptr<const files::File> file) {
@@ -147,8 +152,7 @@ awaitable<Result<std::optional<Collector::Taken>>> Collector::take(std::shared_p
     raw.path = placed->path;
   } else {
     auto downloaded = co_await download(run, engine, file);
-    if (!downloaded && !file.sure && downloaded.error().code == Errc::not_found)
-      co_return std::optional<Taken>();
+    if (!downloaded && !file.sure && may_be_a_text(downloaded.error())) co_return std::optional<Taken>();
     if (!downloaded) co_return std::unexpected(std::move(downloaded).error());
     raw = std::move(*downloaded);
   }
@@ -156,7 +160,7 @@ awaitable<Result<std::optional<Collector::Taken>>> Collector::take(std::shared_p
   auto local = co_await finish(run, key, placed->named.type, placed->named.in_job_folder, std::move(raw));
   if (!local) {
     discard(*run, raw_path);
-    if (!file.sure && local.error().code == Errc::not_found) co_return std::optional<Taken>();
+    if (!file.sure && may_be_a_text(local.error())) co_return std::optional<Taken>();
     co_return std::unexpected(std::move(local).error());
   }
   Taken taken;

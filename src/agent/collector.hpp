@@ -44,7 +44,8 @@ class Collector {
     LocalFile local;
     std::string path;  // of ComfyUI's file
   };
-  /// Reads a file; nothing if there is none, and the `ui` may not have meant one. Errors as collect().
+  /// Reads a file; nothing if there is none that can be taken, and the `ui` may not have meant one. Errors as
+  /// collect().
   awaitable<Result<std::optional<Taken>>> take(std::shared_ptr<RunFiles> run, RunKey key,
                                                EngineClient& engine, const EngineFolders* folders,
                                                UiFile file);

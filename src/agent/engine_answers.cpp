@@ -70,7 +70,8 @@ std::optional<std::uint64_t> read_upload_limit(std::string_view body) {
   const auto parsed = comfy::Json::parse(body);
   const json::value* limit = parsed ? member(parsed->value(), "max_upload_size") : nullptr;
   if (limit == nullptr || !limit->is_number()) return std::nullopt;
-  return whole(limit);
+  const std::uint64_t bytes = whole(limit);
+  return bytes == 0 ? std::nullopt : std::optional(bytes);
 }
 
 Result<std::vector<std::string>> read_model_folders(std::string_view body) {

@@ -24,7 +24,8 @@ struct EngineStats {
 /// GET /prompt: `exec_info.queue_remaining`. Errors: bad_request, too_large.
 [[nodiscard]] Result<std::uint64_t> read_queue_remaining(std::string_view body);
 
-/// GET /features: the most bytes that a request to ComfyUI may have; nothing if it does not say.
+/// GET /features: the most bytes that a request to ComfyUI may have; nothing if it does not say, or has no
+/// limit.
 [[nodiscard]] std::optional<std::uint64_t> read_upload_limit(std::string_view body);
 
 /// GET /experiment/models: names of folders, at most 64. Errors: bad_request, too_large.

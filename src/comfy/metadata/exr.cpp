@@ -60,23 +60,30 @@ class Reader {
     if (version != 2 || (flags & ~kKnownFlags) != 0)
       return fail(Errc::unsupported, "an EXR of another version");
     at_ = 8;
-    std::uint64_t chunks = 0;
+    Result<std::uint64_t> chunks = 0;  // an error counts only if there is something to move
     for (bool more = true; more;) {
       Part part;
       ATELIER_TRY(const bool any, header(part));
       more = any && (flags & kMultipart) != 0;
       if (!any && (flags & kMultipart) != 0) break;  // an empty header is behind the last part's
-      if ((flags & kMultipart) != 0 && !part.chunks)
-        return fail(Errc::bad_request, "an EXR of parts without their number of chunks");
-      ATELIER_TRY(const std::uint64_t count, chunks_of(part, (flags & kTiled) != 0));
-      if (count > kBlockBytesMax / 8 || (chunks += count) > kBlockBytesMax / 8)
-        return fail(Errc::too_large, "an EXR of more chunks than are looked at");
+      if (chunks) chunks = with_chunks_of(part, flags, *chunks);
     }
-    if (grown_ != 0) ATELIER_TRY_VOID(move_chunks(chunks));
+    if (grown_ == 0) return std::move(edits_);
+    ATELIER_TRY(const std::uint64_t count, std::move(chunks));
+    ATELIER_TRY_VOID(move_chunks(count));
     return std::move(edits_);
   }
 
  private:
+  static Result<std::uint64_t> with_chunks_of(const Part& part, std::uint64_t flags, std::uint64_t before) {
+    if ((flags & kMultipart) != 0 && !part.chunks)
+      return fail(Errc::bad_request, "an EXR of parts without their number of chunks");
+    ATELIER_TRY(const std::uint64_t count, chunks_of(part, (flags & kTiled) != 0));
+    if (count > kBlockBytesMax / 8 || before + count > kBlockBytesMax / 8)
+      return fail(Errc::too_large, "an EXR of more chunks than are looked at");
+    return before + count;
+  }
+
   /// False if it has no attribute.
   Result<bool> header(Part& part) {
     bool any = false;

@@ -114,6 +114,26 @@ TEST_CASE("a text that names no file of the job stays a text") {
   CHECK(taken->empty());
 }
 
+TEST_CASE("a text that names a file which is no result stays a text, and an object that names it does not") {
+  Rig rig;
+  rig.run->prompt_texts = {"{}", "{}", "{}"};
+  const std::string mesh(kMesh);
+  rig.write("output/" + mesh, "glTF, and broken");
+  rig.write("output/atelier/7-1/empty.glb", "");
+  rig.write("output/atelier/7-1/broken.png", "\x89PNG\r\n\x1a\n, and broken");
+  const auto taken =
+      rig.collect(R"({"text":["atelier/7-1/empty.glb","atelier/7-1/broken.png",")" + mesh + R"("]})");
+  REQUIRE(taken);
+  CHECK(taken->empty());
+  for (const std::string& name : {std::string("empty.glb"), std::string("broken.png"), mesh}) {
+    const std::string folder = name == mesh ? "" : "atelier/7-1";
+    const auto named = rig.collect(R"({"images":[{"filename":")" + name + R"(","subfolder":")" + folder +
+                                   R"(","type":"output"}]})");
+    REQUIRE_FALSE(named);
+    CHECK(named.error().code == (name == mesh ? Errc::forbidden : Errc::bad_request));
+  }
+}
+
 TEST_CASE("a file in another job's folder is neither delivered nor removed, and said") {
   Rig rig;
   rig.write("output/atelier/8-1/x_00001_.png", "another's");

@@ -44,6 +44,7 @@ TEST_CASE("the length of an engine's queue is read") {
 TEST_CASE("an engine's limit for uploads is read, if it says one") {
   CHECK(read_upload_limit(R"({"max_upload_size":104857600})") == 104'857'600u);
   CHECK_FALSE(read_upload_limit(R"({"max_upload_size":"much"})"));
+  CHECK_FALSE(read_upload_limit(R"({"max_upload_size":0})"));  // --max-upload-size 0: none
   CHECK_FALSE(read_upload_limit("{}"));
   CHECK_FALSE(read_upload_limit("404: Not Found"));
 }
