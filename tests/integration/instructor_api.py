@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """An instructor steers a running workshop through /api/v1: modes, holds, pause, moves, cancels with undo,
 caps, allowance, a pinned worker; what was set survives kill -9; a command that is repeated is done once; the
-socket goes on where it was; it is told why jobs wait; odd methods and empty bodies are refused with a reason."""
+socket goes on where it was; it is told why jobs wait; odd methods and empty bodies are refused."""
 
 import base64, http.client, json, os, re, socket, struct, subprocess, time, urllib.error, urllib.request
 from atelier_processes import BIN, Workshop, events_of, run, until
@@ -144,11 +144,15 @@ def moves_and_modes(workshop, api):
 
 
 def why_they_wait(api, jobs):
-    """With everything paused: the queue, the snapshot and what is new say why; one undo takes back several."""
+    """With everything paused: the queue, the snapshot and what is new say why; one undo for several."""
     events = Events(api)
     rows = {row['job']: row for row in events.message()['waiting']}
     assert set(rows) == set(jobs), (rows, jobs)
-    until(lambda: {row['waits_because']['code'] for row in api.get('/queue')['jobs']} == {'paused'}, 'reasons')
+
+    def reasons():
+        return {row['waits_because']['code'] for row in api.get('/queue')['jobs']}
+
+    until(lambda: reasons() == {'paused'}, 'reasons')
     before = api.order()
     moved = api.post('/jobs/actions', action='move', jobs=[jobs[2], jobs[4]], place='first')
     assert api.order() != before
@@ -177,7 +181,8 @@ def odd_requests(workshop, api):
             connection.request(method, path, headers=head if path.startswith('/api') else {})
             answer = connection.getresponse()
             text = answer.read()
-            assert (answer.status, answer.getheader('Allow')) == (status, allow), (method, path, answer.status)
+            got = (answer.status, answer.getheader('Allow'))
+            assert got == (status, allow), (method, path, got)
             if path.startswith('/api'):
                 assert answer.getheader('Content-Type') == 'application/problem+json', (method, path)
                 assert json.loads(text)['status'] == status
