@@ -4,7 +4,6 @@
 #include "base/log.hpp"
 #include "gateway/worker_link/accepted_form.hpp"
 #include "workshop/needed_content.hpp"
-#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -83,9 +82,7 @@ awaitable<Result<std::set<Digest>>> BlobSweeper::needed_now() {
 }
 
 awaitable<Result<std::vector<Digest>>> BlobSweeper::pins_of(core::Attachment prompt) {
-  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime_, workshop_, prompt));
-  auto read = [bytes] { return read_accepted_form(bytes); };
-  ATELIER_CO_TRY(const AcceptedForm form, co_await run_blocking(runtime_.compute_pool(), std::move(read)));
+  ATELIER_CO_TRY(const AcceptedForm form, co_await load_accepted_form(runtime_, workshop_, prompt));
   std::vector<Digest> digests;
   for (const link::InputRef& pin : form.pins) digests.push_back(pin.digest);
   co_return digests;

@@ -4,11 +4,6 @@
 #include <fmt/format.h>
 
 namespace atelier::workshop {
-namespace {
-
-constexpr std::size_t kOnThreadMax = 256 << 10;  // what grows with bytes leaves the thread (core.md 9)
-
-}  // namespace
 
 awaitable<Result<std::shared_ptr<const std::string>>> read_attachment(Runtime& runtime, Workshop& workshop,
                                                                       core::Attachment attachment) {
@@ -16,12 +11,7 @@ awaitable<Result<std::shared_ptr<const std::string>>> read_attachment(Runtime& r
   auto is_whole = [bytes, attachment] {
     return bytes->size() == attachment.bytes && sha256(*bytes) == attachment.digest;
   };
-  bool whole = false;
-  if (bytes->size() <= kOnThreadMax) {
-    whole = is_whole();
-  } else {
-    whole = co_await run_blocking(runtime.compute_pool(), std::move(is_whole));
-  }
+  const bool whole = co_await run_by_size(runtime, bytes->size(), std::move(is_whole));
   if (whole) co_return bytes;
   co_return fail(Errc::io,
                  fmt::format("attachment {} is damaged; see `atelier journal check`", attachment.id.hex()));

@@ -29,10 +29,10 @@ std::string ApiWaiting::members_of(const core::JobFacts& job) const {
   const View all = view();
   const bool queued = job.state == core::JobState::queued;
   const workshop::Standing* const standing = all == nullptr || !queued ? nullptr : all->find(job.job);
+  const std::int64_t age = all == nullptr ? 0 : (workshop_.now() - all->at).count();
   std::string ready = "null";
   if (standing != nullptr && standing->ready) {
     // On the clock, and as exactly as people are told: so it stays the same while the time goes on.
-    const std::int64_t age = (workshop_.now() - all->at).count();
     const std::int64_t made = runtime_.wall().ms - age;
     const std::int64_t early = standing->ready->early, late = standing->ready->late;
     const std::int64_t early_step = step_of(early - age), late_step = step_of(late - age);
@@ -40,8 +40,7 @@ std::string ApiWaiting::members_of(const core::JobFacts& job) const {
                         (made + late + late_step - 1) / late_step * late_step);
   }
   const workshop::Setback* const setback = outlook_ == nullptr ? nullptr : outlook_->setback(job.job);
-  const std::int64_t since = all == nullptr ? 0 : (workshop_.now() - all->at).count();
-  const PlaceWords words{core, job, all.get(), standing, since, setback};
+  const PlaceWords words{core, job, all.get(), standing, age, setback};
   return fmt::format(R"("ready_at":{},"waits_because":{},"worse_because":{})", ready,
                      words_json(words.reason()), words_json(words.cause()));
 }

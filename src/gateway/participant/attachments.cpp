@@ -10,7 +10,6 @@ namespace atelier::gateway {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kOnThreadMax = 256 << 10;
 constexpr comfy::JsonLimits kOwnJson{.bytes_max = 64u << 20,
                                      .depth_max = 80};  // the prompt's 64 and some of our own
 
@@ -72,13 +71,8 @@ awaitable<Result<std::shared_ptr<const Parts>>> Attachments::parsed(
   if (!attachment) co_return fail(Errc::not_found, "there is no such attachment");
   if (auto known = cache.find(attachment.id)) co_return known;
   ATELIER_CO_TRY(const auto bytes, co_await workshop::read_attachment(runtime_, workshop_, attachment));
-  Result<Parts> parts = fail(Errc::internal, "not parsed");
-  if (bytes->size() <= kOnThreadMax) {
-    parts = parse(*bytes);
-  } else {
-    auto work = [bytes, parse] { return parse(*bytes); };
-    parts = co_await run_blocking(runtime_.compute_pool(), std::move(work));
-  }
+  auto work = [bytes, parse] { return parse(*bytes); };
+  Result<Parts> parts = co_await workshop::run_by_size(runtime_, bytes->size(), std::move(work));
   if (!parts) co_return std::unexpected(parts.error());
   auto shared = std::make_shared<const Parts>(std::move(*parts));
   cache.put(attachment.id, shared, bytes->size() + 256);

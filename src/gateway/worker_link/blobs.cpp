@@ -13,7 +13,6 @@
 #include "files/safe_path.hpp"
 #include "gateway/range_answer.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
-#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -119,14 +118,8 @@ awaitable<Result<std::shared_ptr<const AcceptedForm>>> WorkerLink::Impl::accepte
   if (const auto known = forms.find(id); known != forms.end()) co_return known->second;
   const core::JobFacts* job = workshop.core().job(id);
   if (job == nullptr) co_return fail(Errc::not_found, "the job has ended");
-  const core::Attachment attachment = job->submitted.prompt;
-  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime, workshop, attachment));
-  auto work = [bytes] { return read_accepted_form(bytes); };
-  const bool large = bytes->size() > 256 * 1024;  // what grows with bytes leaves the thread (core.md 9)
-  auto parsed =
-      large ? co_await run_blocking(runtime.compute_pool(), std::move(work)) : read_accepted_form(bytes);
-  if (!parsed) co_return std::unexpected(parsed.error());
-  auto form = std::make_shared<const AcceptedForm>(std::move(*parsed));
+  ATELIER_CO_TRY(AcceptedForm loaded, co_await load_accepted_form(runtime, workshop, job->submitted.prompt));
+  auto form = std::make_shared<const AcceptedForm>(std::move(loaded));
   if (workshop.core().job(id) != nullptr) forms[id] = form;
   co_return form;
 }

@@ -119,14 +119,18 @@ TEST_CASE("who was away for a moment gets what came meanwhile, who was away too 
   CHECK(ApiSocket(rig, "?since=x").status == 400);
 }
 
+void hold_600(Rig& rig) {
+  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
+  rig.runtime.run_ready();
+}
+
 TEST_CASE("many changes at once come in parts, and who leaves between two of them misses nothing") {
   Rig rig;
   for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
   ApiSocket stays(rig, "");
   auto socket = std::make_unique<ApiSocket>(rig, "");
   CHECK(socket->take().at(0).at("jobs").as_array().size() == 600);
-  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
-  rig.runtime.run_ready();
+  hold_600(rig);
   std::set<std::uint64_t> held;
   const auto note = [&held](const std::vector<json::value>& changes) {
     const auto jobs = only(changes, "job");
@@ -149,8 +153,7 @@ TEST_CASE("a part that was recorded after a reader left is told, also by the sna
   for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
   ApiSocket stays(rig, "");
   stays.take();
-  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
-  rig.runtime.run_ready();
+  hold_600(rig);
   stays.take();  // the first part: the rest is not told yet
   auto socket = std::make_unique<ApiSocket>(rig, "");
   const auto snapshot = socket->take().at(0);
@@ -172,8 +175,7 @@ TEST_CASE("from each sequence that was said the rest is told, and nothing twice"
   for (int i = 1; i <= 600; ++i) rig.submit(1 + i % 20, uuid(i));
   ApiSocket stays(rig, "");
   stays.take();
-  for (std::uint64_t job = 1; job <= 600; ++job) rig.workshop->post(core::JobHeld{JobId{job}, "test"});
-  rig.runtime.run_ready();
+  hold_600(rig);
   // Its snapshot is newer than what the deltas tell that come next.
   ApiSocket socket(rig, "");
   std::vector<std::uint64_t> said;

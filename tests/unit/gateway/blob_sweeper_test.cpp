@@ -25,18 +25,6 @@ void upload(LinkRig& rig, const std::string& content) {
   REQUIRE(rig.upload(7, "cat.png", content, {{"overwrite", "true"}}).status == 200);
 }
 
-JobId submit_with_input(LinkRig& rig, int id) {
-  const Reply reply = rig.post(
-      "/user/7/prompt",
-      fmt::format(
-          R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"cat.png"}}}},)"
-          R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
-          R"(,"prompt_id":"{}"}})",
-          uuid(id)));
-  REQUIRE(reply.status == 200);
-  return rig.workshop->core().live(ParticipantId{7}, uuid(id))->job;
-}
-
 std::uint64_t used(LinkRig& rig) { return rig.files->quota().usage(ParticipantId{7}).bytes; }
 
 std::uint64_t sweep(LinkRig& rig, BlobSweeper& sweeper) {
@@ -54,9 +42,9 @@ TEST_CASE("the input of a job stays until the job has ended, and what replaced i
   LinkRig rig;
   BlobSweeper sweeper(rig.runtime, *rig.workshop, *rig.files);
   upload(rig, "the first");
-  const JobId first = submit_with_input(rig, 1);
+  const JobId first = rig.submit_with_input(7, 1);
   upload(rig, "the second");
-  const JobId second = submit_with_input(rig, 2);
+  const JobId second = rig.submit_with_input(7, 2);
   upload(rig, "the third");
   CHECK(sweep(rig, sweeper) == 0);
   CHECK(has(rig, "the first"));

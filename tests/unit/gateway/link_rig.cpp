@@ -23,6 +23,18 @@ LinkRig::LinkRig(RigOptions options) : Rig(std::move(options)) {
 
 LinkRig::~LinkRig() { run(link->stop(runtime.now() + milliseconds{10'000})); }
 
+JobId LinkRig::submit_with_input(std::uint64_t participant, int n) {
+  const Reply reply =
+      post(fmt::format("/user/{}/prompt", participant),
+           fmt::format(
+               R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"cat.png"}}}},)"
+               R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
+               R"(,"prompt_id":"{}","client_id":"mine"}})",
+               uuid(n)));
+  REQUIRE(reply.status == 200);
+  return workshop->core().live(ParticipantId{participant}, uuid(n))->job;
+}
+
 Reply LinkRig::worker_request(net::Method method, std::string target, std::string body,
                               net::HeaderList headers) {
   net::StringReader reader(body);

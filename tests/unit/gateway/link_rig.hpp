@@ -25,6 +25,9 @@ class LinkRig : public Rig {
   Reply worker_request(net::Method method, std::string target, std::string body = {},
                        net::HeaderList headers = {});
 
+  /// A job that reads the participant's uploaded "cat.png" and saves "cat"; uuid(n) is its prompt_id.
+  JobId submit_with_input(std::uint64_t participant, int n);
+
   /// What agents that come from now on show: by default the workers' token.
   std::string bearer{kWorkerToken};
   std::unique_ptr<WorkerLink> link;

@@ -42,15 +42,7 @@ workshop::AttachmentReaders readers() {
 
 JobId submit_with_input(LinkRig& rig, int id) {
   REQUIRE(rig.upload(7, "cat.png", kInput).status == 200);
-  const Reply reply = rig.post(
-      "/user/7/prompt",
-      fmt::format(
-          R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"cat.png"}}}},)"
-          R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
-          R"(,"prompt_id":"{}"}})",
-          uuid(id)));
-  REQUIRE(reply.status == 200);
-  return rig.workshop->core().live(ParticipantId{7}, uuid(id))->job;
+  return rig.submit_with_input(7, id);
 }
 
 void run_to_its_end(Agent& agent, JobId job, const std::string& bytes) {

@@ -223,20 +223,6 @@ TEST_CASE("an agent that was started again keeps the lease of a job that it name
   CHECK(again.take<link::Lease>().front().job == next);
 }
 
-/// A job of participant 1 that reads an uploaded "cat.png".
-JobId submit_with_input(LinkRig& rig, int id) {
-  REQUIRE(rig.upload(1, "cat.png", "a cat").status == 200);
-  const Reply reply = rig.post(
-      "/user/1/prompt",
-      fmt::format(
-          R"({{"prompt":{{"1":{{"class_type":"LoadImage","inputs":{{"image":"cat.png"}}}},)"
-          R"("9":{{"class_type":"SaveImage","inputs":{{"images":["1",0],"filename_prefix":"cat"}}}}}})"
-          R"(,"prompt_id":"{}","client_id":"mine"}})",
-          uuid(id)));
-  REQUIRE(reply.status == 200);
-  return rig.workshop->core().live(ParticipantId{1}, uuid(id))->job;
-}
-
 std::string blob_of(const LinkRig& rig, std::string_view content) {
   const std::string hex = sha256(content).hex();
   return rig.folder / ("data/blobs/" + hex.substr(0, 2) + "/" + hex.substr(2));
@@ -259,7 +245,8 @@ TEST_CASE("a job whose input is gone from the server, or is cut, ends at once wi
     LinkRig rig;
     Tab tab(rig, 1, "mine");
     Agent agent(rig);
-    const JobId job = submit_with_input(rig, 1);
+    REQUIRE(rig.upload(1, "cat.png", "a cat").status == 200);
+    const JobId job = rig.submit_with_input(1, 1);
     REQUIRE(agent.take<link::Lease>().size() == 1);
     const std::string address = fmt::format("/worker/input/{}/1/{}", job, sha256("a cat").hex());
     CHECK(agent.send(net::Method::get, address).body == "a cat");
