@@ -2,7 +2,7 @@
 #include "gateway/blob_sweeper.hpp"
 
 #include "base/log.hpp"
-#include "gateway/worker_link/accepted_form.hpp"
+#include "gateway/worker_link/load_accepted_form.hpp"
 #include "workshop/needed_content.hpp"
 
 namespace atelier::gateway {

@@ -11,7 +11,6 @@
 #include "comfy/files.hpp"
 #include "comfy/json.hpp"
 #include "comfy/output_files.hpp"
-#include "workshop/read_attachment.hpp"
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -118,13 +117,6 @@ Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes
     accepted.preview_method = text_of(extra->get_object(), "preview_method");
   }
   return accepted;
-}
-
-awaitable<Result<AcceptedForm>> load_accepted_form(Runtime& runtime, workshop::Workshop& workshop,
-                                                   core::Attachment prompt) {
-  ATELIER_CO_TRY(auto bytes, co_await workshop::read_attachment(runtime, workshop, prompt));
-  auto read = [bytes] { return read_accepted_form(bytes); };
-  co_return co_await workshop::run_by_size(runtime, bytes->size(), std::move(read));
 }
 
 std::string commit_attachment(const link::Commit& commit) {

@@ -9,7 +9,6 @@
 
 #include "base/result.hpp"
 #include "link/messages.hpp"
-#include "workshop/workshop.hpp"
 
 namespace atelier::gateway {
 
@@ -21,11 +20,6 @@ struct AcceptedForm {
 
 /// Errors: io if the attachment is not what the face writes.
 [[nodiscard]] Result<AcceptedForm> read_accepted_form(std::shared_ptr<const std::string> bytes);
-/// The one that `prompt` of a job names, large ones read on the compute pool. Errors: as read_attachment and
-/// read_accepted_form.
-[[nodiscard]] awaitable<Result<AcceptedForm>> load_accepted_form(Runtime& runtime,
-                                                                 workshop::Workshop& workshop,
-                                                                 core::Attachment prompt);
 
 /// What is stored with `committed`: the node's ui with ComfyUI's names, where each file stands in it, what
 /// node shows it.

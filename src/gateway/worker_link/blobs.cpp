@@ -12,6 +12,7 @@
 #include "comfy/json.hpp"
 #include "files/safe_path.hpp"
 #include "gateway/range_answer.hpp"
+#include "gateway/worker_link/load_accepted_form.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
 
 namespace atelier::gateway {
