@@ -18,6 +18,7 @@ find_library(HIREDIS_LIBRARY hiredis REQUIRED)
 add_library(hiredis::hiredis UNKNOWN IMPORTED)
 set_target_properties(hiredis::hiredis PROPERTIES IMPORTED_LOCATION ${HIREDIS_LIBRARY}
   INTERFACE_INCLUDE_DIRECTORIES ${HIREDIS_INCLUDE_DIR})
+find_library(JEMALLOC_LIBRARY NAMES jemalloc_pic jemalloc REQUIRED)
 
 # An executable with the property ATELIER_PORTABLE needs nothing but glibc where it runs (atelier-worker: on
 # machines with Ubuntu 22.04 or newer); all others take the distribution's shared libraries and their updates.
