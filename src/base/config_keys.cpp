@@ -68,7 +68,7 @@ constexpr std::array kKeys{
         "ENGINE_PAGES_URL", text, "", 0, 0, "", "", "",
         "What browsers call ENGINE_PAGES_LISTEN where a proxy or another host name stands before it, such "
         "as https://gpu.example.org; never the participants' own address."},
-    KeySpec{"CHECKPOINT_ENTRIES", number, "50000", 0, 10'000'000, "", "", "",
+    KeySpec{"CHECKPOINT_ENTRIES", number, "100000", 0, 10'000'000, "", "", "",
             "Entries of the journal after which its state is written down, so that a restart need not read "
             "all of it; 0 is never."},
     KeySpec{"JOURNAL", choice, "sqlite", 0, 0, "", "sqlite|redis", "",

@@ -55,7 +55,7 @@ inline constexpr std::size_t kAttachmentBytesMax = 512u << 20;
 inline constexpr std::size_t kPageRows = 1'000;
 inline constexpr std::size_t kPageBytes = 4u << 20;
 /// Slices in which a checkpoint is written, and an old one removed, between commits.
-inline constexpr std::size_t kSliceRows = 500;
+inline constexpr std::size_t kSliceRows = 125;
 inline constexpr std::size_t kSliceBytes = 1u << 20;
 
 /// An id for a new attachment: 48 bits of wall time in milliseconds, then 80 random bits (the layout of UUID

@@ -2,15 +2,16 @@
 #include "workshop/outlook.hpp"
 
 #include "base/match.hpp"
-#include "runtime/let_others_run.hpp"
 
 namespace atelier::workshop {
 namespace {
 
 // A change is looked at when those that come with it are there, and a second lies between two looks.
 constexpr milliseconds kGather{50}, kPause{950}, kRefresh{5'000}, kIdle{3'600'000};
-// A long queue is gone through in pieces of half a millisecond, and all else goes on between them.
-constexpr std::size_t kJobsAtOnce = 1'000;
+// A long queue is gone through in pieces of a third of a millisecond, and the thread is left to others
+// between them: a submit crosses it in four steps, each behind what is at work.
+constexpr std::size_t kJobsAtOnce = 100;
+constexpr milliseconds kBetween{2};
 
 }  // namespace
 
@@ -88,7 +89,9 @@ awaitable<void> Outlook::keep() {
 awaitable<void> Outlook::look() {
   const Time now = workshop_.now();
   core::QueueCopier copier(workshop_.core(), now, {}, policy_);
-  while (copier.more(kJobsAtOnce)) co_await let_others_run();
+  while (copier.more(kJobsAtOnce)) {
+    if (!co_await runtime_.sleep_for(kBetween)) co_return;
+  }
   auto make = [queue = copier.finish(), spread = errors_.spread(now), before = view_,
                seed = std::uint64_t{1}] {  // the same each time: what is shown should not flicker
     return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
@@ -106,7 +109,7 @@ awaitable<void> Outlook::note_forecasts(Time made) {
   };
   JobId from = errors_.keep_only({}, kJobsAtOnce, foretold);
   while (from) {
-    co_await let_others_run();
+    if (!co_await runtime_.sleep_for(kBetween)) co_return;
     from = errors_.keep_only(from, kJobsAtOnce, foretold);
   }
   std::size_t left = kJobsAtOnce;
@@ -114,7 +117,7 @@ awaitable<void> Outlook::note_forecasts(Time made) {
     if (!job.middle) continue;
     errors_.foretold(job.job, made, *job.middle);
     if (--left > 0) continue;
-    co_await let_others_run();
+    if (!co_await runtime_.sleep_for(kBetween)) co_return;
     left = kJobsAtOnce;
   }
 }

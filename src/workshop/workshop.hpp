@@ -32,7 +32,7 @@ struct WorkshopOptions {
   std::size_t batch_bytes_max = 32 << 20;  // of attachments
   /// Entries after which the state is written as a checkpoint, beside the loop; more if the last one had more
   /// than half as many records. 0 = never.
-  std::uint64_t checkpoint_entries = 50'000;
+  std::uint64_t checkpoint_entries = 100'000;
   std::string release = "0.1.0";
   /// No other process writes this journal: what held links before is gone. Off: what others record is
   /// applied, too, and a worker's leases have their clocks where its link is.
