@@ -34,14 +34,18 @@ bool is_active_type(std::string_view type) {
 
 net::Response file_answer(const net::Request& request, files::File file, std::string_view name) {
   const std::string_view type = files::content_type(name);
-  const bool active = is_active_type(type);
+  const bool may_run = is_active_type(type);
+  // In an <img> no script of an SVG runs; as a page of its own it would (ComfyUI 0.33 and later tell apart).
+  const bool in_image = type == "image/svg+xml" && request.headers.get("Sec-Fetch-Dest") == "image";
+  const bool active = may_run && !in_image;
   const files::FileKey& key = file.stat().key;
   const std::int64_t modified = key.modified_ns / 1'000'000'000;
   const std::string etag = fmt::format("\"{:x}-{:x}-{:x}\"", key.inode, key.size, key.modified_ns);
   net::Response response(200);
   response.headers.add("ETag", etag);
   response.headers.add("Last-Modified", net::http_date(modified));
-  response.headers.add("Cache-Control", active ? "no-store" : "no-cache");
+  response.headers.add("Cache-Control", may_run ? "no-store" : "no-cache");
+  if (may_run) response.headers.add("Vary", "Sec-Fetch-Dest");
   response.headers.add("X-Content-Type-Options", "nosniff");
   if (net::precondition_fails(request.headers, etag, modified)) {
     response.status = 412;

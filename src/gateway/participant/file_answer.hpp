@@ -12,7 +12,7 @@
 namespace atelier::gateway {
 
 /// 200, 206, 304 or 416 with the bytes of `file`. `name` gives type and disposition: what a browser would run
-/// (html, svg, xml, script, style) goes out as a download of octets.
+/// (html, svg, xml, script, style) goes out as a download of octets, an svg only if no <img> asks for it.
 [[nodiscard]] net::Response file_answer(const net::Request& request, files::File file, std::string_view name);
 
 /// The value of Content-Disposition in ComfyUI's form: without a disposition type a browser shows it in

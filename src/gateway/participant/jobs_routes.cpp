@@ -8,6 +8,7 @@
 
 #include "comfy/json.hpp"
 #include "comfy/output_files.hpp"
+#include "comfy/python_text.hpp"
 #include "gateway/participant/face_impl.hpp"
 #include "gateway/participant/history_parts.hpp"
 
@@ -57,7 +58,11 @@ awaitable<std::string> with_missing(files::Files& files, ParticipantId participa
   co_return co_await files.run(std::move(mark));
 }
 
-bool is_uuid(std::string_view text) { return text.size() == 36 && Key128::parse(text).has_value(); }
+/// In the one spelling that ComfyUI takes.
+bool is_uuid(std::string_view text) {
+  const auto key = Key128::parse(text);
+  return key && key->uuid() == text;
+}
 
 }  // namespace
 
@@ -152,22 +157,26 @@ awaitable<net::Response> ParticipantFace::Impl::post_jobs_cancel(Call& call) {
   auto body = co_await call.request.read_all(kBodyBytesMax);
   if (!body) co_return error_response(body.error());
   const auto wanted = comfy::Json::parse(*body);
-  const json::value* ids = wanted && wanted->is_object() ? wanted->object().if_contains("job_ids") : nullptr;
+  if (!wanted) co_return net::Response::json(400, comfy::jobs_error("Request body must be valid JSON"));
+  const json::value* ids = wanted->is_object() ? wanted->object().if_contains("job_ids") : nullptr;
   if (ids == nullptr || !ids->is_array())
     co_return net::Response::json(400, comfy::jobs_error("job_ids must be a list"));
   std::vector<JobId> jobs;
   json::array invalid;
   for (const json::value& id : ids->get_array()) {
-    if (!id.is_string() || !is_uuid(std::string_view(id.get_string()))) {
-      invalid.push_back(id);
+    if (!id.is_string()) {
+      invalid.emplace_back(comfy::python_repr(id));
       continue;
     }
-    const core::JobFacts* job = workshop.core().live(call.participant, std::string_view(id.get_string()));
+    // A prompt_id that its client has chosen is none that ComfyUI takes, and a job's all the same.
+    const std::string_view name = id.get_string();
+    const core::JobFacts* job = workshop.core().live(call.participant, name);
+    if (job == nullptr && !is_uuid(name)) invalid.push_back(id);
     if (job != nullptr && !job->cancel_requested) jobs.push_back(job->job);
   }
   if (!invalid.empty()) {
     json::object error;
-    error["error"] = "job_ids must hold job ids";
+    error["error"] = "job_ids contains invalid id(s)";
     error["invalid_ids"] = std::move(invalid);
     co_return net::Response::json(400, comfy::print_json(json::value(std::move(error))));
   }

@@ -227,7 +227,8 @@ void ParticipantFace::Impl::on_job_ended(const core::JobEnded& ended) {
   Ending ending;
   ending.owner = {job.submitted.participant, job.submitted.client_id, job.submitted.prompt_id};
   const auto expected = expected_endings.find({job.job, job.epoch});
-  if (expected != expected_endings.end() && ended.reason == core::EndReason::finished) {
+  // A late report had no effect if the server ended the job first; then no report is recorded with its end.
+  if (expected != expected_endings.end() && ended.report) {
     ending.event = std::move(expected->second);
   } else if (const core::Summary* summary = workshop.history().find(job.job)) {
     ending.event = ending_event_of(*summary);

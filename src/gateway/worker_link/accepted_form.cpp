@@ -49,7 +49,17 @@ std::optional<Place> read_place(std::string_view text) {
   return std::nullopt;
 }
 
+/// The worker's ComfyUI numbers its files from 0.38 on (`id` and `preview_id`, UUIDs). Here they name
+/// nothing, and of a result out of its cache they are another participant's.
+void remove_asset_ids(json::object& entry) {
+  for (const std::string_view name : {"id", "preview_id"}) {
+    const std::string id = text_of(entry, name);
+    if (const auto key = Key128::parse(id); key && key->uuid() == id) entry.erase(name);
+  }
+}
+
 void put_path(json::object& entry, const GivenName& given) {
+  remove_asset_ids(entry);
   const std::string there = "/" + path_of(text_of(entry, "subfolder"), text_of(entry, "filename"));
   const std::string here = path_of(given.folder, given.name);
   // Where the worker has its files is not the participant's business; `fullpath` is VideoHelperSuite's.

@@ -37,8 +37,9 @@ struct CommitParts {
 struct GivenName {
   std::string place, folder, name, type;
 };
-/// The ui with the names given put in, also where an object has its file's whole path on the worker. Places
-/// that are not there are ignored (files without a ui entry).
+/// The ui with the names given put in, also where an object has its file's whole path on the worker, and
+/// without the ids by which the worker's ComfyUI knows these files. Places that are not there are ignored
+/// (files without a ui entry).
 [[nodiscard]] Result<std::string> ui_with_names(std::string_view ui, const std::vector<GivenName>& names);
 
 /// Every occurrence of `run_id` (a UUID) replaced by the participant's prompt_id, as JSON text.

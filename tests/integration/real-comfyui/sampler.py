@@ -188,13 +188,24 @@ def a_sampler_shows_its_steps(people):
         a_preview_is_a_picture(people, 16, jpeg)
 
 
+def without_numbers(event):
+    """ComfyUI 0.38 gives each file `id` and `preview_id`, which the workshop does not pass on."""
+    lists = [each for each in (event.get('output') or {}).values() if isinstance(each, list)]
+    for file in [entry for each in lists for entry in each if isinstance(entry, dict)]:
+        file.pop('id', None)
+        file.pop('preview_id', None)
+    return event
+
+
 def as_told(window, prompt_id):
     """What a window was told of a job, without times: its progress, and all else. Through the workshop an
     `executed` waits for the node's files, and progress does not wait for that."""
     told = [[], []]
     for kind, data in window.texts():
         if data.get('prompt_id') == prompt_id:
-            told[kind not in ('progress', 'progress_state')].append((kind, {**data, 'timestamp': None}))
+            told[kind not in ('progress', 'progress_state')].append(
+                (kind, {**without_numbers(data), 'timestamp': None})
+            )
     return told
 
 

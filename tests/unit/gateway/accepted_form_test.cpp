@@ -110,6 +110,17 @@ TEST_CASE("an object says neither where its file lies on the worker nor what is 
           R"("fullpath":"v/f_00007.mp4","where":"v/f_00007.mp4","format":"video/mp4","note":"/other/f_00001.mp4"}]})"));
 }
 
+TEST_CASE("the numbers that a worker's ComfyUI gives its files stay there, and a node's own members do not") {
+  const auto ui = ui_with_names(
+      R"({"images":[{"filename":"x.png","id":"0e2d6a3c-3d4f-4a5b-8c6d-7e8f90123456",)"
+      R"("preview_id":"1e2d6a3c-3d4f-4a5b-8c6d-7e8f90123456"},{"filename":"y.png","id":"7","preview_id":null}]})",
+      {{"images/0", "", "a.png", "output"}, {"images/1", "", "b.png", "output"}});
+  REQUIRE(ui.has_value());
+  CHECK(read(*ui) ==
+        read(R"({"images":[{"filename":"a.png","subfolder":"","type":"output"},)"
+             R"({"filename":"b.png","subfolder":"","type":"output","id":"7","preview_id":null}]})"));
+}
+
 TEST_CASE("places that are not in the ui change nothing") {
   const std::string before = R"({"images":[{"filename":"x.png"}],"text":"t"})";
   for (const std::string place : {"", "images", "images/1", "images/-1", "images/0x", "images/", "other/0",

@@ -126,15 +126,19 @@ TEST_CASE(
   CHECK(run.mine.take() == Texts{});
 }
 
-TEST_CASE("the ending event that the worker reported is the one that is shown") {
-  Running run;
-  run.quiet();
-  run.rig.computed(run.job);
-  const std::string error = fmt::format(
-      R"({{"type":"execution_error","data":{{"prompt_id":"{}","exception_message":"out of memory"}}}})",
-      uuid(1));
-  run.rig.ended(run.job, core::Outcome::failed, error);
-  CHECK(run.mine.take().front() == error);
+TEST_CASE("the ending event that the worker reported is the one that is shown, whatever the reason") {
+  for (const auto reason : {core::EndReason::finished, core::EndReason::refused, core::EndReason::time_limit,
+                            core::EndReason::outputs_lost}) {
+    CAPTURE(static_cast<int>(reason));
+    Running run;
+    run.quiet();
+    run.rig.computed(run.job);
+    const std::string error = fmt::format(
+        R"({{"type":"execution_error","data":{{"prompt_id":"{}","node_id":"3","exception_message":"no"}}}})",
+        uuid(1));
+    run.rig.ended(run.job, core::Outcome::failed, error, {}, "null", reason);
+    CHECK(run.mine.take().front() == error);
+  }
 }
 
 TEST_CASE("the ending waits for an executed whose files stand") {

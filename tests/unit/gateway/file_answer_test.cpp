@@ -51,6 +51,25 @@ TEST_CASE("what a browser would run or apply goes out as a download of octets") 
   }
 }
 
+TEST_CASE("an svg is a picture where a browser shows it as one, and a download everywhere else") {
+  Shelf shelf;
+  const auto shown = shelf.answer("a.svg", {{"Sec-Fetch-Dest", "image"}});
+  CHECK(shown.headers.get("Content-Type") == "image/svg+xml");
+  CHECK(shown.headers.get("Content-Disposition") == "filename=\"a.svg\"");
+  CHECK(shown.headers.get("X-Content-Type-Options") == "nosniff");
+  for (const auto* const destination :
+       {"image", "document", "iframe", "embed", "object", "empty", "Image", ""}) {
+    CAPTURE(destination);
+    const auto response = shelf.answer("a.svg", {{"Sec-Fetch-Dest", destination}});
+    CHECK(response.headers.get("Cache-Control") == "no-store");  // one answer never serves for another's
+    CHECK(response.headers.get("Vary") == "Sec-Fetch-Dest");
+    CHECK(response.headers.get("Content-Disposition").starts_with("attachment") ==
+          (destination != std::string_view("image")));
+  }
+  const auto page = shelf.answer("a.html", {{"Sec-Fetch-Dest", "image"}});
+  CHECK(page.headers.get("Content-Type") == "application/octet-stream");
+}
+
 TEST_CASE("types that run as script are known whatever parameters they have") {
   for (const std::string type :
        {"text/html", "text/html; charset=utf-8", "text/css", "text/javascript", "application/javascript",

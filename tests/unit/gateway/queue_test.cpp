@@ -260,16 +260,22 @@ TEST_CASE("a cancel of several ends the own ones of them, and refuses what is no
   const auto cancel = [&](const std::string& ids) {
     return rig.post("/user/7/api/jobs/cancel", fmt::format(R"({{"job_ids":{}}})", ids));
   };
-  const Reply bad = cancel(fmt::format(R"(["{}","nope",7])", uuid(1)));
+  const std::string shouted = "ABCDEF00-0000-4000-8000-000000000001";
+  const Reply bad = cancel(fmt::format(R"(["{}","nope","{}",7,null,["a"]])", uuid(1), shouted));
   CHECK(bad.status == 400);
-  CHECK(bad.json().at("invalid_ids") == json::value{"nope", 7});
+  CHECK(bad.json().at("error") == "job_ids contains invalid id(s)");
+  CHECK(bad.json().at("invalid_ids") == json::array{"nope", shouted, "7", "None", "['a']"});
   CHECK(rig.workshop->core().jobs_live() == 3);
   CHECK(cancel("7").status == 400);
-  CHECK(rig.post("/user/7/api/jobs/cancel", "no JSON").status == 400);
+  const Reply no_json = rig.post("/user/7/api/jobs/cancel", "no JSON");
+  CHECK(no_json.status == 400);
+  CHECK(no_json.json().at("error") == "Request body must be valid JSON");
   CHECK(cancel(fmt::format(R"(["{}","{}","{}"])", uuid(1), uuid(3), uuid(9))).json().at("cancelled") == true);
   CHECK(pending(rig, 7) == Ids{uuid(2)});
   CHECK(pending(rig, 8) == Ids{uuid(3)});
   CHECK(cancel(fmt::format(R"(["{}"])", uuid(3))).json().at("cancelled") == false);
+  rig.submit(7, "chosen by a script");
+  CHECK(cancel(R"(["chosen by a script"])").json().at("cancelled") == true);
 }
 
 TEST_CASE("a running job that is cancelled is shown running until it has stopped") {

@@ -248,12 +248,14 @@ void Rig::commit(JobId job, const std::string& node, std::string ui) {
   runtime.run_ready();
 }
 
-void Rig::ended(JobId job, core::Outcome outcome, std::string event, std::string report, std::string meta) {
+void Rig::ended(JobId job, core::Outcome outcome, std::string event, std::string report, std::string meta,
+                core::EndReason reason) {
   std::vector<journal::NewAttachment> attachments;
   core::Ended fact;
   fact.job = job;
   fact.epoch = facts(job).epoch;
   fact.outcome = outcome;
+  fact.reason = reason;
   if (!event.empty()) {
     fact.report = attach(
         fmt::format(R"({{"event":{},"status":{},"meta":{}}})", event, report.empty() ? "null" : report, meta),

@@ -93,7 +93,8 @@ class Rig {
   /// The node's outputs stand in the participant's folder under these names; the executed frame follows.
   void commit(JobId job, const std::string& node, std::string ui);
   void ended(JobId job, core::Outcome outcome = core::Outcome::succeeded, std::string event = {},
-             std::string report = {}, std::string meta = "null");
+             std::string report = {}, std::string meta = "null",
+             core::EndReason reason = core::EndReason::finished);
   /// started, computed, ended.
   void finish(JobId job);
   /// A frame of the engine, with the run id as prompt_id wherever RUN stands in `json`.
