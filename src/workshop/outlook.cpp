@@ -80,27 +80,27 @@ awaitable<void> Outlook::keep() {
     }
     if (!co_await runtime_.sleep_for(kGather)) co_return;
     dirty_ = false;
-    co_await look();
+    if (!co_await look()) co_return;
     if (listener_) listener_();
     [[maybe_unused]] const bool slept = co_await runtime_.sleep_for(kPause);
   }
 }
 
-awaitable<void> Outlook::look() {
+awaitable<bool> Outlook::look() {
   const Time now = workshop_.now();
   core::QueueCopier copier(workshop_.core(), now, {}, policy_);
   while (copier.more(kJobsAtOnce)) {
-    if (!co_await runtime_.sleep_for(kBetween)) co_return;
+    if (!co_await runtime_.sleep_for(kBetween)) co_return false;
   }
   auto make = [queue = copier.finish(), spread = errors_.spread(now), before = view_,
                seed = std::uint64_t{1}] {  // the same each time: what is shown should not flicker
     return std::make_shared<const StandingsView>(make_standings(queue, spread, before.get(), seed));
   };
   view_ = co_await run_blocking(runtime_.compute_pool(), std::move(make));
-  co_await note_forecasts(now);
+  co_return co_await note_forecasts(now);
 }
 
-awaitable<void> Outlook::note_forecasts(Time made) {
+awaitable<bool> Outlook::note_forecasts(Time made) {
   const std::shared_ptr<const StandingsView> view = view_;
   // While a job cannot start (a pause, a hold, no worker) time says nothing about forecasts.
   const auto foretold = [&view](JobId job) {
@@ -109,7 +109,7 @@ awaitable<void> Outlook::note_forecasts(Time made) {
   };
   JobId from = errors_.keep_only({}, kJobsAtOnce, foretold);
   while (from) {
-    if (!co_await runtime_.sleep_for(kBetween)) co_return;
+    if (!co_await runtime_.sleep_for(kBetween)) co_return false;
     from = errors_.keep_only(from, kJobsAtOnce, foretold);
   }
   std::size_t left = kJobsAtOnce;
@@ -117,9 +117,10 @@ awaitable<void> Outlook::note_forecasts(Time made) {
     if (!job.middle) continue;
     errors_.foretold(job.job, made, *job.middle);
     if (--left > 0) continue;
-    if (!co_await runtime_.sleep_for(kBetween)) co_return;
+    if (!co_await runtime_.sleep_for(kBetween)) co_return false;
     left = kJobsAtOnce;
   }
+  co_return true;
 }
 
 }  // namespace atelier::workshop

@@ -45,9 +45,10 @@ class Outlook final : public EffectSink {
 
  private:
   awaitable<void> keep();
-  awaitable<void> look();
+  /// False: cancelled.
+  awaitable<bool> look();
   void note_setback(const core::Entry& entry, JobId job);
-  awaitable<void> note_forecasts(Time made);
+  awaitable<bool> note_forecasts(Time made);
 
   Runtime& runtime_;
   const Workshop& workshop_;
