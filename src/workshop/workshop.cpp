@@ -28,6 +28,7 @@ Time Workshop::now() const { return impl_->journal.time(); }
 GatewayId Workshop::gateway() const { return impl_->gateway; }
 Key128 Workshop::id() const { return impl_->core.workshop().workshop; }
 const std::string& Workshop::refusal() const { return impl_->refusal; }
+bool Workshop::found_full() const { return impl_->found_full; }
 bool Workshop::accepting() const { return impl_->started && !impl_->stopping && !impl_->failed; }
 Workshop::Counters Workshop::counters() const {
   Counters counters = impl_->counters;

@@ -88,6 +88,8 @@ class Workshop {
   [[nodiscard]] bool accepting() const;
   /// Why nothing is recorded, for people; empty while it is, and while the server only stops.
   [[nodiscard]] const std::string& refusal() const;
+  /// The last commit found no room on the journal's disk. It stays until one succeeds.
+  [[nodiscard]] bool found_full() const;
 
   // -- writing
   // ----------------------------------------------------------------------------------------------------

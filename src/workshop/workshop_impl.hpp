@@ -16,6 +16,17 @@ namespace atelier::workshop {
           "the queue cannot be written for the moment, and nothing was taken; try again in a minute"};
 }
 
+/// The journal's disk has no room for a prompt (people.md 5, 25), or for what else people ask.
+[[nodiscard]] inline Error no_room_for_prompt() {
+  return {
+      Errc::disk_full,
+      "The server's disk is full. Waiting jobs are kept; new ones are not taken until the instructor frees "
+      "space."};
+}
+[[nodiscard]] inline Error no_room_for_command() {
+  return {Errc::disk_full, "The server's disk is full, and nothing was changed. Make room, then try again."};
+}
+
 /// A command of a person, not a report of a worker.
 [[nodiscard]] bool asked_by_people(const core::Event& event);
 
@@ -97,6 +108,7 @@ struct Workshop::Impl {
   Instant last_applied;          // an entry of anybody
   bool others_recorded = false;  // something that this process has not applied
   bool out_of_reach = false;     // the journal, for now
+  bool found_full = false;       // its disk, by the last commit
   bool stopping = false, failed = false, ended = false, started = false;
   std::string refusal;                 // why nothing is recorded
   std::uint64_t since_checkpoint = 0;  // entries

@@ -102,6 +102,7 @@ awaitable<bool> Workshop::Impl::run_batch() {
     co_return !failed;
   }
   commit_begun.reset();
+  found_full = false;
   ++counters.commits;
   crash_point("workshop_before_apply");
   for (const core::Entry& entry : *result) {
@@ -198,13 +199,19 @@ awaitable<void> Workshop::Impl::on_append_failed(Error error, journal::Batch bat
   out_of_reach = false;
   refusal.clear();
   if (failed) co_return;
-  const bool full = error.code == Errc::disk_full || may_be_stored;
+  found_full = error.code == Errc::disk_full;
+  const bool all_fail = found_full || may_be_stored;
   std::vector<journal::NewEntry> again;
   for (journal::NewEntry& entry : batch) {
     if (entry.origin.ticket == 0 || recorded.contains(entry.origin.ticket)) continue;
     if (const auto* submitted = std::get_if<core::Submitted>(&entry.event)) {
-      refuse_prompt(entry, *submitted, may_be_stored ? not_taken() : error);
-    } else if (full || entry.attachments.empty()) {
+      refuse_prompt(entry, *submitted,
+                    may_be_stored ? not_taken()
+                    : found_full  ? no_room_for_prompt()
+                                  : error);
+    } else if (found_full && asked_by_people(entry.event) && waiters.contains(entry.origin.ticket)) {
+      answer(entry.origin, std::unexpected(no_room_for_command()));  // and not carried out when nobody waits
+    } else if (all_fail || entry.attachments.empty()) {
       again.push_back(std::move(entry));
     } else {
       answer(entry.origin, std::unexpected(error));  // an attachment that the store cannot take

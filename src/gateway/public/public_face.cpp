@@ -17,6 +17,9 @@ constexpr std::string_view kPageStyle =
     "padding:0}ol a{display:block;padding:.6rem 1rem;border:1px solid #555;border-radius:.5rem;"
     "text-decoration:none}";
 
+const std::string kJournalFull =
+    "The server's disk is full. Jobs that wait or run are kept; nothing new is taken until there is room.";
+
 net::Response page(std::string_view title, std::string_view body) {
   net::Response response = net::Response::html(
       200,
@@ -74,8 +77,10 @@ net::Response PublicFace::start_page() const {
 net::Response PublicFace::health(const net::Request& request) const {
   const std::vector<WorkerView> workers = workers_ ? workers_() : std::vector<WorkerView>{};
   const auto space = files_.data().free_space();
-  const bool journal = workshop_.accepting() && workshop_.refusal().empty();
   const bool disk = files_.quota().check_free_space(0).has_value();  // else uploads and prompts get 507
+  const bool full = workshop_.found_full() && !disk;
+  const bool journal = workshop_.accepting() && workshop_.refusal().empty() && !full;
+  const std::string& refusal = full ? kJournalFull : workshop_.refusal();
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();
   const std::size_t alarmed = alarms();
@@ -91,15 +96,14 @@ net::Response PublicFace::health(const net::Request& request) const {
         journal ? 200 : 503,
         fmt::format(R"({{"verdict":"{}","journal":{{"accepting":{},"longest_commit_ms":{},"reason":{}}},)"
                     R"("disk":{{"free_mb":{},"low":{}}},"workers":[{}],"waiting":{},"live":{},"alarms":{}}})",
-                    verdict, journal, counters.longest_commit.count(), comfy::quote_json(workshop_.refusal()),
-                    free_mb, !disk, names, waiting, workshop_.core().jobs_live(), alarmed));
+                    verdict, journal, counters.longest_commit.count(), comfy::quote_json(refusal), free_mb,
+                    !disk, names, waiting, workshop_.core().jobs_live(), alarmed));
   }
   std::string lines;
   const auto line = [&lines](std::string_view text) { lines += fmt::format("<li>{}</li>", text); };
-  line(journal ? "Jobs are recorded and kept."
-       : workshop_.refusal().empty()
-           ? "The journal does not take anything. Look into the log and restart the server."
-           : workshop_.refusal());
+  line(journal           ? "Jobs are recorded and kept."
+       : refusal.empty() ? "The journal does not take anything. Look into the log and restart the server."
+                         : refusal);
   line(disk ? fmt::format("{} MB of disk are free.", free_mb)
             : fmt::format("Only {} MB of disk are free. Make room.", free_mb));
   line(workers.empty() ? "No GPU is connected. Jobs are kept until one is."
@@ -140,7 +144,8 @@ std::size_t PublicFace::jobs_on_workers() const {
 
 net::Response PublicFace::metrics() const {
   MetricsSource source;
-  source.accepting = workshop_.accepting();
+  const bool full = workshop_.found_full() && !files_.quota().check_free_space(0);
+  source.accepting = workshop_.accepting() && workshop_.refusal().empty() && !full;
   source.waiting = workshop_.core().jobs_waiting();
   source.on_workers = jobs_on_workers();
   if (const auto space = files_.data().free_space()) source.disk_free = space->bytes;

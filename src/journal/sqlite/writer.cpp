@@ -52,7 +52,11 @@ Result<std::unique_ptr<Writer>> Writer::open(const std::string& path, FaultInjec
 
 Result<void> Writer::prepare_schema() {
   const auto not_ours = [&](std::string_view why) {
-    return fail(Errc::config, fmt::format("{} is not a journal of Atelier ({})", path_, why));
+    return fail(
+        Errc::config,
+        fmt::format("{} is not a journal of Atelier ({}). Put a backup in its place (`atelier journal "
+                    "restore FILE`), or move it away.",
+                    path_, why));
   };
   auto application = connection_->query_integer(sql::kGetApplicationId);
   if (!application && application.error().code == Errc::config) return not_ours("it is no SQLite database");

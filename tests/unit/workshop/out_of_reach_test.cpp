@@ -141,4 +141,29 @@ TEST_CASE("a commit whose answer was lost is found when the journal is back") {
   CHECK(far.workshop.core().jobs_live() == 1);
 }
 
+TEST_CASE("on a full disk people are told within a second, and what they asked for is not done later") {
+  Far far;
+  far.join_worker();
+  far.submit("before");
+  far.store.set_full(true);
+  far.submit("prompt");
+  far.command("hold", core::EveryoneHeld{true, "instructor"});
+  far.command("pause", core::Paused{true, "instructor"});
+  far.workshop.post(core::WorkerTags{far.workshop.core().worker("gpu")->worker, {"fast"}});  // nobody waits
+  far.runtime.advance(milliseconds{1'500});
+  CHECK(far.refused("prompt", "disk is full"));
+  CHECK(far.refused("hold", "nothing was changed"));
+  CHECK(far.refused("pause", "nothing was changed"));
+  CHECK(far.workshop.found_full());
+  far.store.set_full(false);
+  far.runtime.advance(milliseconds{1'500});
+  CHECK(!far.workshop.found_full());
+  CHECK(!far.workshop.core().workshop().paused);
+  CHECK(far.workshop.core().worker("gpu")->tags == std::vector<std::string>{"fast"});
+  far.command("pause", core::Paused{true, "instructor"});
+  CHECK(far.taken("pause"));
+  far.submit("prompt");
+  CHECK(far.taken("prompt"));
+}
+
 }  // namespace atelier::workshop
