@@ -265,6 +265,8 @@ std::optional<json::value> title_of(const json::object& node) {
 }
 
 std::optional<json::object> check_class(const PromptNode& node) {
+  // ComfyUI runs it; between worker and gateway "" is what no node's output names.
+  if (node.id.empty()) return make_error("invalid_prompt", "A node of this prompt has an empty id.", "", {});
   if (node.node_class != nullptr) return std::nullopt;
   const std::string_view id = node.id;
   const auto* class_type = node.object->if_contains("class_type");

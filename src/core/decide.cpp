@@ -35,6 +35,11 @@ std::string sentence_of(const Core::State& state, const JobFacts& job) {
       last);
 }
 
+/// Once leased it may have begun: its owner is told of its end, and keeps what it has made.
+EndReason reason_of_cancel(const JobFacts& job) {
+  return job.epoch ? EndReason::cancel_unanswered : EndReason::cancelled_waiting;
+}
+
 /// By the worker's name and tags.
 bool reachable(const WorkerFacts& worker, const Needs& needs) {
   return (needs.pinned_worker.empty() || needs.pinned_worker == worker.name) &&
@@ -101,7 +106,7 @@ void Policy::end_what_is_over() {
     ended.job = id;
     if (job.cancel_requested) {
       ended.outcome = Outcome::cancelled;
-      ended.reason = EndReason::cancelled_waiting;
+      ended.reason = reason_of_cancel(job);
     } else {
       ended.outcome = Outcome::failed;
       ended.reason = job.deaths >= kDeathsMax ? EndReason::too_many_deaths : EndReason::too_many_returns;
@@ -118,7 +123,7 @@ void Policy::end_what_is_over() {
     Ended ended;
     ended.job = id;
     ended.outcome = Outcome::cancelled;
-    ended.reason = job.lease ? EndReason::cancel_unanswered : EndReason::cancelled_waiting;
+    ended.reason = reason_of_cancel(job);
     decision_.proposals.emplace_back(std::move(ended));
   }
 }

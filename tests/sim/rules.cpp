@@ -86,6 +86,7 @@ void Rules::on_ended(const core::JobEnded& ended) const {
     case core::EndReason::too_many_returns:
       if (job.losses < core::kLossesMax) world_.broken(fmt::format("job {} came back too seldom", job.job));
       break;
+    case core::EndReason::cancel_unanswered:
     case core::EndReason::cancelled_waiting:
       if (job.cancel_requested) break;
       if (!job.cancel_at || ended.time < *job.cancel_at || undone_.contains(job.job))

@@ -269,6 +269,8 @@ TEST_CASE("node titles are named when a class is unknown") {
   CHECK(checked.validation.error.object().at("extra_info") ==
         json::value{{"node_id", "4"}, {"class_type", "Nope"}, {"node_title", "My node"}});
   CHECK(check(R"({"4":{"class_type":5}})").validation.error.object().at("type") == "missing_node_type");
+  CHECK(check(R"({"":{"class_type":"SaveImage","inputs":{}}})").validation.error.object().at("type") ==
+        "invalid_prompt");
   CHECK(check(R"({"4":{"class_type":"Partner","inputs":{}}})").validation.error.object().at("type") ==
         "missing_node_type");
 }

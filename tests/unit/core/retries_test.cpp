@@ -76,6 +76,22 @@ TEST_CASE("deaths while it ran and all other losses of a job are counted apart, 
   }
 }
 
+TEST_CASE("a cancelled job whose worker or engine is lost before it answers ends as one that had begun") {
+  for (const LossReason reason : {LossReason::engine_died, LossReason::link_expired, LossReason::restarted}) {
+    CAPTURE(static_cast<int>(reason));
+    RetryWorld world;
+    world.take();
+    world.started(world.job);
+    world.post(CancelRequested{.job = world.job, .by = "participant"});
+    world.lose(reason);
+    const auto effects = world.settle();
+    const auto* ended = CoreWorld::find<JobEnded>(effects);
+    REQUIRE(ended != nullptr);
+    CHECK(ended->outcome == Outcome::cancelled);
+    CHECK(ended->reason == EndReason::cancel_unanswered);
+  }
+}
+
 TEST_CASE("a worker that dies before a job has started, or after it has computed, is no death of the job") {
   for (const bool computed : {false, true}) {
     RetryWorld world;
