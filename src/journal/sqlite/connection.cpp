@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "journal/sqlite/sql.hpp"
@@ -44,7 +46,37 @@ std::unexpected<Error> failure(sqlite3* connection, int result) {
   return fail(code_of(result), std::move(text));
 }
 
+std::optional<std::uint64_t> size_of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+bool folder_of_is_writable(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return ::access(folder.empty() ? "." : folder.c_str(), W_OK) == 0;
+}
+
+/// sqlite.org/uri.html
+std::string immutable_uri(const std::string& path) {
+  std::string uri = path.starts_with('/') ? "file://" : "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri += fmt::format("%{:02x}", static_cast<unsigned>(c));
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
 }  // namespace
+
+WayToRead way_to_read(bool folder_writable, std::optional<std::uint64_t> log_bytes, bool index) {
+  // With both files there a server may have the database open, which immutable would not notice.
+  if (folder_writable || (log_bytes && index)) return WayToRead::as_usual;
+  return log_bytes.value_or(0) > 0 ? WayToRead::none : WayToRead::immutable;
+}
 
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
@@ -105,15 +137,33 @@ std::string_view Statement::blob(int column) const {
 void Connection::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
 
 Result<Connection> Connection::open(const std::string& path, Access access, const char* vfs) {
-  struct stat status{};
-  if (access == Access::read_only && ::stat(path.c_str(), &status) != 0) {
-    return std::unexpected(errno_error(errno, "open the journal " + path));
+  if (access == Access::read_only) return open_read_only(path, folder_of_is_writable(path), vfs);
+  return open_with(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, path);
+}
+
+Result<Connection> Connection::open_read_only(const std::string& path, bool folder_writable,
+                                              const char* vfs) {
+  if (!size_of(path)) return std::unexpected(errno_error(errno, "open the journal " + path));
+  switch (way_to_read(folder_writable, size_of(path + "-wal"), size_of(path + "-shm").has_value())) {
+    case WayToRead::as_usual:
+      break;
+    case WayToRead::immutable:
+      return open_with(immutable_uri(path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, vfs, path);
+    case WayToRead::none:
+      return fail(Errc::config,
+                  fmt::format("{0} cannot be read where nothing can be written, because {0}-wal holds its "
+                              "newest entries: copy {0}, {0}-wal and {0}-begun to a folder that can be "
+                              "written and read it there",
+                              path));
   }
-  const int flags =
-      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-      (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  return open_with(path, SQLITE_OPEN_READONLY, vfs, path);
+}
+
+Result<Connection> Connection::open_with(const std::string& name, int flags, const char* vfs,
+                                         const std::string& path) {
   sqlite3* raw = nullptr;
-  const int result = sqlite3_open_v2(path.c_str(), &raw, flags, vfs);
+  const int result =
+      sqlite3_open_v2(name.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
   Connection connection(raw);
   if (result != SQLITE_OK) {
     const char* reason = raw == nullptr ? "out of memory" : sqlite3_errmsg(raw);

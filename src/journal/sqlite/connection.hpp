@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,12 +41,22 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+/// How a database can be opened that is only read. SQLite wants to make the index (-shm) of a log (-wal), and
+/// cannot where nothing can be written; a database that has no log can be declared immutable there
+/// (sqlite.org/wal.html, "Read-Only Databases").
+enum class WayToRead { as_usual, immutable, none };
+/// `log_bytes`: of the log beside the database; empty: there is none.
+[[nodiscard]] WayToRead way_to_read(bool folder_writable, std::optional<std::uint64_t> log_bytes, bool index);
+
 class Connection {
  public:
   enum class Access { read_write, read_only };
   /// `vfs`: name of a registered VFS, or null. Errors: config (cannot be opened at all), not_found
-  /// (read_only).
+  /// (read_only; config also if its log cannot be read where it lies).
   [[nodiscard]] static Result<Connection> open(const std::string& path, Access access, const char* vfs);
+  /// read_only, by somebody who may write into the database's folder, or may not.
+  [[nodiscard]] static Result<Connection> open_read_only(const std::string& path, bool folder_writable,
+                                                         const char* vfs);
 
   [[nodiscard]] Result<Statement> prepare(const char* statement) const;
   /// Several statements without rows.
@@ -67,6 +78,8 @@ class Connection {
     void operator()(sqlite3* connection) const;
   };
   explicit Connection(sqlite3* connection) : connection_(connection) {}
+  [[nodiscard]] static Result<Connection> open_with(const std::string& name, int flags, const char* vfs,
+                                                    const std::string& path);
   std::unique_ptr<sqlite3, Close> connection_;
 };
 
