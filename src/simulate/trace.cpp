@@ -138,7 +138,9 @@ Result<Trace> parse_trace(std::string_view text) {
     if (!workers.emplace(worker.name, trace.workers.size()).second) reader.complain("has a name twice");
     trace.workers.push_back(std::move(worker));
   }
-  if (trace.workers.size() > core::Limits{}.workers_max) head.complain("has too many workers");
+  const std::size_t workers_max = core::Limits{}.workers_max;
+  if (trace.workers.empty() || trace.workers.size() > workers_max)
+    head.complain(fmt::format("needs 1 to {} workers", workers_max));
   for (const auto& member : head.object("model_sets")) sets.emplace(std::string(view(member.key())), 0);
   for (auto& [name, index] : sets) {
     Reader reader(root.at("model_sets").at(name), fmt::format("model set \"{}\"", name), error);

@@ -62,6 +62,20 @@ std::string day_text(const Recorded& day, std::size_t workers, core::QueueMode m
       report.wait_p95, report.model_loads);
 }
 
+/// "null" without a recorded day.
+std::string day_member(const Recorded* day, core::QueueMode mode, const WhatIf& what) {
+  if (day == nullptr) return "null";
+  const std::size_t workers = day->trace.workers.size();
+  return fmt::format(R"({{"jobs":{},"jobs_ended":{},"recorded":{{"makespan_ms":{},"turnaround_mean_ms":{}}},)"
+                     "\n"
+                     R"("as_it_is":{},)"
+                     "\n"
+                     R"("what_if":{}}})",
+                     day->trace.submissions.size(), day->jobs_ended, day->makespan_ms,
+                     day->turnaround_mean_ms, day_text(*day, workers, mode),
+                     day_text(*day, what.workers.value_or(workers), what.mode.value_or(mode)));
+}
+
 struct Future {
   std::vector<JobId> order;
   std::vector<core::JobForecast> jobs;
@@ -125,9 +139,8 @@ Result<void> read_what_if(std::string_view text, WhatIf& what) {
               fmt::format("\"{}\" is neither workers=N nor mode=fifo, round_robin or priority", text));
 }
 
-std::string answer_what_if(const Recorded& day, core::Core& core, const WhatIf& what) {
+std::string answer_what_if(const Recorded* day, core::Core& core, const WhatIf& what) {
   const core::WorkshopFacts facts = core.workshop();
-  const std::size_t workers = day.trace.workers.size();
   const core::QueueMode mode = what.mode.value_or(facts.mode);
   core::QueueCopy queue = core.copy_queue(facts.last_time);
   const Future now = foretell(queue);
@@ -141,20 +154,14 @@ std::string answer_what_if(const Recorded& day, core::Core& core, const WhatIf& 
     queue = core.copy_queue(facts.last_time);
   }
   const Future then = foretell(what.workers ? with_slots(std::move(queue), *what.workers) : std::move(queue));
-  return fmt::format(
-      R"({{"format":"atelier-what-if/1",)"
-      "\n"
-      R"("day":{{"jobs":{},"jobs_ended":{},"recorded":{{"makespan_ms":{},"turnaround_mean_ms":{}}},)"
-      "\n"
-      R"("as_it_is":{},)"
-      "\n"
-      R"("what_if":{}}},)"
-      "\n"
-      R"("queue":{{"waiting":{},"all_ready_ms":{},"all_ready_then_ms":{},"jobs":[{}]}}}})"
-      "\n",
-      day.trace.submissions.size(), day.jobs_ended, day.makespan_ms, day.turnaround_mean_ms,
-      day_text(day, workers, facts.mode), day_text(day, what.workers.value_or(workers), mode),
-      now.order.size(), now.all_ready(), then.all_ready(), moves_text(now, then, core));
+  return fmt::format(R"({{"format":"atelier-what-if/1",)"
+                     "\n"
+                     R"("day":{},)"
+                     "\n"
+                     R"("queue":{{"waiting":{},"all_ready_ms":{},"all_ready_then_ms":{},"jobs":[{}]}}}})"
+                     "\n",
+                     day_member(day, facts.mode, what), now.order.size(), now.all_ready(), then.all_ready(),
+                     moves_text(now, then, core));
 }
 
 }  // namespace atelier::simulate

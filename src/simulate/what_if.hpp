@@ -20,7 +20,8 @@ struct WhatIf {
 /// "workers=3" or "mode=round_robin", into `what`. Errors: bad_request with what may stand there.
 [[nodiscard]] Result<void> read_what_if(std::string_view text, WhatIf& what);
 
-/// One JSON object, atelier-what-if/1. `core` is the journal's state; the mode of `what` is set in it.
-[[nodiscard]] std::string answer_what_if(const Recorded& day, core::Core& core, const WhatIf& what);
+/// One JSON object, atelier-what-if/1. `day`: null, if the journal keeps no job of that time; the queue is
+/// foretold all the same. `core` is the journal's state; the mode of `what` is set in it.
+[[nodiscard]] std::string answer_what_if(const Recorded* day, core::Core& core, const WhatIf& what);
 
 }  // namespace atelier::simulate

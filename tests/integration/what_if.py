@@ -48,10 +48,31 @@ def test(workshops):
     other = next(job for job in queue['jobs'] if job['participant'] == 2)
     assert other['place'] == 5 and other['place_then'] < 5, queue
     assert workshop.get('/api/queue/status')['mode'] == 'fifo'
-    # Also of a journal whose entries are gone.
+    # Of a journal whose entries are gone the queue is foretold all the same.
     workshop.server.stop()
     subprocess.run([ATELIER, 'journal', 'compact', '--data', workshop.data], check=True, capture_output=True)
-    assert 'no job was submitted' in ask(workshop, 'workers=3', code=1)
+    compacted = ask(workshop, 'workers=3', 'mode=round_robin')
+    assert compacted['day'] is None, compacted
+    moves = lambda jobs: [(job['job'], job['place'], job['place_then']) for job in jobs]  # noqa: E731
+    assert moves(compacted['queue']['jobs']) == moves(queue['jobs']), (compacted, queue)
+    bad_traces(workshop)
+
+
+def bad_traces(workshop):
+    """Each is refused with a sentence, and nothing is printed as a result."""
+    path = os.path.join(workshop.data, 'trace.json')
+    job = {'job': 0, 't_ms': 0, 'participant': 1, 'signature': 's', 'model_set': 'm', 'work_ms': 1000}
+    sound = {'format': 'atelier-trace/1', 'name': 'n', 'lease_ms': 1000, 'jain_window_ms': 1000,
+             'participants': 1, 'workers': [{'worker': 'w', 'gpu': 'g', 'speed': 1000}],
+             'model_sets': {'m': {'load_ms': 1}}, 'signatures': {'s': {'model_set': 'm', 'kind': 'image'}},
+             'submissions': [job], 'faults': []}  # fmt: skip
+    for change, sentence in (({}, ''), ({'workers': []}, 'workers'), ({'submissions': []}, 'submissions'),
+                             ({'format': 'x'}, 'atelier-trace/1'), ({'lease_ms': 0}, 'lease_ms')):  # fmt: skip
+        with open(path, 'w') as file:
+            json.dump(sound | change, file)
+        done = subprocess.run([ATELIER, 'simulate', '--trace', path], capture_output=True, text=True)
+        assert done.returncode == (2 if change else 0), (change, done.returncode, done.stdout, done.stderr)
+        assert sentence in done.stderr and bool(done.stdout) != bool(change), (change, done.stderr)
 
 
 if __name__ == '__main__':
