@@ -7,6 +7,7 @@
 
 #include "agent/json_text.hpp"
 #include "agent/machine.hpp"
+#include "base/duration_text.hpp"
 #include "base/log.hpp"
 #include "comfy/history.hpp"
 #include "comfy/messages.hpp"
@@ -299,7 +300,7 @@ void AgentMachine::decide_end(HeldJob& job) const {
     fail(job, link::EndCause::engine, "", "", "ComfyUI ended the run without saying how");
   } else if (job.over_limit && *job.outcome == link::Outcome::cancelled && !job.stop_requested) {
     fail(job, link::EndCause::time_limit, "", "",
-         fmt::format("the job ran longer than its limit of {} s", job.lease.limit_ms / 1000));
+         time_limit_text(milliseconds{static_cast<std::int64_t>(job.lease.limit_ms)}));
   } else if (*job.outcome == link::Outcome::succeeded) {
     const auto lost =
         std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });

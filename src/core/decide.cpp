@@ -5,6 +5,7 @@
 #include <queue>
 #include <utility>
 
+#include "base/duration_text.hpp"
 #include "core/policy.hpp"
 
 namespace atelier::core {
@@ -146,8 +147,7 @@ void Policy::end_what_ran_too_long() {
     ended.job = id;
     ended.outcome = Outcome::failed;
     ended.reason = EndReason::time_limit;
-    ended.sentence = fmt::format("Stopped: this job ran longer than the limit of {} s.",
-                                 settings_.job_limit.count() / 1'000);
+    ended.sentence = time_limit_text(settings_.job_limit);
     decision_.proposals.emplace_back(std::move(ended));
   }
 }

@@ -159,7 +159,8 @@ Result<void> QuotaBook::check_free_space_locked(std::uint64_t bytes, std::uint64
   if (bytes <= free_bytes && files <= free_files && (free_bytes > 0 || limits_.free_bytes_min == 0))
     return {};
   return fail(Errc::disk_full,
-              "The workshop's disk is nearly full. Tell the instructor; what you have is safe.");
+              "The server's disk is full. Waiting jobs are kept; new ones are not taken until the "
+              "instructor frees space.");
 }
 
 QuotaUsage QuotaBook::usage(ParticipantId participant) const {

@@ -210,7 +210,7 @@ def runs_too_long(workshop):
     workshop.submit_graph(1, 'too long', bad_graph('waits'))
     item = workshop.wait_history(1, 'too long')
     assert item['status']['status_str'] == 'error', item['status']
-    assert 'ran longer than its limit of 10 s' in sentence(item), sentence(item)
+    assert 'Stopped after 10 s, the longest time a job may run here.' in sentence(item), sentence(item)
 
 
 def other_nodes(workshop, engine):

@@ -285,6 +285,7 @@ TEST_CASE("a job that runs past its limit is interrupted and fails with that rea
   const auto ended = rig.only_sent<link::Ended>();
   CHECK(ended.outcome == link::Outcome::failed);
   CHECK(ended.cause == link::EndCause::time_limit);
+  CHECK(ended.reason == "Stopped after 5 s, the longest time a job may run here.");
 }
 
 TEST_CASE("a run that lost its events is found in the history") {

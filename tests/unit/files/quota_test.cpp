@@ -90,6 +90,9 @@ TEST_CASE("the disk keeps its margin whatever the participants' quotas allow") {
   CHECK(book.reserve(ParticipantId{8}, 400).has_value());
   CHECK(book.check_free_space(400).has_value());
   CHECK(fails_with(book.check_free_space(501), Errc::disk_full));
+  CHECK(book.check_free_space(501).error().what ==
+        "The server's disk is full. Waiting jobs are kept; new ones are not taken until the instructor frees "
+        "space.");
   QuotaBook full(limits(0), free_space(900));
   CHECK(fails_with(full.check_free_space(0), Errc::disk_full));
   QuotaBook few_files(limits(0), free_space(1 << 20, 10));
