@@ -28,11 +28,12 @@ std::string list_of(const std::vector<JobId>& jobs, std::size_t count_max) {
 }  // namespace
 
 ApiEvents::ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users,
-                     ApiWaiting& waiting, Order order, ApiEventLimits limits)
+                     ApiWaiting& waiting, WallClock& wall_clock, Order order, ApiEventLimits limits)
     : runtime_(runtime),
       workshop_(workshop),
       num_users_(num_users),
       waiting_(waiting),
+      wall_clock_(wall_clock),
       order_(std::move(order)),
       limits_(limits),
       changed_(runtime),
@@ -187,7 +188,7 @@ void ApiEvents::add_jobs(Delta& delta) {
     delta.jobs_upto = at;
     Change change{.audience = Change::For::owner, .owner = owner, .text = {}};
     if (const core::JobFacts* job = core.job(id)) {
-      change.text = fmt::format(R"({{"job":{}}})", job_view(core, *job));
+      change.text = fmt::format(R"({{"job":{}}})", job_view(core, *job, wall_clock_));
     } else if (const core::Summary* summary = workshop_.history().find(id)) {
       change.text = fmt::format(R"({{"job_gone":{},"job":{}}})", id, job_view(*summary));
     } else {
@@ -387,7 +388,7 @@ awaitable<std::string> ApiEvents::snapshot(Caller caller) const {
       break;
     }
     if (!jobs.empty()) jobs += ',';
-    jobs += job_view(core, *job);
+    jobs += job_view(core, *job, wall_clock_);
     if (job->lease || job->cancel_requested) continue;
     if (!waiting.empty()) waiting += ',';
     waiting += waiting_.row_of(*job);

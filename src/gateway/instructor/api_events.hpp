@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "gateway/instructor/api_access.hpp"
+#include "gateway/instructor/api_views.hpp"
 #include "gateway/instructor/api_waiting.hpp"
 #include "net/websocket.hpp"
 #include "runtime/runtime.hpp"
@@ -43,7 +44,7 @@ class ApiEvents {
   using Order = std::function<std::vector<JobId>()>;
 
   ApiEvents(Runtime& runtime, workshop::Workshop& workshop, std::uint64_t num_users, ApiWaiting& waiting,
-            Order order, ApiEventLimits limits = {});
+            WallClock& wall_clock, Order order, ApiEventLimits limits = {});
 
   /// Of every applied entry.
   void on_effects(const core::Entry& entry, std::span<const core::Effect> effects);
@@ -124,6 +125,7 @@ class ApiEvents {
   workshop::Workshop& workshop_;
   std::uint64_t num_users_;
   ApiWaiting& waiting_;
+  WallClock& wall_clock_;
   Order order_;
   ApiEventLimits limits_;
   std::vector<std::shared_ptr<Reader>> readers_;

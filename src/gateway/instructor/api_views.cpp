@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "comfy/json.hpp"
 
@@ -49,6 +50,14 @@ bool is_held(const core::Core& core, ParticipantId owner) {
 
 }  // namespace
 
+WallTime WallClock::of(const core::Core& core, Time time) {
+  constexpr std::int64_t kWaveringMs = 500;
+  const core::WorkshopFacts& workshop = core.workshop();
+  const std::int64_t ahead = workshop.last_wall.ms - workshop.last_time.ms;
+  if (!ahead_ms_ || std::abs(ahead - *ahead_ms_) > kWaveringMs) ahead_ms_ = ahead;
+  return {time.ms + *ahead_ms_};
+}
+
 core::JobState shown_state(const core::Core& core, const core::JobFacts& job) {
   const bool queued = job.state == core::JobState::queued;
   return queued && is_held(core, job.submitted.participant) ? core::JobState::held : job.state;
@@ -60,7 +69,7 @@ bool has_turn(const core::Core& core, const core::JobFacts& job) {
   return owner == nullptr || owner->allowance_ms == 0 || owner->used_ms < owner->allowance_ms;
 }
 
-std::string job_view(const core::Core& core, const core::JobFacts& job) {
+std::string job_view(const core::Core& core, const core::JobFacts& job, WallClock& clock) {
   const core::Submitted& submitted = job.submitted;
   JobMembers members{.job = job.job,
                      .participant = submitted.participant,
@@ -69,11 +78,7 @@ std::string job_view(const core::Core& core, const core::JobFacts& job) {
                      .state = core::to_string(shown_state(core, job))};
   members.priority = quote_json(core::to_string(submitted.priority));
   members.held = bool_text(job.held);
-  if (job.cancel_at) {
-    const core::WorkshopFacts& workshop = core.workshop();
-    members.cancel_at =
-        fmt::format("{}", workshop.last_wall.ms + (*job.cancel_at - workshop.last_time).count());
-  }
+  if (job.cancel_at) members.cancel_at = fmt::format("{}", clock.of(core, *job.cancel_at).ms);
   members.cancel_requested = bool_text(job.cancel_requested.has_value());
   if (!submitted.pinned_worker.empty()) members.pinned_worker = quote_json(submitted.pinned_worker);
   members.tags = comfy::quote_json_list(submitted.tags);

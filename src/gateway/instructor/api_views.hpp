@@ -3,6 +3,7 @@
 // The objects of the API as JSON text (docs/protocol/api.md). A job that waits or runs and one that has ended
 // have the same members; what is not known is null. Pure: they read the workshop and change nothing.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,23 @@
 
 namespace atelier::gateway {
 
+/// When a moment of the workshop's time is by the wall. The two clocks are read one after the other, so that
+/// they differ by one millisecond more or less from entry to entry; a moment that is told must not waver: it
+/// changes if the wall clock was set.
+class WallClock {
+ public:
+  [[nodiscard]] WallTime of(const core::Core& core, Time time);
+
+ private:
+  std::optional<std::int64_t> ahead_ms_;  // of the workshop's time
+};
+
 /// As people see it: a job that waits is held also while its participant or everybody is on hold.
 [[nodiscard]] core::JobState shown_state(const core::Core& core, const core::JobFacts& job);
 /// It waits and can have its turn: it is not held, not about to be cancelled, and its participant has GPU
 /// time left.
 [[nodiscard]] bool has_turn(const core::Core& core, const core::JobFacts& job);
-[[nodiscard]] std::string job_view(const core::Core& core, const core::JobFacts& job);
+[[nodiscard]] std::string job_view(const core::Core& core, const core::JobFacts& job, WallClock& clock);
 [[nodiscard]] std::string job_view(const core::Summary& summary);
 /// Mode, pause, hold, the instructor's list and how many jobs are in which state.
 [[nodiscard]] std::string queue_view(const core::Core& core, std::uint64_t num_users);

@@ -60,7 +60,7 @@ InstructorFace::Impl::Impl(Runtime& r, workshop::Workshop& w, ApiAccess a, Instr
       edit_over(r),
       idempotency(r),
       waiting(r, w),
-      events(r, w, o.num_users, waiting, [this] { return order(); }),
+      events(r, w, o.num_users, waiting, wall_clock, [this] { return order(); }),
       openapi(std::make_shared<const std::string>(openapi_document())),
       tasks(r) {}
 
@@ -228,7 +228,7 @@ net::Response InstructorFace::Impl::done_answer(std::string_view member, std::st
 
 std::optional<std::string> InstructorFace::Impl::view_of(const Caller& caller, JobId id) const {
   if (const core::JobFacts* job = workshop.core().job(id)) {
-    if (caller.owns(job->submitted.participant)) return job_view(workshop.core(), *job);
+    if (caller.owns(job->submitted.participant)) return job_view(workshop.core(), *job, wall_clock);
   } else if (const core::Summary* summary = workshop.history().find(id)) {
     if (caller.owns(summary->participant)) return job_view(*summary);
   }

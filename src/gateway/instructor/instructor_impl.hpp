@@ -245,6 +245,7 @@ struct InstructorFace::Impl {
   Signal edit_over;
   Idempotency idempotency;
   ApiWaiting waiting;
+  mutable WallClock wall_clock;  // what was told once stays
   ApiEvents events;
   std::map<std::string, Ticket, std::less<>> tickets;
   bool stopping = false;

@@ -88,7 +88,7 @@ awaitable<net::Response> InstructorFace::Impl::get_queue(ApiCall& call) {
     const core::JobFacts* job = core.job(id);
     if (job == nullptr) continue;  // it has ended meanwhile
     if (!jobs.empty()) jobs += ',';
-    jobs += job_view(core, *job);
+    jobs += job_view(core, *job, wall_clock);
     jobs.back() = ',';
     jobs += fmt::format(R"("place":{},{}}})", place == 0 ? "null" : fmt::format("{}", place),
                         waiting.members_of(*job));
