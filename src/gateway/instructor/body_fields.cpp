@@ -31,6 +31,8 @@ std::string pointer_to(std::string_view name) {
   return pointer;
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 std::optional<std::uint64_t> whole(const json::value& value) {
   if (value.is_uint64()) return value.get_uint64();
   if (value.is_int64() && value.get_int64() >= 0) return static_cast<std::uint64_t>(value.get_int64());
@@ -98,11 +100,14 @@ std::optional<std::vector<std::string>> BodyFields::words(std::string_view name,
   const json::value* value = find(name);
   if (value == nullptr) return std::nullopt;
   const auto is_word = [&](const json::value& entry) {
-    return entry.is_string() && !entry.get_string().empty() && entry.get_string().size() <= bytes_max;
+    return entry.is_string() && !entry.get_string().empty() && entry.get_string().size() <= bytes_max &&
+           std::ranges::none_of(entry.get_string(), is_control);
   };
   if (!value->is_array() || value->get_array().size() > count_max ||
       !std::ranges::all_of(value->get_array(), is_word)) {
-    complain(name, fmt::format("must be a list of at most {} texts of 1 to {} bytes", count_max, bytes_max));
+    complain(name,
+             fmt::format("must be a list of at most {} texts of 1 to {} bytes without control characters",
+                         count_max, bytes_max));
     return std::nullopt;
   }
   std::vector<std::string> words;

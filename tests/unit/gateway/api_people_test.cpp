@@ -287,6 +287,14 @@ TEST_CASE("a drained or paused worker takes no job, and a tag lets it take those
   rig.api(patch, "/jobs/1", R"({"tags":["big"]})");
   rig.api(patch, path, R"({"paused":false})");
   CHECK(rig.facts(job).state == core::JobState::queued);
+  for (const char* const tags : {R"(["a\nb"])", R"(["\u0000"])", R"(["ok","\u007f"])", R"(["\u001b[1m"])"}) {
+    const std::string body = fmt::format(R"({{"tags":{}}})", tags);
+    for (const std::string& what : {path, std::string("/jobs/1")}) {
+      const Reply refused = rig.api(patch, what, body);
+      CHECK_MESSAGE(refused.status == 422, body);
+      CHECK(text(refused.json().at("detail")).find("without control characters") != std::string::npos);
+    }
+  }
   CHECK(rig.api(patch, path, R"({"tags":["big","b"]})").json().at("worker").at("tags") ==
         json::value{"b", "big"});
   CHECK(rig.facts(job).state == core::JobState::leased);
