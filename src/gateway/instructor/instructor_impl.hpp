@@ -57,6 +57,8 @@ struct ParticipantChange {
   std::optional<std::uint64_t> waiting_max, running_max, weight_milli, allowance_ms;
   std::optional<core::PriorityLevel> priority;
   std::optional<std::string> pinned_worker;  // "": any
+  // Jobs that keep the level or worker that they have: of an undo.
+  std::set<JobId> keep_priority, keep_pinned_worker;
 };
 struct JobMove {
   core::MovePlace place = core::MovePlace::first;

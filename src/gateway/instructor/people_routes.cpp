@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "comfy/json.hpp"
 #include "gateway/access.hpp"
 #include "gateway/instructor/api_views.hpp"
@@ -13,23 +15,50 @@ namespace atelier::gateway {
 namespace {
 
 constexpr std::uint64_t kJobsMax = 200'000, kWeekMs = 7ULL * 24 * 3'600'000;
+constexpr std::size_t kKeepMax = 4'096;
+
+/// Jobs that had what the participant gets now before that: their own.
+struct Own {
+  std::vector<std::uint64_t> priority, pinned_worker;
+};
 
 /// Their waiting jobs get the participant's new level and worker, unless the instructor gave them one of
 /// their own.
-void add_job_changes(const core::Core& core, const core::ParticipantFacts& before,
-                     const core::ParticipantLimits& now, std::vector<core::Event>& wanted) {
+Own add_job_changes(const core::Core& core, const core::ParticipantFacts& before,
+                    const core::ParticipantLimits& now, const ParticipantChange& change,
+                    std::vector<core::Event>& wanted) {
+  Own own;
   core.each_job_of(before.participant, [&](const core::JobFacts& job) {
-    if (job.lease) return;
+    const auto gets = [&job](const auto& has, const auto& old, const auto& given, const std::set<JobId>& keep,
+                             std::vector<std::uint64_t>& theirs) {
+      if (given != old && has == given) theirs.push_back(job.job.value);
+      return has == old && !keep.contains(job.job) ? given : has;
+    };
     core::JobChanged event;
     event.job = job.job;
-    event.priority = job.submitted.priority == before.priority ? now.priority : job.submitted.priority;
-    event.pinned_worker =
-        job.submitted.pinned_worker == before.pinned_worker ? now.pinned_worker : job.submitted.pinned_worker;
+    event.priority =
+        gets(job.submitted.priority, before.priority, now.priority, change.keep_priority, own.priority);
+    event.pinned_worker = gets(job.submitted.pinned_worker, before.pinned_worker, now.pinned_worker,
+                               change.keep_pinned_worker, own.pinned_worker);
+    if (job.lease) return;
     event.tags = job.submitted.tags;
     event.by = now.by;
     if (event.priority != job.submitted.priority || event.pinned_worker != job.submitted.pinned_worker)
       wanted.emplace_back(std::move(event));
   });
+  return own;
+}
+
+std::set<JobId> jobs_of(BodyFields& fields, std::string_view name) {
+  std::set<JobId> jobs;
+  for (const std::uint64_t job : fields.numbers(name, kKeepMax).value_or(std::vector<std::uint64_t>{}))
+    jobs.insert(JobId{job});
+  return jobs;
+}
+
+void add_keep(std::vector<std::string>& members, std::string_view name,
+              const std::vector<std::uint64_t>& jobs) {
+  if (!jobs.empty()) members.push_back(fmt::format(R"("{}":[{}])", name, fmt::join(jobs, ",")));
 }
 
 }  // namespace
@@ -72,6 +101,8 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
   change.priority = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
                                                PriorityLevel::normal, PriorityLevel::low});
   change.pinned_worker = worker_of(fields);
+  change.keep_priority = jobs_of(fields, "keep_priority");
+  change.keep_pinned_worker = jobs_of(fields, "keep_pinned_worker");
   if (const auto wrong = fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number) co_return co_await get_participant(call);  // which says that there is nobody
@@ -100,6 +131,7 @@ awaitable<net::Response> InstructorFace::Impl::patch_worker_choice(ApiCall& call
   call.fields.require("pinned_worker");
   ParticipantChange change;
   change.pinned_worker = worker_of(call.fields);
+  change.keep_pinned_worker = jobs_of(call.fields, "keep_pinned_worker");
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number || !call.caller.owns(ParticipantId{*number})) co_return co_await get_participant(call);
@@ -147,7 +179,9 @@ awaitable<net::Response> InstructorFace::Impl::change_participant(Caller caller,
   if (limits.pinned_worker != now.pinned_worker)
     before.push_back(fmt::format(R"("pinned_worker":{})", comfy::quote_json(now.pinned_worker)));
   std::vector<core::Event> wanted;
-  add_job_changes(workshop.core(), now, limits, wanted);
+  const Own own = add_job_changes(workshop.core(), now, limits, change, wanted);
+  add_keep(before, "keep_priority", own.priority);
+  add_keep(before, "keep_pinned_worker", own.pinned_worker);
   const std::string by = limits.by;
   if (!before.empty()) wanted.emplace_back(std::move(limits));
   if (change.held && *change.held != now.held) {
@@ -156,7 +190,8 @@ awaitable<net::Response> InstructorFace::Impl::change_participant(Caller caller,
   }
   Done done;
   done.changed = !wanted.empty();
-  if (done.changed) {
+  // Jobs that an undo cannot name, it would change: then there is none.
+  if (done.changed && std::max(own.priority.size(), own.pinned_worker.size()) <= kKeepMax) {
     done.undo = Undo{"PATCH", fmt::format("/participants/{}{}", id, caller.is_instructor() ? "" : "/worker"),
                      object_of(before)};
   }

@@ -155,6 +155,41 @@ TEST_CASE("several jobs that were changed alike are changed back together") {
   CHECK(unlike.at("results").at(0).at("undo").at("body").at("priority") == "low");
 }
 
+TEST_CASE("a participant's level and worker are taken back from the jobs that had got them, and no others") {
+  Queue queue(0);
+  Rig& rig = queue.rig;
+  rig.api(patch, "/queue", R"({"paused":true})");
+  rig.join("gpu-1");
+  for (int i = 1; i <= 4; ++i) rig.submit(2, uuid(i));
+  rig.api(patch, "/jobs/2", R"({"priority":"high"})");
+  rig.api(patch, "/jobs/3", R"({"pinned_worker":"gpu-1"})");
+  rig.api(patch, "/jobs/4", R"({"priority":"low"})");
+  const auto all = [&rig] {
+    std::string texts;
+    for (std::uint64_t job = 1; job <= 4; ++job) {
+      const core::Submitted& submitted = rig.facts(JobId{job}).submitted;
+      texts += fmt::format("{} {}; ", core::to_string(submitted.priority), submitted.pinned_worker);
+    }
+    return texts;
+  };
+  const std::string before = all();
+  CHECK(before == "normal ; high ; normal gpu-1; low ; ");
+  for (const char* const change :
+       {R"({"priority":"high"})", R"({"pinned_worker":"gpu-1"})",
+        R"({"priority":"high","pinned_worker":"gpu-1"})", R"({"priority":"low","held":true})"}) {
+    CAPTURE(change);
+    const json::value done = rig.api(patch, "/participants/2", change).json();
+    const std::string changed = all();
+    CHECK(changed != before);
+    const json::value undone = rig.api(patch, "/participants/2", text(done.at("undo").at("body"))).json();
+    CHECK(all() == before);
+    const json::value again = rig.api(patch, "/participants/2", text(undone.at("undo").at("body"))).json();
+    CHECK(all() == changed);
+    rig.api(patch, "/participants/2", text(again.at("undo").at("body")));
+    CHECK(all() == before);
+  }
+}
+
 TEST_CASE("a participant takes back several moves of their own with one undo") {
   Queue queue(12);
   const std::string token = Rig::kTokens.token_of(ParticipantId{1});
