@@ -16,6 +16,12 @@ std::string count_of(std::uint64_t count, std::string_view one, std::string_view
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
+std::string gpu_time(std::uint64_t ms) {
+  constexpr std::uint64_t kMinute = 60'000;
+  return ms < kMinute ? fmt::format("{} s of GPU time", (ms + 999) / 1'000)
+                      : fmt::format("{} GPU-min", ms / kMinute);
+}
+
 std::string ordinal(std::uint32_t place) {
   const bool teen = place % 100 >= 11 && place % 100 <= 13;
   const std::string_view ending = teen              ? "th"
@@ -85,7 +91,10 @@ std::string PlaceWords::name_of(WorkerId worker) const {
 
 Words PlaceWords::obstacle() const {
   if (job.cancel_at) return {"cancelling", "It is about to be cancelled; undo brings it back to its place."};
-  if (job.held) return {"held", "It is on hold. Your workflow is unchanged; it keeps its place."};
+  if (job.held) {
+    return {"held",
+            fmt::format("The instructor has put job {} on hold. Your workflow is unchanged.", job.job)};
+  }
   const core::ParticipantFacts* const owner = core.participant(job.submitted.participant);
   if (owner != nullptr && owner->held)
     return {"owner_held", "The instructor has put your jobs on hold. You can press Run; your place is kept."};
@@ -95,9 +104,9 @@ Words PlaceWords::obstacle() const {
   if (core.workshop().paused)
     return {"paused", "The instructor has paused the queue. You can press Run; your place is kept."};
   if (owner != nullptr && owner->allowance_ms > 0 && owner->used_ms >= owner->allowance_ms) {
-    return {"allowance_used", fmt::format("You have used your {} GPU-min for today. Jobs you send now wait "
-                                          "until the instructor adds time.",
-                                          owner->allowance_ms / 60'000)};
+    return {"allowance_used", fmt::format("You have used your {} for today. Jobs you send now wait until the "
+                                          "instructor adds time.",
+                                          gpu_time(owner->allowance_ms))};
   }
   return {};
 }

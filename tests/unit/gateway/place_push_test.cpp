@@ -110,7 +110,7 @@ TEST_CASE("what changes within the second after a push is sent when it is over")
   CHECK(room.hear(milliseconds{900}).empty());
   const auto pushed = room.hear(milliseconds{300});
   REQUIRE(pushed.size() == 1);
-  CHECK(text(pushed[0].at("jobs").at(0).at("reason")).starts_with("It is on hold."));
+  CHECK(text(pushed[0].at("jobs").at(0).at("reason")).starts_with("The instructor has put job 2 on hold."));
 }
 
 TEST_CASE("each thing that keeps a job waiting has its sentence") {
@@ -125,7 +125,7 @@ TEST_CASE("each thing that keeps a job waiting has its sentence") {
   room.rig.record(core::Paused{false, "test"});
   room.hear();
   room.rig.record(core::JobHeld{job, "test"});
-  CHECK(room.reason() == "It is on hold. Your workflow is unchanged; it keeps its place.");
+  CHECK(room.reason() == "The instructor has put job 3 on hold. Your workflow is unchanged.");
   room.rig.record(core::JobReleased{job, "test"});
   room.hear();
   room.rig.record(core::ParticipantHeld{ParticipantId{7}, true, "test"});
@@ -176,7 +176,8 @@ TEST_CASE("a hold of everybody, an allowance and a cap on running are told as su
   room.rig.computed(second);
   room.rig.submit(7, uuid(5));
   CHECK(room.reason() ==
-        "You have used your 0 GPU-min for today. Jobs you send now wait until the instructor adds time.");
+        "You have used your 1 s of GPU time for today. Jobs you send now wait until the instructor adds "
+        "time.");
 }
 
 TEST_CASE("a worker that is paused, drains or has no ComfyUI is said, not that it is busy") {

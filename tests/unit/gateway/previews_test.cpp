@@ -207,7 +207,7 @@ TEST_CASE("a held job has no place and says why it waits, and so does a paused q
   for (const auto& each : jobs) {
     if (text(each.at("prompt_id")) == uuid(1)) {
       CHECK(each.at("place").is_null());
-      CHECK(each.at("reason") == "It is on hold. Your workflow is unchanged; it keeps its place.");
+      CHECK(each.at("reason") == "The instructor has put job 1 on hold. Your workflow is unchanged.");
     } else {
       CHECK(each.at("place") == 1);
       CHECK(each.at("reason") ==
