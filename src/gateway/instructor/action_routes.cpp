@@ -12,7 +12,7 @@
 namespace atelier::gateway {
 namespace {
 
-constexpr std::size_t kJobsMax = 1'000, kListMax = 4'096;
+constexpr std::size_t kJobsMax = 1'000;
 
 enum class Action : std::uint8_t { hold, release, cancel, undo_cancel, move, undo_move, change };
 
@@ -67,7 +67,7 @@ Action inverse_of(Action action) {
     case Action::undo_cancel:
       return Action::cancel;
     case Action::move:
-    case Action::undo_move:  // with the list as it was
+    case Action::undo_move:
       return Action::undo_move;
     case Action::change:
       break;
@@ -81,25 +81,30 @@ struct Wanted {
   std::vector<JobId> jobs;
   JobChange change;
   JobMove move;
-  std::vector<JobId> list;  // of undo_move: how jobs stood before they were moved
+  MoveList before;  // of undo_move: how jobs stood before they were moved
   milliseconds undo{0};
 };
+
+std::vector<JobId> jobs_of(BodyFields& fields, std::string_view name, std::size_t count_max) {
+  std::vector<JobId> jobs;
+  for (const std::uint64_t job : fields.numbers(name, count_max).value_or(std::vector<std::uint64_t>{}))
+    jobs.push_back(JobId{job});
+  return jobs;
+}
 
 std::expected<Wanted, Problem> wanted_of(ApiCall& call, const core::Core& core) {
   using enum Action;
   BodyFields& fields = call.fields;
   Wanted wanted;
   const auto action = fields.choice("action", {hold, release, cancel, undo_cancel, move, undo_move, change});
-  const auto jobs = fields.numbers("jobs", kJobsMax);
+  wanted.jobs = jobs_of(fields, "jobs", kJobsMax);
   fields.require("action");
   fields.require("jobs");
   if (action) wanted.action = *action;
-  for (const std::uint64_t job : jobs.value_or(std::vector<std::uint64_t>{}))
-    wanted.jobs.push_back(JobId{job});
   if (wanted.action == move) wanted.move = move_of(fields);
   if (wanted.action == undo_move) {
-    for (const std::uint64_t job : fields.numbers("list", kListMax).value_or(std::vector<std::uint64_t>{}))
-      wanted.list.push_back(JobId{job});
+    wanted.before.jobs = jobs_of(fields, "list", kMoveListMax);
+    wanted.before.along = jobs_of(fields, "along", kJobsMax);
   }
   if (wanted.action == cancel) wanted.undo = undo_of(fields);
   if (wanted.action == change) wanted.change = change_of(fields, core);
@@ -108,7 +113,7 @@ std::expected<Wanted, Problem> wanted_of(ApiCall& call, const core::Core& core) 
     fields.complain("anchor", "is one of the jobs itself");
   if (auto wrong = fields.wrong()) return std::unexpected(std::move(*wrong));
   const bool instructors = wanted.action == hold || wanted.action == release || wanted.action == change ||
-                           (wanted.action == undo_move && wanted.list.empty());
+                           (wanted.action == undo_move && wanted.before.jobs.empty());
   if (instructors && !call.caller.is_instructor())
     return std::unexpected(Problem(403, fmt::format("{} is the instructor's.", to_string(wanted.action))));
   return wanted;
@@ -124,7 +129,7 @@ std::string result_json(JobId job, const CommandOutcome& outcome) {
 
 struct Results {
   Wanted wanted;
-  std::vector<JobId> list;  // as it is before anything is moved
+  MoveList before;  // as it is before anything is moved
   std::vector<std::optional<CommandOutcome>> outcomes;
   std::size_t left = 0;
   Answer<bool> all;
@@ -154,43 +159,60 @@ awaitable<void> act_on_one(InstructorFace::Impl& face, Caller caller, std::share
   if (--results->left == 0) results->all.give(true);
 }
 
-/// One after the other, so that the jobs stand in the order in which they were named.
+bool stand_last(const std::vector<JobId>& list, const std::vector<JobId>& jobs) {
+  return jobs.size() <= list.size() && std::equal(jobs.rbegin(), jobs.rend(), list.rbegin());
+}
+
+/// One after the other, so that the jobs stand in the order in which they were named, each beside the one
+/// before: what stands so already is not moved again.
 awaitable<void> move_all(InstructorFace::Impl& face, Caller caller, std::shared_ptr<Results> results) {
   using core::MovePlace;
   const JobMove wanted = results->wanted.move;
-  const bool chained = wanted.place == MovePlace::first || wanted.place == MovePlace::after;
+  const std::vector<JobId>& jobs = results->wanted.jobs;
+  // Among a participant's own there is room at the end for any number, but not between two.
+  const bool own_last = wanted.place == MovePlace::last && !caller.is_instructor();
+  if (own_last && stand_last(results->before.jobs, jobs)) {
+    for (auto& outcome : results->outcomes) outcome = Done{false};
+    co_return;
+  }
+  const bool forwards = own_last || wanted.place == MovePlace::first || wanted.place == MovePlace::after;
   std::vector<JobId> placed;  // that went in, the last one last
-  for (std::size_t i = 0; i < results->wanted.jobs.size(); ++i) {
-    const JobId job = results->wanted.jobs[i];
-    std::optional<CommandOutcome>& outcome = results->outcomes[i];
+  for (std::size_t turn = 0; turn < jobs.size(); ++turn) {
+    const std::size_t index = forwards ? turn : jobs.size() - 1 - turn;
+    std::optional<CommandOutcome>& outcome = results->outcomes[index];
     while (true) {
       // One that went in before may start meanwhile: then the one before it is as good.
       while (!placed.empty() && !face.waiting_job(caller, placed.back())) placed.pop_back();
-      const bool behind = chained && !placed.empty();
-      const JobMove move = behind ? JobMove{MovePlace::after, placed.back()} : wanted;
-      outcome = co_await face.move_job(caller, job, move);
-      const bool anchor_gone = behind && !face.waiting_job(caller, move.anchor);
-      if (*outcome || !anchor_gone || !face.waiting_job(caller, job)) break;
+      const bool beside = !placed.empty() && !own_last;
+      const JobMove move =
+          beside ? JobMove{forwards ? MovePlace::after : MovePlace::before, placed.back()} : wanted;
+      outcome = co_await face.move_job(caller, jobs[index], move);
+      const bool anchor_gone = beside && !face.waiting_job(caller, move.anchor);
+      if (*outcome || !anchor_gone || !face.waiting_job(caller, jobs[index])) break;
     }
-    if (*outcome) placed.push_back(job);
+    if (*outcome) placed.push_back(jobs[index]);
   }
 }
 
-/// What is not in the list leaves it, the last first; then the others take their places, the first first.
+/// What is not in the list leaves it, the last first; then those who were moved take their places, the first
+/// first; then those who came along with them.
 awaitable<void> put_all_back(InstructorFace::Impl& face, Caller caller, std::shared_ptr<Results> results) {
-  const std::vector<JobId>& list = results->wanted.list;
-  std::vector<std::pair<std::ptrdiff_t, std::size_t>> turns;  // place in the list, index of the result
+  const MoveList& before = results->wanted.before;
+  const std::ptrdiff_t size = std::ssize(before.jobs);
+  std::vector<std::pair<std::ptrdiff_t, std::size_t>> turns;  // with the index of the result
   std::set<JobId> later;
   for (std::size_t i = 0; i < results->wanted.jobs.size(); ++i) {
-    const auto place = std::ranges::find(list, results->wanted.jobs[i]) - list.begin();
-    const bool listed = place < std::ssize(list);
-    turns.emplace_back(listed ? place : -1 - static_cast<std::ptrdiff_t>(i), i);
-    if (listed) later.insert(results->wanted.jobs[i]);
+    const JobId job = results->wanted.jobs[i];
+    const auto place = std::ranges::find(before.jobs, job) - before.jobs.begin();
+    const bool along = std::ranges::find(before.along, job) != before.along.end();
+    const bool listed = place < size;
+    turns.emplace_back(listed ? place + (along ? size : 0) : -1 - static_cast<std::ptrdiff_t>(i), i);
+    if (listed) later.insert(job);
   }
   std::ranges::sort(turns);
-  for (const auto& [place, index] : turns) {
+  for (const auto& [turn, index] : turns) {
     later.erase(results->wanted.jobs[index]);
-    results->outcomes[index] = co_await face.put_back(caller, results->wanted.jobs[index], list, later);
+    results->outcomes[index] = co_await face.put_back(caller, results->wanted.jobs[index], before, later);
   }
 }
 
@@ -209,10 +231,17 @@ std::optional<std::string> common_change(const Results& results) {
 /// The one command that takes all of it back; "null" if there is none.
 std::string undo_of_all(const Results& results) {
   const Action action = results.wanted.action, inverse = inverse_of(action);
-  std::vector<std::uint64_t> ids;
+  const bool moves = inverse == Action::undo_move;
+  std::vector<JobId> jobs;
   for (std::size_t i = 0; i < results.outcomes.size(); ++i) {
     const CommandOutcome& outcome = *results.outcomes[i];
-    if (outcome && outcome->undo) ids.push_back(results.wanted.jobs[i].value);
+    if (outcome && (moves ? outcome->changed : outcome->undo.has_value()))
+      jobs.push_back(results.wanted.jobs[i]);
+  }
+  if (jobs.empty()) return "null";
+  if (moves) {
+    const auto undo = undo_of_moves(jobs, results.before);
+    return undo ? undo_json(*undo) : "null";
   }
   std::string more;
   if (action == Action::change) {
@@ -220,18 +249,9 @@ std::string undo_of_all(const Results& results) {
     if (!before) return "null";
     more = "," + before->substr(1, before->size() - 2);
   }
-  if (inverse == Action::undo_move) {
-    // Who was in no list only leaves it.
-    const bool listed = std::ranges::any_of(ids, [&](std::uint64_t id) {
-      return std::ranges::find(results.list, JobId{id}) != results.list.end();
-    });
-    if (results.list.size() > kListMax) return "null";
-    if (listed) more = fmt::format(R"(,"list":[{}])", fmt::join(results.list, ","));
-  }
-  if (ids.empty()) return "null";
   return undo_json(
       {"POST", "/jobs/actions",
-       fmt::format(R"({{"action":"{}","jobs":[{}]{}}})", to_string(inverse), fmt::join(ids, ","), more)});
+       fmt::format(R"({{"action":"{}","jobs":[{}]{}}})", to_string(inverse), fmt::join(jobs, ","), more)});
 }
 
 std::string answer_json(const Results& results) {
@@ -268,7 +288,7 @@ awaitable<net::Response> InstructorFace::Impl::post_actions(ApiCall& call) {
   results->wanted = std::move(*wanted);
   results->left = results->wanted.jobs.size();
   results->outcomes.resize(results->left);
-  results->list = list_of(call.caller);
+  results->before = list_of(call.caller);
   if (results->wanted.action == Action::move) {
     co_await move_all(*this, call.caller, results);
   } else if (results->wanted.action == Action::undo_move) {

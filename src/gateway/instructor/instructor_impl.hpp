@@ -64,6 +64,11 @@ struct JobMove {
   core::MovePlace place = core::MovePlace::first;
   JobId anchor;  // of before and after
 };
+/// What moves put in order: the instructor's list, or a participant's own jobs that wait.
+struct MoveList {
+  std::vector<JobId> jobs;
+  std::vector<JobId> along;  // of the instructor's: came along, were not moved themselves
+};
 
 /// One line of the table that the router and the OpenAPI document are both made of.
 struct ApiRoute {
@@ -118,6 +123,10 @@ enum class TicketUse { events, engine };
 [[nodiscard]] JobChange change_of(BodyFields& fields, const core::Core& core);
 [[nodiscard]] JobMove move_of(BodyFields& fields);
 [[nodiscard]] milliseconds undo_of(BodyFields& fields);
+
+/// The command that puts moved jobs back to where they stood; nothing if no body has room for that.
+[[nodiscard]] std::optional<Undo> undo_of_moves(const std::vector<JobId>& jobs, const MoveList& before);
+inline constexpr std::size_t kMoveListMax = 4'096;  // jobs in the list of such a command
 
 inline constexpr std::string_view kApiRoot = "/api/v1";
 
@@ -187,7 +196,7 @@ struct InstructorFace::Impl {
   };
   awaitable<Turn> turn_to_edit(std::string what);
 
-  // commands about one job (job_commands.cpp, moves.cpp)
+  // commands about one job (job_commands.cpp, moves.cpp); moves have no undo of their own: undo_of_moves()
   awaitable<CommandOutcome> change_job(Caller caller, JobId job, JobChange change);
   awaitable<CommandOutcome> move_job(Caller caller, JobId job, JobMove move);
   awaitable<CommandOutcome> undo_move(Caller caller, JobId job);
@@ -195,12 +204,14 @@ struct InstructorFace::Impl {
   awaitable<CommandOutcome> undo_cancel(Caller caller, JobId job);
   /// Among its owner's jobs only.
   awaitable<CommandOutcome> reorder_job(Caller caller, JobId job, JobMove move);
-  /// What the caller's moves put in order: the instructor's list, a participant's own jobs that wait.
-  std::vector<JobId> list_of(const Caller& caller) const;
+  /// As it is now.
+  MoveList list_of(const Caller& caller) const;
   /// To where it stood in such a list, or out of the instructor's, if it was not there. `later`: jobs that
-  /// will be put back after it. `list` outlives the call.
-  awaitable<CommandOutcome> put_back(Caller caller, JobId job, const std::vector<JobId>& list,
-                                     std::set<JobId> later);
+  /// will be put back after it. `before` outlives the call.
+  awaitable<CommandOutcome> put_back(Caller caller, JobId job, const MoveList& before, std::set<JobId> later);
+  /// The same for one that had only come along: it leaves the list again with those who were moved.
+  awaitable<CommandOutcome> put_along(Caller caller, JobId job, const std::vector<JobId>& list,
+                                      std::set<JobId> later);
   JobMove place_in(const Caller& caller, JobId job, const std::vector<JobId>& list,
                    const std::set<JobId>& later) const;
   /// The job if it waits and the caller may see it.

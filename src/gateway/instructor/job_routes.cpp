@@ -221,14 +221,18 @@ awaitable<net::Response> InstructorFace::Impl::post_move(ApiCall& call) {
   const JobMove move = move_of(call.fields);
   if (move.anchor && move.anchor == job) call.fields.complain("anchor", "is the job itself");
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
-  const CommandOutcome outcome = co_await move_job(call.caller, job, move);
+  const MoveList before = list_of(call.caller);
+  CommandOutcome outcome = co_await move_job(call.caller, job, move);
+  if (outcome && outcome->changed) outcome->undo = undo_of_moves({job}, before);
   co_return job_answer(job, outcome);
 }
 
 awaitable<net::Response> InstructorFace::Impl::delete_move(ApiCall& call) {
   const JobId job = parse_job(call.captures.front()).value_or(JobId{});
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
-  const CommandOutcome outcome = co_await undo_move(call.caller, job);
+  const MoveList before = list_of(call.caller);
+  CommandOutcome outcome = co_await undo_move(call.caller, job);
+  if (outcome && outcome->changed) outcome->undo = undo_of_moves({job}, before);
   co_return job_answer(job, outcome);
 }
 

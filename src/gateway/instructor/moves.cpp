@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Moves: the instructor's through the whole queue, a participant's among their own jobs.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -12,19 +13,42 @@ namespace {
 
 using core::MovePlace;
 
-Undo move_to(JobId job, std::string_view place, JobId anchor) {
-  return {"POST", fmt::format("/jobs/{}/move", job),
-          fmt::format(R"({{"place":"{}","anchor":{}}})", place, anchor)};
+bool contains(const std::vector<JobId>& jobs, JobId job) {
+  return std::ranges::find(jobs, job) != jobs.end();
 }
 
-/// Back to where it stands now in the list; out of it, if it is not there.
-Undo move_back(const std::vector<JobId>& moved, JobId job) {
-  const auto place = std::ranges::find(moved, job);
-  if (place == moved.end()) return {"DELETE", fmt::format("/jobs/{}/move", job)};
-  if (place + 1 != moved.end()) return move_to(job, "before", *(place + 1));
-  // Who came along with the last job leaves the list with it: named, they come along again.
-  if (place != moved.begin()) return move_to(job, "after", *(place - 1));
-  return {"POST", fmt::format("/jobs/{}/move", job), R"({"place":"last"})"};
+/// Whether the job stands there already, and not because it came along.
+bool stands_there(const core::WorkshopFacts& now, const core::Moved& move) {
+  const auto place = std::ranges::find(now.moved, move.job);
+  if (place == now.moved.end() || !move.ahead.empty() || contains(now.moved_along, move.job)) return false;
+  switch (move.place) {
+    case MovePlace::first:
+      return place == now.moved.begin();
+    case MovePlace::last:
+      return place + 1 == now.moved.end();
+    case MovePlace::before:
+      return place + 1 != now.moved.end() && *(place + 1) == move.anchor;
+    case MovePlace::after:
+      return place != now.moved.begin() && *(place - 1) == move.anchor;
+  }
+  return false;
+}
+
+/// Where a job of `list` belongs in `now`: behind the nearest that stood before it there, else before the
+/// nearest that stood behind it; the end if there is none.
+std::ptrdiff_t place_among(const std::vector<JobId>& now, const std::vector<JobId>& list, JobId job,
+                           const std::set<JobId>& later) {
+  const auto place = std::ranges::find(list, job);
+  for (auto before = place; before != list.begin();) {
+    --before;
+    const auto found = later.contains(*before) ? now.end() : std::ranges::find(now, *before);
+    if (found != now.end()) return found - now.begin() + 1;
+  }
+  for (auto behind = place; behind != list.end(); ++behind) {
+    const auto found = later.contains(*behind) ? now.end() : std::ranges::find(now, *behind);
+    if (found != now.end()) return found - now.begin();
+  }
+  return std::ssize(now);
 }
 
 /// Where a job stands among its owner's waiting ones.
@@ -35,6 +59,30 @@ struct LanePlace {
 };
 
 }  // namespace
+
+std::optional<Undo> undo_of_moves(const std::vector<JobId>& jobs, const MoveList& before) {
+  if (jobs.empty()) return std::nullopt;
+  std::vector<JobId> list = before.jobs, listed, along;
+  for (const JobId job : jobs) {
+    if (contains(list, job)) listed.push_back(job);
+    if (contains(before.along, job)) along.push_back(job);
+  }
+  if (list.size() > kMoveListMax) {
+    if (jobs.size() > 1) return std::nullopt;
+    // Of one job the nearest will do.
+    const std::ptrdiff_t half = kMoveListMax / 2,
+                         place = std::ranges::find(list, jobs.front()) - list.begin();
+    list.erase(list.begin(), list.begin() + std::max<std::ptrdiff_t>(place - half, 0));
+    list.resize(std::min(list.size(), kMoveListMax));
+  }
+  const auto member = [](std::string_view name, const std::vector<JobId>& ids) {
+    return ids.empty() ? std::string() : fmt::format(R"(,"{}":[{}])", name, fmt::join(ids, ","));
+  };
+  // Who was in no list only leaves it.
+  return Undo{"POST", "/jobs/actions",
+              fmt::format(R"({{"action":"undo_move"{}{}{}}})", member("jobs", jobs),
+                          listed.empty() ? "" : member("list", list), member("along", along))};
+}
 
 std::vector<JobId> InstructorFace::Impl::whole_order() const {
   std::vector<JobId> all = order();
@@ -73,7 +121,7 @@ awaitable<CommandOutcome> InstructorFace::Impl::move_job(Caller caller, JobId id
   if (move.place == MovePlace::before || move.place == MovePlace::after) {
     if (const auto anchor = waiting_job(caller, move.anchor); !anchor)
       co_return std::unexpected(anchor.error());
-    if (std::ranges::find(moved, move.anchor) != moved.end()) {
+    if (contains(moved, move.anchor)) {
       event.anchor = move.anchor;
     } else {
       auto ahead = ahead_of(id, move);
@@ -83,7 +131,8 @@ awaitable<CommandOutcome> InstructorFace::Impl::move_job(Caller caller, JobId id
     }
   }
   Done done;
-  done.undo = move_back(moved, id);
+  done.changed = !stands_there(workshop.core().workshop(), event);
+  if (!done.changed) co_return done;
   if (auto problem = co_await record_for(caller, id, one(std::move(event))))
     co_return std::unexpected(std::move(*problem));
   co_return done;
@@ -91,21 +140,20 @@ awaitable<CommandOutcome> InstructorFace::Impl::move_job(Caller caller, JobId id
 
 awaitable<CommandOutcome> InstructorFace::Impl::undo_move(Caller caller, JobId id) {
   if (const auto found = waiting_job(caller, id); !found) co_return std::unexpected(found.error());
-  const std::vector<JobId>& moved = workshop.core().workshop().moved;
   Done done;
-  done.changed = std::ranges::find(moved, id) != moved.end();
+  done.changed = contains(workshop.core().workshop().moved, id);
   if (!done.changed) co_return done;
-  done.undo = move_back(moved, id);
   if (auto problem = co_await record_for(caller, id, one(core::MoveUndone{id, caller.name()})))
     co_return std::unexpected(std::move(*problem));
   co_return done;
 }
 
-std::vector<JobId> InstructorFace::Impl::list_of(const Caller& caller) const {
-  if (caller.is_instructor()) return workshop.core().workshop().moved;
-  std::vector<JobId> lane;
+MoveList InstructorFace::Impl::list_of(const Caller& caller) const {
+  const core::WorkshopFacts& now = workshop.core().workshop();
+  if (caller.is_instructor()) return {now.moved, now.moved_along};
+  MoveList lane;
   workshop.core().each_job_of(caller.participant, [&](const core::JobFacts& job) {
-    if (!job.lease && !job.cancel_requested) lane.push_back(job.job);
+    if (!job.lease && !job.cancel_requested) lane.jobs.push_back(job.job);
   });
   return lane;
 }
@@ -118,23 +166,72 @@ JobMove InstructorFace::Impl::place_in(const Caller& caller, JobId id, const std
     --before;
     if (!later.contains(*before) && waiting_job(caller, *before)) return {MovePlace::after, *before};
   }
-  const std::vector<JobId> now = list_of(caller);
+  const std::vector<JobId> now = list_of(caller).jobs;
   for (auto behind = place + 1; behind != list.end(); ++behind) {
-    const bool stands = !later.contains(*behind) && std::ranges::find(now, *behind) != now.end();
+    const bool stands = !later.contains(*behind) && contains(now, *behind);
     if (stands && waiting_job(caller, *behind)) return {MovePlace::before, *behind};
   }
   return {MovePlace::first, {}};
 }
 
-awaitable<CommandOutcome> InstructorFace::Impl::put_back(Caller caller, JobId id,
-                                                         const std::vector<JobId>& list,
+awaitable<CommandOutcome> InstructorFace::Impl::put_back(Caller caller, JobId id, const MoveList& before,
                                                          std::set<JobId> later) {
-  if (std::ranges::find(list, id) == list.end()) co_return co_await undo_move(caller, id);
+  if (!contains(before.jobs, id)) {
+    if (caller.is_instructor()) co_return co_await undo_move(caller, id);
+    // A participant's jobs are in no other list of theirs.
+    if (const auto found = waiting_job(caller, id); !found) co_return std::unexpected(found.error());
+    co_return Done{false};
+  }
+  if (caller.is_instructor() && contains(before.along, id))
+    co_return co_await put_along(caller, id, before.jobs, std::move(later));
   while (true) {
-    const JobMove move = place_in(caller, id, list, later);
+    const JobMove move = place_in(caller, id, before.jobs, later);
     CommandOutcome outcome = co_await move_job(caller, id, move);
     const bool anchor_gone = move.anchor && !waiting_job(caller, move.anchor);
     if (outcome || !anchor_gone || !waiting_job(caller, id)) co_return outcome;
+  }
+}
+
+awaitable<CommandOutcome> InstructorFace::Impl::put_along(Caller caller, JobId id,
+                                                          const std::vector<JobId>& list,
+                                                          std::set<JobId> later) {
+  while (true) {
+    if (const auto found = waiting_job(caller, id); !found) co_return std::unexpected(found.error());
+    const core::WorkshopFacts& now = workshop.core().workshop();
+    std::vector<JobId> wanted = now.moved;
+    std::erase(wanted, id);
+    const auto was_moved = [&](JobId job) {
+      return job != id && !contains(now.moved_along, job) && waiting_job(caller, job);
+    };
+    auto place = wanted.begin() + place_among(wanted, list, id, later);
+    // Without one that was moved behind it, it would have left the list by now.
+    if (std::none_of(place, wanted.end(), was_moved)) co_return co_await undo_move(caller, id);
+    place = wanted.insert(place, id);
+    if (wanted == now.moved && contains(now.moved_along, id)) co_return Done{false};
+    // Who comes along enters at the end: those who were moved and stand behind it are moved there again.
+    std::vector<core::Event> steps;
+    if (contains(now.moved, id)) steps.emplace_back(core::MoveUndone{id, caller.name()});
+    std::vector<JobId> again;
+    std::copy_if(place, wanted.end(), std::back_inserter(again), was_moved);
+    for (const JobId job : again) steps.emplace_back(core::MoveUndone{job, caller.name()});
+    while (place != wanted.begin() && !was_moved(*(place - 1))) --place;
+    std::vector<JobId> ahead;
+    for (; place != wanted.end(); ++place) {
+      if (!was_moved(*place)) {
+        ahead.push_back(*place);
+        continue;
+      }
+      core::Moved event;
+      event.job = *place;
+      event.place = MovePlace::last;
+      event.by = caller.name();
+      event.ahead = std::exchange(ahead, {});
+      steps.emplace_back(std::move(event));
+    }
+    auto problem = co_await record_for(caller, id, std::move(steps));
+    if (!problem) co_return Done{};
+    const bool one_gone = std::ranges::any_of(again, [&](JobId job) { return !waiting_job(caller, job); });
+    if (!one_gone || !waiting_job(caller, id)) co_return std::unexpected(std::move(*problem));
   }
 }
 
@@ -161,8 +258,6 @@ awaitable<CommandOutcome> InstructorFace::Impl::reorder_job(Caller caller, JobId
   }
   done.changed = at != was;
   if (!done.changed) co_return done;
-  done.undo =
-      was < lane.size() ? move_to(id, "before", lane[was].job) : move_to(id, "after", lane.back().job);
   core::JobReordered event;
   event.job = id;
   event.by = caller.name();

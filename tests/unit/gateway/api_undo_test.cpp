@@ -86,11 +86,11 @@ TEST_CASE("jobs that were moved before stand where they stood then") {
 TEST_CASE("an undo of several moves passes over what has started meanwhile") {
   Queue queue(8);
   queue.act("move", {4, 5, 6}, R"(,"place":"first")");
-  const json::value moved = queue.act("move", {5, 8, 6}, R"(,"place":"last")");
-  REQUIRE(queue.order() == "4 5 8 6 1 2 3 7");
+  const json::value moved = queue.act("move", {6, 8, 5}, R"(,"place":"last")");
+  REQUIRE(queue.order() == "4 6 8 5 1 2 3 7");
   queue.rig.join();  // 4 starts, behind which 5 stood
   const json::value back = queue.undo(moved);
-  CHECK(back.at("detail") == "3 moved back.");
+  CHECK(back.at("detail") == "2 moved back.");
   CHECK(queue.order() == "5 6 1 2 3 7 8");
   const json::value again = queue.act("move", {5, 3}, R"(,"place":"last")");
   queue.rig.finish(JobId{4});  // 6 starts
@@ -244,7 +244,7 @@ TEST_CASE("whatever was moved, held and started before, one undo gives the order
     CAPTURE(before);
     CAPTURE(after);
     CAPTURE(text(moved.at("undo")));
-    queue.undo(moved);
+    if (!moved.at("undo").is_null()) queue.undo(moved);
     REQUIRE(queue.order() == before);
   }
 }
