@@ -66,8 +66,9 @@ def bad_traces(workshop):
              'participants': 1, 'workers': [{'worker': 'w', 'gpu': 'g', 'speed': 1000}],
              'model_sets': {'m': {'load_ms': 1}}, 'signatures': {'s': {'model_set': 'm', 'kind': 'image'}},
              'submissions': [job], 'faults': []}  # fmt: skip
-    for change, sentence in (({}, ''), ({'workers': []}, 'workers'), ({'submissions': []}, 'submissions'),
-                             ({'format': 'x'}, 'atelier-trace/1'), ({'lease_ms': 0}, 'lease_ms')):  # fmt: skip
+    changes = (({}, ''), ({'workers': []}, 'workers'), ({'submissions': []}, 'submissions'),
+               ({'format': 'x'}, 'atelier-trace/1'), ({'lease_ms': 0}, 'lease_ms'))  # fmt: skip
+    for change, sentence in changes:
         with open(path, 'w') as file:
             json.dump(sound | change, file)
         done = subprocess.run([ATELIER, 'simulate', '--trace', path], capture_output=True, text=True)
