@@ -17,6 +17,7 @@
 
 #include "net/byte_stream.hpp"
 #include "net/deadline_sweep.hpp"
+#include "net/resolve_error.hpp"
 #include "net/socket_waits.hpp"
 #include "net/wait_slot.hpp"
 
@@ -155,8 +156,7 @@ Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port
   hints.ai_flags = AI_NUMERICSERV | (is_ip_literal(host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
   addrinfo* list = nullptr;
   const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
-  if (error != 0)
-    return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", host, ::gai_strerror(error)));
+  if (error != 0) return std::unexpected(resolve_error(host, error));
   std::vector<Address> addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     Address& address = addresses.emplace_back();
@@ -192,6 +192,12 @@ awaitable<Result<std::unique_ptr<ByteStream>>> connect_one(Runtime& runtime, con
 }
 
 }  // namespace
+
+Error resolve_error(std::string_view host, int code) {
+  // getaddrinfo(3): EAI_NONAME alone says that nobody knows the name.
+  const Errc errc = code == EAI_NONAME ? Errc::not_found : Errc::unavailable;
+  return {errc, fmt::format("cannot resolve {}: {}", host, ::gai_strerror(code))};
+}
 
 bool is_ip_literal(std::string_view host) {
   return host.find_first_not_of("0123456789.") == std::string_view::npos ||

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "net/byte_stream.hpp"
+#include "net/resolve_error.hpp"
 #include "net_test_support.hpp"
 
 using namespace atelier;       // NOLINT: tests
@@ -334,4 +336,14 @@ TEST_CASE("a stream and its wait may end with the context") {
   rig->stream->interrupt();
   rig->wait(Wait::readable);
   rig.reset();
+}
+
+TEST_CASE("a name that cannot be looked up now is not one that does not exist") {
+  CHECK(resolve_error("gateway", EAI_NONAME).code == Errc::not_found);
+  for (const int now : {EAI_AGAIN, EAI_FAIL, EAI_SYSTEM, EAI_MEMORY, EAI_NODATA}) {
+    CAPTURE(now);
+    const Error error = resolve_error("gateway", now);
+    CHECK(error.code == Errc::unavailable);
+    CHECK(error.what.starts_with("cannot resolve gateway: "));
+  }
 }
