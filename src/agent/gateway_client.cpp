@@ -106,13 +106,19 @@ awaitable<Result<std::string>> GatewayClient::prompt(RunKey key, link::PromptRef
   co_return std::move(*body);
 }
 
-awaitable<Result<net::ClientResponse>> GatewayClient::input(RunKey key, Digest digest) {
+awaitable<Result<net::ClientResponse>> GatewayClient::input(RunKey key, Digest digest, std::uint64_t from) {
   const LinkId asked_on = link_;
   ATELIER_CO_TRY(auto wanted, co_await make(net::Method::get, fmt::format("/input/{}/{}/{}", key.job,
                                                                           key.epoch, digest.hex())));
+  if (from > 0) wanted.headers.add("Range", fmt::format("bytes={}-", from));
   auto response = co_await request(std::move(wanted), runtime_.now() + kShort);
   if (!response) co_return std::unexpected(std::move(response).error());
   if (response->status == 200) co_return std::move(*response);
+  if (from > 0 && response->status == 206 &&
+      response->headers.get("Content-Range").starts_with(fmt::format("bytes {}-", from)))
+    co_return std::move(*response);
+  if (response->status == 206 || response->status == 416)
+    co_return fail(Errc::protocol, "the gateway has another part of an input than was asked for");
   auto text = co_await response->read_all(kTextBytesMax, runtime_.now() + kShort);
   co_return std::unexpected(error_of(response->status, text ? std::move(*text) : std::string(), asked_on));
 }

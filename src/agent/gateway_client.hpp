@@ -25,8 +25,9 @@ class GatewayClient {
 
   /// The accepted form, verified.
   [[nodiscard]] awaitable<Result<std::string>> prompt(RunKey key, link::PromptRef reference);
-  /// The head of the answer; the caller reads and verifies the body.
-  [[nodiscard]] awaitable<Result<net::ClientResponse>> input(RunKey key, Digest digest);
+  /// The head of the answer, of status 206 (the bytes from `from` on) or 200 (all of them); the caller reads
+  /// and verifies the body. Error also: protocol (a part that was not asked for).
+  [[nodiscard]] awaitable<Result<net::ClientResponse>> input(RunKey key, Digest digest, std::uint64_t from);
   /// Brings a file into staging, from where the gateway already has it.
   [[nodiscard]] awaitable<Result<void>> upload(RunKey key, std::uint32_t number, LocalFile file, bool anew);
   /// Where a tunnel's WebSocket is opened, with the headers of this link.

@@ -7,16 +7,15 @@
 #include <optional>
 
 #include "agent/collector.hpp"
+#include "agent/input_download.hpp"
 #include "files/safe_path.hpp"
-#include "files/temp_file.hpp"
 
 namespace atelier::agent {
 namespace {
 
 constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
 constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
-constexpr milliseconds kUploadedLimit{1800 * 1000};
-constexpr milliseconds kSilence{60'000};    // of a line on which bytes should come
+constexpr std::size_t kPartsMax = 2;        // they take room on the disk
 constexpr std::uint64_t kFormBytes = 4096;  // what an upload has beside the file's bytes, amply
 constexpr std::uint64_t kAlwaysTaken = 8u << 20;
 
@@ -41,18 +40,33 @@ awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name
   co_return digest && *digest == input.digest;
 }
 
+std::shared_ptr<files::TempFile> InputStore::take_part(const Digest& digest) {
+  const auto found = std::ranges::find(parts_, digest, &Part::digest);
+  if (found == parts_.end()) return nullptr;
+  auto file = std::move(found->file);
+  parts_.erase(found);
+  return file;
+}
+
+void InputStore::keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file) {
+  if (!file || file->size() == 0) return;
+  if (parts_.size() == kPartsMax) parts_.pop_front();
+  parts_.push_back(Part{digest, std::move(file)});
+}
+
 awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
                                           std::string name, GatewayClient& gateway, EngineClient& engine,
                                           const EngineFolders* folders) {
   ATELIER_CO_TRY_VOID(files::check_path(name));
-  while (placing_.contains(name)) {
+  while (placing_.contains(input.digest)) {
     if (!co_await placed_.wait(runtime_.now() + kDownloadLimit))
       co_return fail(Errc::cancelled, "the wait for an input was cancelled");
   }
   if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
-  placing_.insert(name);
+  const Digest digest = input.digest;
+  placing_.insert(digest);
   auto result = co_await place_now(std::move(run), key, std::move(input), name, gateway, engine, folders);
-  placing_.erase(name);
+  placing_.erase(digest);
   placed_.notify_all();
   co_return result;
 }
@@ -67,12 +81,11 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     const std::uint64_t most = std::min(limit.value_or(kUploadBytesMax), kUploadBytesMax);
     if (input.size > kAlwaysTaken && input.size + kFormBytes > most)
       co_return std::unexpected(too_large(input, most));
-    ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
-    auto bytes = co_await response.read_all(input.size, runtime_.now() + kUploadedLimit);
-    if (!bytes && bytes.error().code != Errc::too_large) co_return std::unexpected(std::move(bytes).error());
-    if (!bytes || bytes->size() != input.size || sha256(*bytes) != input.digest)
+    InputInMemory incoming(input.size);
+    ATELIER_CO_TRY_VOID(co_await download_input(runtime_, gateway, std::move(run), key, input, incoming));
+    if (incoming.bytes.size() != input.size || sha256(incoming.bytes) != input.digest)
       co_return fail(Errc::closed, "an input came damaged");
-    auto uploaded = co_await engine.upload_input(name, std::move(*bytes));
+    auto uploaded = co_await engine.upload_input(name, std::move(incoming.bytes));
     if (!uploaded && uploaded.error().code == Errc::too_large) {
       limit = co_await engine.upload_limit();
       co_return std::unexpected(too_large(input, limit));
@@ -85,25 +98,15 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     known_.insert(name);
     co_return Result<void>();
   }
-  ATELIER_CO_TRY(net::ClientResponse response, co_await gateway.input(key, input.digest));
-  auto make = [folder = folders->input_temp, size = input.size] {
-    return files::TempFile::create(folder, size);
-  };
-  auto made = co_await run_blocking(runtime_.file_pool(), std::move(make));
-  if (!made) co_return std::unexpected(std::move(made).error());
-  auto temp = std::make_shared<files::TempFile>(std::move(*made));
-  std::vector<char> buffer(256 << 10);
-  for (;;) {
-    auto bytes = co_await response.read(buffer, runtime_.now() + kSilence);
-    if (!bytes) co_return std::unexpected(std::move(bytes).error());
-    if (*bytes == 0) break;
-    if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
-    auto chunk = std::make_shared<std::string>(buffer.data(), *bytes);
-    auto write = [temp, chunk] { return temp->write(*chunk); };
-    auto written = co_await run_blocking(runtime_.file_pool(), std::move(write));
-    if (!written) co_return std::unexpected(std::move(written).error());
+  InputOnDisk incoming(runtime_, folders->input_temp, input.size, take_part(input.digest));
+  auto came = co_await download_input(runtime_, gateway, std::move(run), key, input, incoming);
+  if (!came) {
+    if (came.error().code == Errc::disk_full) parts_.clear();
+    if (may_be_continued(came.error().code)) keep_part(input.digest, std::move(incoming.file));
+    co_return came;
   }
-  auto publish = [temp, input, folder = folders->input, name]() -> Result<void> {
+  if (incoming.size() != input.size) co_return fail(Errc::closed, "an input came damaged");
+  auto publish = [temp = std::move(incoming.file), input, folder = folders->input, name]() -> Result<void> {
     ATELIER_TRY_VOID(temp->finish(files::FileMode::read_only));
     if (temp->digest() != input.digest) return fail(Errc::closed, "an input came damaged");
     const files::SplitPath split = files::split_path(name);

@@ -3,12 +3,15 @@
 // Participants' files on their way into ComfyUI's input folder: verified by digest, under names made of their
 // hash (comfy/rewrite), kept and used again.
 
+#include <deque>
+#include <memory>
 #include <set>
 #include <string>
 
 #include "agent/engine_client.hpp"
 #include "agent/gateway_client.hpp"
 #include "agent/run_files.hpp"
+#include "files/temp_file.hpp"
 #include "runtime/signal.hpp"
 
 namespace atelier::agent {
@@ -20,8 +23,8 @@ class InputStore {
   /// Sees that the input lies where the engine finds it as `name`. `folders` may be null: then POST
   /// /upload/image. Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that
   /// cannot be a file's); too_large (for an upload, in a sentence for people); cancelled (the run is
-  /// forgotten). Several calls for one name take turns: the later
-  /// ones find it there.
+  /// forgotten). Several calls for one content take turns: the later ones find it there. What came before the
+  /// line broke is kept for the next call.
   [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
                                               std::string name, GatewayClient& gateway, EngineClient& engine,
                                               const EngineFolders* folders);
@@ -34,9 +37,19 @@ class InputStore {
                                     const EngineFolders* folders);
   awaitable<bool> lies_there(files::Directory folder, std::string name, const link::InputRef& input);
 
+  /// What has come of an input, for the next try.
+  struct Part {
+    Digest digest;
+    std::shared_ptr<files::TempFile> file;
+  };
+  /// Null: there is none.
+  std::shared_ptr<files::TempFile> take_part(const Digest& digest);
+  void keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file);
+
   Runtime& runtime_;
   std::set<std::string> known_;  // names verified in this life of the engine
-  std::set<std::string> placing_;
+  std::deque<Part> parts_;       // the oldest first
+  std::set<Digest> placing_;
   Signal placed_;
 };
 
