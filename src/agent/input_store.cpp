@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
 #include "agent/collector.hpp"
 #include "agent/input_download.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
 constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
+constexpr std::size_t kCopyTurnBytes = 4u << 20;
 constexpr std::size_t kPartsMax = 2;        // they take room on the disk
 constexpr std::uint64_t kFormBytes = 4096;  // what an upload has beside the file's bytes, amply
 constexpr std::uint64_t kAlwaysTaken = 8u << 20;
@@ -34,10 +36,68 @@ awaitable<bool> InputStore::lies_there(files::Directory folder, std::string name
   auto open = [folder, name] { return folder.open_file(name); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
   if (!opened || opened->size() != input.size) co_return false;
-  if (known_.contains(name)) co_return true;
-  auto file = std::make_shared<const files::File>(std::move(*opened));
-  auto digest = co_await hash_file(runtime_, file);
-  co_return digest && *digest == input.digest;
+  const files::FileKey key = opened->stat().key;
+  if (!known_.contains(name)) {
+    auto file = std::make_shared<const files::File>(std::move(*opened));
+    auto digest = co_await hash_file(runtime_, file);
+    if (!digest || *digest != input.digest) co_return false;
+    known_.insert(name);
+    placed_files_[input.digest] = PlacedFile{std::move(name), key};
+  }
+  co_return true;
+}
+
+awaitable<bool> InputStore::copy_placed(EngineFolders folders, std::string name,
+                                        const link::InputRef& input) {
+  const auto found = placed_files_.find(input.digest);
+  if (found == placed_files_.end()) co_return false;
+  const PlacedFile placed = found->second;
+  auto open = [folder = folders.input, path = placed.name] { return folder.open_file(path); };
+  auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
+  if (!opened || opened->stat().key != placed.key) co_return false;
+  auto from = std::make_shared<const files::File>(std::move(*opened));
+  // No hard link: a custom node that writes into one of its inputs would change the other.
+  auto clone = [folder = folders.input_temp, from, digest = input.digest] {
+    return files::TempFile::clone(folder, *from, digest);
+  };
+  auto cloned = co_await run_blocking(runtime_.file_pool(), std::move(clone));
+  if (!cloned && cloned.error().code != Errc::unsupported) co_return false;
+  InputOnDisk copy(runtime_, folders.input_temp, input.size, nullptr);
+  if (cloned) {
+    copy.file = std::make_shared<files::TempFile>(std::move(*cloned));
+  } else if (!co_await copy.restart()) {
+    co_return false;
+  }
+  while (copy.size() < from->size()) {
+    auto turn = [from, to = copy.file]() -> Result<void> {
+      std::string bytes(kCopyTurnBytes, '\0');
+      ATELIER_TRY(const std::size_t count,
+                  from->read_at(to->size(), std::as_writable_bytes(std::span(bytes))));
+      if (count == 0) return fail(Errc::io, "an input was cut while it was copied");
+      return to->write(std::string_view(bytes).substr(0, count));
+    };
+    if (!co_await run_blocking(runtime_.file_pool(), std::move(turn))) co_return false;
+  }
+  co_return (co_await publish(std::move(copy.file), std::move(folders), std::move(name), input)).has_value();
+}
+
+awaitable<Result<void>> InputStore::publish(std::shared_ptr<files::TempFile> temp, EngineFolders folders,
+                                            std::string name, const link::InputRef& input) {
+  auto move = [temp, digest = input.digest, folder = folders.input, name]() -> Result<files::FileKey> {
+    ATELIER_TRY_VOID(temp->finish(files::FileMode::read_only));
+    if (temp->digest() != digest) return fail(Errc::closed, "an input came damaged");
+    ATELIER_TRY(const files::FileKey key, temp->key());
+    const files::SplitPath split = files::split_path(name);
+    ATELIER_TRY(const files::Directory target, folder.make_folder(split.folder));
+    ATELIER_TRY_VOID(temp->publish(target, split.name, files::Replace::yes));
+    return key;
+  };
+  temp.reset();
+  auto key = co_await run_blocking(runtime_.file_pool(), std::move(move));
+  if (!key) co_return std::unexpected(std::move(key).error());
+  known_.insert(name);
+  placed_files_[input.digest] = PlacedFile{std::move(name), *key};
+  co_return Result<void>();
 }
 
 std::shared_ptr<files::TempFile> InputStore::take_part(const Digest& digest) {
@@ -94,10 +154,8 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     known_.insert(name);
     co_return Result<void>();
   }
-  if (co_await lies_there(folders->input, name, input)) {
-    known_.insert(name);
-    co_return Result<void>();
-  }
+  if (co_await lies_there(folders->input, name, input)) co_return Result<void>();
+  if (co_await copy_placed(*folders, name, input)) co_return Result<void>();
   InputOnDisk incoming(runtime_, folders->input_temp, input.size, take_part(input.digest));
   auto came = co_await download_input(runtime_, gateway, std::move(run), key, input, incoming);
   if (!came) {
@@ -106,17 +164,7 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     co_return came;
   }
   if (incoming.size() != input.size) co_return fail(Errc::closed, "an input came damaged");
-  auto publish = [temp = std::move(incoming.file), input, folder = folders->input, name]() -> Result<void> {
-    ATELIER_TRY_VOID(temp->finish(files::FileMode::read_only));
-    if (temp->digest() != input.digest) return fail(Errc::closed, "an input came damaged");
-    const files::SplitPath split = files::split_path(name);
-    ATELIER_TRY(const files::Directory target, folder.make_folder(split.folder));
-    return temp->publish(target, split.name, files::Replace::yes);
-  };
-  auto published = co_await run_blocking(runtime_.file_pool(), std::move(publish));
-  if (!published) co_return std::unexpected(std::move(published).error());
-  known_.insert(name);
-  co_return Result<void>();
+  co_return co_await publish(std::move(incoming.file), *folders, std::move(name), input);
 }
 
 }  // namespace atelier::agent

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Participants' files on their way into ComfyUI's input folder: verified by digest, under names made of their
-// hash (comfy/rewrite), kept and used again.
+// hash (comfy/rewrite), kept and used again, also for another name with the same content.
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,11 +37,20 @@ class InputStore {
                                     std::string name, GatewayClient& gateway, EngineClient& engine,
                                     const EngineFolders* folders);
   awaitable<bool> lies_there(files::Directory folder, std::string name, const link::InputRef& input);
+  /// From another name under which the content lies there; false: it has to be fetched.
+  awaitable<bool> copy_placed(EngineFolders folders, std::string name, const link::InputRef& input);
+  /// Errors: closed (it came damaged), disk_full, io.
+  awaitable<Result<void>> publish(std::shared_ptr<files::TempFile> temp, EngineFolders folders,
+                                  std::string name, const link::InputRef& input);
 
   /// What has come of an input, for the next try.
   struct Part {
     Digest digest;
     std::shared_ptr<files::TempFile> file;
+  };
+  struct PlacedFile {
+    std::string name;
+    files::FileKey key;  // as it was when it was verified
   };
   /// Null: there is none.
   std::shared_ptr<files::TempFile> take_part(const Digest& digest);
@@ -48,7 +58,8 @@ class InputStore {
 
   Runtime& runtime_;
   std::set<std::string> known_;  // names verified in this life of the engine
-  std::deque<Part> parts_;       // the oldest first
+  std::map<Digest, PlacedFile> placed_files_;
+  std::deque<Part> parts_;  // the oldest first
   std::set<Digest> placing_;
   Signal placed_;
 };

@@ -158,4 +158,39 @@ TEST_CASE("an input that came damaged is thrown away, with what had come of it b
   CHECK(worker.placed("cup.png") == gateway.content);
 }
 
+TEST_CASE("an input that lies there under another name is not fetched again") {
+  FakeGateway gateway(noise(5u << 20));  // more than one turn of copying
+  Worker worker(gateway);
+  REQUIRE(worker.place("cup.png"));
+  REQUIRE(worker.place("q/mug.png"));
+  CHECK(gateway.ranges.size() == 1);
+  CHECK(worker.placed("q/mug.png") == gateway.content);
+  CHECK(std::filesystem::hard_link_count(worker.temp / "input/cup.png") == 1);
+  CHECK(std::filesystem::is_empty(worker.temp / "input/.atelier-incoming"));
+}
+
+TEST_CASE("an input that lies there since an earlier life of the agent is copied, too") {
+  FakeGateway gateway(noise(100'000));
+  Worker worker(gateway);
+  files::write_text(worker.temp / "input/cup.png", gateway.content);
+  REQUIRE(worker.place("cup.png"));
+  REQUIRE(worker.place("mug.png"));
+  CHECK(gateway.ranges.empty());
+  CHECK(worker.placed("mug.png") == gateway.content);
+}
+
+TEST_CASE("a file that has changed since it was verified is no source for another name") {
+  FakeGateway gateway(noise(100'000));
+  Worker worker(gateway);
+  REQUIRE(worker.place("cup.png"));
+  std::filesystem::remove(worker.temp / "input/cup.png");
+  SUBCASE("gone") {}
+  SUBCASE("another of the same size") {
+    files::write_text(worker.temp / "input/cup.png", std::string(gateway.content.size(), 'x'));
+  }
+  REQUIRE(worker.place("mug.png"));
+  CHECK(gateway.ranges.size() == 2);
+  CHECK(worker.placed("mug.png") == gateway.content);
+}
+
 }  // namespace atelier::agent
