@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The next job's inputs lie on the worker before the job before it has ended: with the worker's folders, and
-by ComfyUI's own upload where only its address is known."""
+by ComfyUI's own upload where only its address is known. A large input comes over a line that breaks again and
+again, and its content comes once, whatever its name."""
 
-import hashlib, os
+import hashlib, os, re
 
 from atelier_processes import Workshop, png, run, until
+from chaos_proxy import ChaosProxy
 
 COLOR = (200, 100, 50)
+MIB = 1 << 20
 
 
 def invert_graph(name):
@@ -52,7 +55,43 @@ def next_inputs_come_early(workshops, name, with_folder):
     assert item['status']['status_str'] == 'success', item['status']
 
 
+def large_input_over_a_line_that_breaks(workshops, name, with_folder):
+    workshop = Workshop(name)
+    workshops.append(workshop)
+    workshop.serve()
+    proxy = ChaosProxy(workshop.port)
+    directory = os.path.join(workshop.data, 'comfy')
+    os.makedirs(directory)
+    workshop.engine(step_ms=1, directory=directory)
+    workshop.worker(join=proxy.url, comfy_dir=directory if with_folder else None)
+    workshop.ready_for_jobs()
+    picture = png(64, 64, COLOR) + os.urandom(64 * MIB)
+    proxy.down.cut_after = 16 * MIB
+
+    def run_with(file):
+        named = workshop.upload(1, file, picture)['name']
+        workshop.post('/user/1/api/prompt', {'prompt': invert_graph(named), 'prompt_id': file})
+        item = workshop.wait_history(1, file)
+        assert item['status']['status_str'] == 'success', item['status']
+
+    def begun():
+        """Where the answers to its requests were to begin."""
+        asked = [text for _, way, text in list(proxy.heads) if way == 'up' and 'GET /worker/input/' in text]
+        ranges = [re.search(r'Range: bytes=(\d+)-', text) for text in asked]
+        return [int(found[1]) if found else 0 for found in ranges]
+
+    run_with('cup.png')
+    offsets = begun()
+    assert len(offsets) > 3 and offsets == sorted(offsets) and offsets.count(0) == 1, offsets
+    if with_folder:
+        run_with('mug.png')
+        assert begun() == offsets, begun()
+    proxy.close()
+
+
 def test(workshops):
+    large_input_over_a_line_that_breaks(workshops, 'input-over-a-bad-line', True)
+    large_input_over_a_line_that_breaks(workshops, 'input-over-a-bad-line-by-address', False)
     next_inputs_come_early(workshops, 'next-inputs', True)
     next_inputs_come_early(workshops, 'next-inputs-by-address', False)
 
