@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "base/log.hpp"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::size_t kStoredMax = 16;  // beside those of connected engines
 constexpr std::uint64_t kBytesMax = 64u << 20;
+// How long a worker that is away stays in the union: longer than a machine needs to start again.
+constexpr milliseconds kStays{10 * 60'000};
 
 struct Parsed {
   std::shared_ptr<const comfy::ObjectInfo> info;
@@ -33,13 +37,33 @@ Result<Parsed> parse(const Digest& hash, std::string_view bytes) {
 
 struct Catalog::Impl {
   Impl(Runtime& r, files::Files& f) : runtime(r), files(f) {}
+  /// What each worker had when it was last heard of.
+  struct Worker {
+    std::set<Digest> has;
+    std::optional<Instant> away_since;  // or its ComfyUI has not answered since
+  };
+  struct Union {
+    std::set<Digest> present, away;
+    bool operator==(const Union&) const = default;
+  };
+
+  [[nodiscard]] bool is_over(const Worker& worker) const {
+    return worker.away_since && runtime.now() - *worker.away_since >= kStays;
+  }
+  /// After a change of `workers`.
+  void update();
+  /// As update, if somebody's time is over.
+  void expire() {
+    if (std::ranges::any_of(workers, [this](const auto& entry) { return is_over(entry.second); })) update();
+  }
   void merge();
 
   Runtime& runtime;
   files::Files& files;
   std::map<Digest, Parsed> known;
   std::vector<Digest> order;  // newest last
-  std::set<Digest> connected;
+  std::map<std::string, Worker, std::less<>> workers;
+  Union of;  // what is merged; nothing before the first worker
   std::shared_ptr<const comfy::ObjectInfo> merged = std::make_shared<const comfy::ObjectInfo>();
   std::uint64_t generation = 0;
 };
@@ -47,15 +71,33 @@ struct Catalog::Impl {
 void Catalog::Impl::merge() {
   std::vector<comfy::ObjectInfo> parts;
   for (const Digest& hash : order) {
-    if (connected.contains(hash)) parts.push_back(*known.at(hash).info);
+    if (of.present.contains(hash)) parts.push_back(*known.at(hash).info);
   }
-  // While no engine is connected editors go on working with what the last ones could do.
+  // Who is here describes what several have.
+  for (auto hash = order.rbegin(); hash != order.rend(); ++hash) {
+    if (of.away.contains(*hash)) parts.push_back(*known.at(*hash).info);
+  }
+  // Before the first one comes editors work with what earlier ones could do.
   if (parts.empty()) {
     for (auto hash = order.rbegin(); hash != order.rend(); ++hash) parts.push_back(*known.at(*hash).info);
   }
   merged = std::make_shared<const comfy::ObjectInfo>(parts.size() == 1 ? parts.front()
                                                                        : comfy::ObjectInfo::merge(parts));
   ++generation;
+}
+
+void Catalog::Impl::update() {
+  Union next;
+  for (const auto& [name, worker] : workers) {
+    if (!worker.away_since) next.present.insert(worker.has.begin(), worker.has.end());
+  }
+  if (next.present.empty()) return;  // the editors keep the union that they have
+  std::erase_if(workers, [this](const auto& entry) { return is_over(entry.second); });
+  for (const auto& [name, worker] : workers)
+    std::ranges::set_difference(worker.has, next.present, std::inserter(next.away, next.away.end()));
+  if (next == of) return;
+  of = std::move(next);
+  merge();
 }
 
 Catalog::Catalog(Runtime& runtime, files::Files& files) : impl_(std::make_unique<Impl>(runtime, files)) {}
@@ -116,8 +158,10 @@ awaitable<Result<void>> Catalog::add(Digest hash, std::shared_ptr<const std::str
   self.order.push_back(hash);
   self.known.insert_or_assign(hash, std::move(parsed));
   // Whoever brings one is about to say that an engine has it.
-  const auto not_needed = [&](const Digest& h) { return h != hash && !self.connected.contains(h); };
-  while (self.order.size() > kStoredMax + self.connected.size()) {
+  const auto not_needed = [&](const Digest& h) {
+    return h != hash && !self.of.present.contains(h) && !self.of.away.contains(h);
+  };
+  while (self.order.size() > kStoredMax + self.of.present.size() + self.of.away.size()) {
     const auto oldest = std::ranges::find_if(self.order, not_needed);
     if (oldest == self.order.end()) break;
     self.known.erase(*oldest);
@@ -134,17 +178,38 @@ std::shared_ptr<const comfy::EngineAbility> Catalog::ability(const Digest& hash)
   return found == impl_->known.end() ? nullptr : found->second.ability;
 }
 
-void Catalog::set_connected(std::set<Digest> hashes) {
-  std::erase_if(hashes, [this](const Digest& hash) { return !impl_->known.contains(hash); });
-  if (hashes == impl_->connected) return;
-  const bool empty_before = impl_->connected.empty();
-  impl_->connected = std::move(hashes);
-  // The last worker went: the editors keep the union that they have.
-  if (impl_->connected.empty() && !empty_before) return;
-  impl_->merge();
+void Catalog::set_connected(std::map<std::string, std::set<Digest>> workers) {
+  Impl& self = *impl_;
+  // Time counts while somebody is here: after a line that broke for all they do not come back at once.
+  const bool nobody = std::ranges::none_of(
+      self.workers, [](const auto& entry) { return !entry.second.away_since.has_value(); });
+  for (auto& [name, hashes] : workers) {
+    std::erase_if(hashes, [&self](const Digest& hash) { return !self.known.contains(hash); });
+    if (!hashes.empty()) self.workers.insert_or_assign(name, Impl::Worker{hashes, {}});
+  }
+  for (auto& [name, worker] : self.workers) {
+    const auto found = workers.find(name);
+    const bool here = found != workers.end() && !found->second.empty();
+    if (!here && (nobody || !worker.away_since)) worker.away_since = self.runtime.now();
+  }
+  self.update();
 }
 
-std::shared_ptr<const comfy::ObjectInfo> Catalog::object_info() const { return impl_->merged; }
-std::uint64_t Catalog::generation() const { return impl_->generation; }
+void Catalog::forget(std::string_view worker) {
+  if (const auto found = impl_->workers.find(worker); found != impl_->workers.end()) {
+    impl_->workers.erase(found);
+    impl_->update();
+  }
+}
+
+std::shared_ptr<const comfy::ObjectInfo> Catalog::object_info() const {
+  impl_->expire();
+  return impl_->merged;
+}
+
+std::uint64_t Catalog::generation() const {
+  impl_->expire();
+  return impl_->generation;
+}
 
 }  // namespace atelier::gateway

@@ -4,9 +4,11 @@
 // participant's face. Kept on disk (DATA_DIR/catalog/<hash>.json), so that editors work with no GPU on. One
 // thread; parsing on the compute pool; readers hold a shared_ptr to an immutable object, replaced whole.
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "base/hash.hpp"
 #include "base/result.hpp"
@@ -31,10 +33,14 @@ class Catalog {
   /// Null if unknown.
   [[nodiscard]] std::shared_ptr<const comfy::EngineAbility> ability(const Digest& hash) const;
 
-  /// The engines that are connected now; the union is over these, or over all known ones while there are
-  /// none.
-  void set_connected(std::set<Digest> hashes);
-  /// The union; empty before the first report, never null.
+  /// The workers that are connected now, and what their engines have: nothing known of one that start. The
+  /// union is over these and over those that went within the last minutes: a worker that restarts, or a line
+  /// that breaks, takes no nodes from the editors; a prompt that needs them waits. While none is connected it
+  /// stays as it was; before the first one comes it is over all that is stored.
+  void set_connected(std::map<std::string, std::set<Digest>> workers);
+  /// This worker does not come back.
+  void forget(std::string_view worker);
+  /// The union; empty before the first report, never null. Whose time is over leaves it when it is asked for.
   [[nodiscard]] std::shared_ptr<const comfy::ObjectInfo> object_info() const;
   /// Raised with every change of object_info(), for ETags and caches.
   [[nodiscard]] std::uint64_t generation() const;

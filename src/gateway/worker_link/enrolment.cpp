@@ -258,6 +258,7 @@ void WorkerLink::Impl::end_links_of_key(const std::string& worker) {
     if (facts.name == worker) tunnels.end(facts.worker);
   });
   update_connected();
+  catalog.forget(worker);
 }
 
 }  // namespace atelier::gateway

@@ -401,13 +401,14 @@ awaitable<void> WorkerLink::Impl::prepare_lease(SessionPtr session, JobId job, E
 }
 
 void WorkerLink::Impl::update_connected() {
-  std::set<Digest> hashes;
+  std::map<std::string, std::set<Digest>> workers;
   for (const auto& [link, session] : by_link) {
+    std::set<Digest>& hashes = workers[session->name];
     for (const link::HelloSlot& slot : session->slots) {
       if (slot.object_info) hashes.insert(slot.object_info);
     }
   }
-  catalog.set_connected(std::move(hashes));
+  catalog.set_connected(std::move(workers));
 }
 
 void WorkerLink::on_effects(const core::Entry& entry, std::span<const core::Effect> effects) {
