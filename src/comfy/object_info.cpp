@@ -35,6 +35,13 @@ std::string text_of(const json::object& object, json::string_view name) {
   return value != nullptr && value->is_string() ? std::string(text_view(value->get_string())) : std::string();
 }
 
+/// Of a service that wants an account: some of them (asset makers) do not say so themselves.
+bool is_partner_class(const json::object& object) {
+  if (flag(object, "api_node")) return true;
+  const std::string module = text_of(object, "python_module");
+  return module == "comfy_api_nodes" || module.starts_with("comfy_api_nodes.");
+}
+
 UploadFlags read_flags(const json::object& options) {
   UploadFlags flags;
   flags.image = flag(options, "image_upload");
@@ -405,7 +412,7 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
   auto impl = std::make_shared<Impl>();
   for (auto& member : *object) {
     auto* raw = member.value().if_object();
-    if (raw == nullptr || flag(*raw, "api_node")) continue;
+    if (raw == nullptr || is_partner_class(*raw)) continue;
     std::string name(member.key());
     auto entry = make_entry(name, std::move(*raw), folders);
     for (const auto& piece : entry->pieces) impl->text_bytes += piece.text.size() + name.size() + 8;

@@ -106,8 +106,9 @@ class ObjectInfo {
   /// No classes.
   ObjectInfo();
 
-  /// Parses an answer of GET /object_info. `api_node: true` classes are dropped; an entry that is not an
-  /// object is too. Errors: too_large above a limit, bad_request if it is not a JSON object.
+  /// Parses an answer of GET /object_info. Partner classes are dropped (`api_node: true`, or of the module
+  /// comfy_api_nodes or below it); an entry that is not an object is too. Errors: too_large above a limit,
+  /// bad_request if it is not a JSON object.
   [[nodiscard]] static Result<ObjectInfo> parse(std::string_view text, const ObjectInfoLimits& limits = {});
 
   /// Union of several: the first that has a class gives its description and its place, later ones add choices

@@ -47,6 +47,9 @@ inline constexpr std::string_view kObjectInfo = R"json({
 "Grow":{"input":{"required":{"images":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"image":["IMAGE",{}]}},"prefix":"image","min":1,"max":3}}],
   "mode":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"plain","inputs":{"required":{}}},{"key":"sized","inputs":{"required":{"size":["INT",{"min":1}]}}}]}]}},"output":["IMAGE"],"name":"Grow","output_node":true,"price_badge":null},
 "Partner":{"input":{"required":{}},"output":[],"name":"Partner","output_node":true,"api_node":true},
+"PartnerAsset":{"input":{"required":{}},"output":[],"name":"PartnerAsset","output_node":true,"python_module":"comfy_api_nodes.nodes_x","api_node":false},
+"PartnerPlain":{"input":{"required":{}},"output":[],"name":"PartnerPlain","output_node":true,"python_module":"comfy_api_nodes"},
+"NoPartner":{"input":{"required":{}},"output":[],"name":"NoPartner","output_node":true,"python_module":"comfy_api_nodes_of_mine"},
 "Broken":7})json";
 
 inline const ObjectInfo& catalog() {

@@ -36,7 +36,9 @@ TEST_CASE("a participant sees their own files and routes, and nobody's else") {
         json::value{"input 3d 3d"});
   CHECK(all.at("LoadImageOutput").at("input").at("required").at("image").at(1).at("remote").at("route") ==
         "/user/7/internal/files/output");
-  CHECK(!all.as_object().contains("Partner"));
+  for (const char* partner : {"Partner", "PartnerAsset", "PartnerPlain"})
+    CHECK(!all.as_object().contains(partner));
+  CHECK(all.as_object().contains("NoPartner"));
   CHECK(!all.as_object().contains("Broken"));
 }
 
