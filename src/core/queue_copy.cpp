@@ -28,7 +28,24 @@ std::pair<std::string, std::size_t> missing_of(const std::vector<std::string>& w
   return {missing.empty() ? std::string{} : missing.front(), missing.size()};
 }
 
-/// What no connected worker has, of the one that lacks least.
+/// Whether a connected worker has what the kind misses.
+bool is_anywhere(const Core::State& state, const QueueCopy::Kind& kind) {
+  const auto has = [&](const SlotFacts& slot) {
+    const auto known = state.capabilities.find(slot.capability);
+    if (known == state.capabilities.end()) return false;
+    const Capability& capability = known->second.capability;
+    return std::ranges::binary_search(
+        kind.obstacle == Obstacle::missing_node ? capability.classes : capability.models, kind.missing);
+  };
+  return std::ranges::any_of(state.workers, [&](const auto& entry) {
+    const WorkerFacts& worker = entry.second;
+    if (!worker.link) return false;
+    return kind.obstacle == Obstacle::missing_tag ? std::ranges::binary_search(worker.tags, kind.missing)
+                                                  : std::ranges::any_of(worker.slots, has);
+  });
+}
+
+/// What keeps the job from the worker that lacks least: the kind names that one if another has the thing.
 QueueCopy::Kind find_missing(const Core::State& state, const Needs& needs) {
   QueueCopy::Kind kind;
   std::size_t least = kNoLimit;
@@ -54,6 +71,7 @@ QueueCopy::Kind find_missing(const Core::State& state, const Needs& needs) {
   }
   if (kind.obstacle == Obstacle::none)
     kind.obstacle = needs.pinned_worker.empty() ? Obstacle::no_worker : Obstacle::pinned_away;
+  if (!kind.missing.empty() && !is_anywhere(state, kind)) kind.worker = {};
   return kind;
 }
 

@@ -29,7 +29,7 @@ struct QueueCopy {
   /// Jobs that need the same.
   struct Kind {
     Obstacle obstacle = Obstacle::none;
-    WorkerId worker;            // the first of those that can run them
+    WorkerId worker;            // the first of those that can run them; the nearest, if others have `missing`
     std::uint32_t workers = 0;  // how many they are
     std::string missing;
   };

@@ -122,6 +122,13 @@ Words PlaceWords::obstacle_of_kind() const {
   const std::string_view end =
       pinned.empty() ? "; no other one can run this now. Your place is kept." : ". Your place is kept.";
   const std::string has = pinned.empty() ? "No connected GPU has" : who + " does not have";
+  // Each thing is there, and no GPU has all of them.
+  const auto apart = [&](std::string_view code, std::string_view what) {
+    return Words{code, fmt::format("No connected GPU has everything that this job needs: the nearest, {}, "
+                                   "lacks {}{}. The job is kept.",
+                                   name_of(kind.worker), what, kind.missing)};
+  };
+  const bool is_apart = pinned.empty() && kind.worker;
   switch (kind.obstacle) {
     case core::Obstacle::none:
       return {};
@@ -138,12 +145,15 @@ Words PlaceWords::obstacle_of_kind() const {
       return {"worker_drains",
               fmt::format("{} {} no new jobs any more{}", who, several ? "take" : "takes", end)};
     case core::Obstacle::missing_node:
+      if (is_apart) return apart("missing_node", "the node ");
       return {"missing_node",
               fmt::format("{} the node {}, which this workflow needs. The job is kept.", has, kind.missing)};
     case core::Obstacle::missing_model:
+      if (is_apart) return apart("missing_model", "");
       return {"missing_model",
               fmt::format("{} {}, a model that this workflow needs. The job is kept.", has, kind.missing)};
     case core::Obstacle::missing_tag:
+      if (is_apart) return apart("missing_tag", "the tag ");
       return {"missing_tag",
               fmt::format("{} the tag {}, which was set for this job. The job is kept.", has, kind.missing)};
   }
@@ -311,7 +321,10 @@ std::string PlaceWords::worker_failed() const {
 }
 
 std::string PlaceWords::worker_away(const workshop::Worse& worse) const {
-  if (!worse.worker)
+  const bool lacks_something = worse.away == core::Obstacle::missing_node ||
+                               worse.away == core::Obstacle::missing_model ||
+                               worse.away == core::Obstacle::missing_tag;
+  if (!worse.worker || lacks_something)
     return worse.away == core::Obstacle::no_worker ? "no GPU was connected" : "no connected GPU could run it";
   const std::string name = name_of(worse.worker);
   switch (worse.away) {

@@ -138,6 +138,7 @@ TEST_CASE("a copy says what keeps a kind from every worker, the one that is over
   const JobId node = world.submit(2, {}, {"A", "Z"});
   CHECK(world.kind_of(node).obstacle == Obstacle::missing_node);
   CHECK(world.kind_of(node).missing == "Z");
+  CHECK_FALSE(world.kind_of(node).worker);
   const JobId plain = world.submit(3);
   CHECK(world.kind_of(plain).obstacle == Obstacle::none);
 
@@ -178,6 +179,23 @@ TEST_CASE("a copy says what keeps a kind from every worker, the one that is over
   CHECK(copy.away[0].worker == first);
   CHECK(copy.away[0].why == Obstacle::worker_drains);
   CHECK(copy.away[1].why == Obstacle::engine_away);
+}
+
+TEST_CASE("what others have and the nearest lacks is told from what nobody has") {
+  World world;
+  const WorkerId first = world.join("gpu-1").worker;  // A and B
+  const JobId job = world.submit(1, {}, {"B", "C"});
+  CHECK(world.kind_of(job).missing == "C");
+  CHECK_FALSE(world.kind_of(job).worker);
+  world.can_run(3, {"C"}, {});
+  WorkerJoined joined;
+  joined.name = "gpu-2";
+  joined.boot = Key128{2, 2};
+  joined.slots.emplace_back().capability = World::digest(3);
+  world.post(joined);
+  CHECK(world.kind_of(job).obstacle == Obstacle::missing_node);
+  CHECK(world.kind_of(job).missing == "C");
+  CHECK(world.kind_of(job).worker == first);
 }
 
 TEST_CASE("a slot that takes no more jobs ends its own, and the others are as if it were not there") {
