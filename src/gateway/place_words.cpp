@@ -316,8 +316,12 @@ std::string PlaceWords::worker_failed() const {
   const std::string where = place == 0 ? "" : fmt::format(", place {}", place);
   const bool kept = standing != nullptr && !obstacle_of_kind().code.empty();
   if (kept) return fmt::format("{} Your job is kept{}. Nothing for you to do.", what, where);
-  return fmt::format("{} Your job starts again{}{}. Nothing for you to do.", what,
-                     another ? " on another worker" : "", where);
+  const std::string& pinned = job.submitted.pinned_worker;
+  const std::string how = !another           ? std::string()
+                          : pinned.empty()   ? " on another worker"
+                          : pinned == worker ? fmt::format(" when {} is back", worker)
+                                             : " on " + pinned;
+  return fmt::format("{} Your job starts again{}{}. Nothing for you to do.", what, how, where);
 }
 
 std::string PlaceWords::worker_away(const workshop::Worse& worse) const {

@@ -26,5 +26,18 @@ TEST_CASE("what several workers have only together is not said to be nowhere") {
   CHECK(words.reason().sentence == nearest + "the tag big. The job is kept.");
 }
 
+TEST_CASE("a job that was chosen for the worker that died is not said to start on another one") {
+  const core::Core core;
+  core::JobFacts job;
+  job.submitted.pinned_worker = "gpu-1";
+  const workshop::Setback setback{{}, "gpu-1", core::LossReason::link_expired};
+  const PlaceWords words{.core = core, .job = job, .setback = &setback};
+  CHECK(words.cause().sentence ==
+        "gpu-1 stopped answering. Your job starts again when gpu-1 is back. Nothing for you to do.");
+  job.submitted.pinned_worker = "gpu-2";  // by now
+  CHECK(words.cause().sentence ==
+        "gpu-1 stopped answering. Your job starts again on gpu-2. Nothing for you to do.");
+}
+
 }  // namespace
 }  // namespace atelier::gateway::test
