@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/json_text.hpp"
 #include "agent/own_names.hpp"
 #include "agent/vocabulary.hpp"
 #include "base/time.hpp"
@@ -85,6 +86,7 @@ struct HeldJob {
   link::EndCause cause = link::EndCause::engine;
   std::string reason;
   std::string end_event;
+  std::optional<Refusal> refused_in_part;  // of outputs that were to run; all else does
   std::uint64_t gpu_ms = 0;
   std::vector<std::pair<std::string, std::string>> messages;  // status messages seen: (type, data)
   std::optional<std::string> report;

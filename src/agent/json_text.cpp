@@ -51,6 +51,12 @@ std::optional<std::string> shorten_json(std::string_view text, std::size_t bytes
   return std::nullopt;
 }
 
+std::optional<Refusal> read_refusal_in_part(std::string_view body) {
+  Refusal refusal = read_refusal(body);
+  if (refusal.node.empty()) return std::nullopt;
+  return refusal;
+}
+
 Refusal read_refusal(std::string_view body) {
   Refusal refusal;
   refusal.type = "prompt_refused";

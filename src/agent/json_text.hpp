@@ -18,5 +18,7 @@ struct Refusal {
   std::string node, node_type, type, sentence;
 };
 [[nodiscard]] Refusal read_refusal(std::string_view body);
+/// The same of an answer that takes the prompt: some of its outputs do not run. Nothing if all of them do.
+[[nodiscard]] std::optional<Refusal> read_refusal_in_part(std::string_view body);
 
 }  // namespace atelier::agent

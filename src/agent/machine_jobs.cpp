@@ -155,6 +155,7 @@ void AgentMachine::handle(const RunPosted& input) {
   switch (input.result) {
     case PostResult::accepted:
       slots_[job->lease.slot].pause = milliseconds(0);
+      job->refused_in_part = read_refusal_in_part(input.body);
       if (job->phase == Phase::posting) job->phase = Phase::posted;  // its events may have come first
       if (job->stop_requested && job->in_engine()) interrupt(*job);
       return;

@@ -304,7 +304,12 @@ void AgentMachine::decide_end(HeldJob& job) const {
   } else if (*job.outcome == link::Outcome::succeeded) {
     const auto lost =
         std::ranges::find_if(job.nodes, [](const NodeOutput& o) { return o.phase == NodePhase::failed; });
-    if (lost != job.nodes.end()) fail(job, link::EndCause::outputs_lost, lost->node, "", lost->lost);
+    if (lost != job.nodes.end()) {
+      fail(job, link::EndCause::outputs_lost, lost->node, "", lost->lost);
+    } else if (const auto& refusal = job.refused_in_part) {
+      // Known to a node's own code alone: nobody was told of it when the prompt was sent (design.md 5.2).
+      fail(job, link::EndCause::refused, refusal->node, refusal->node_type, refusal->sentence);
+    }
   }
 }
 

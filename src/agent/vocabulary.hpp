@@ -241,7 +241,7 @@ enum class PostResult { accepted, refused, failed, unreachable };
 struct RunPosted {
   RunKey key;
   PostResult result = PostResult::accepted;
-  std::string body;  // of a refusal
+  std::string body;  // ComfyUI's answer, or why there is none
 };
 enum class RunPlace { pending, running, done, absent, unreachable };
 /// What /history/ID says: `outcome` by its messages; `event` the ending frame; `report`

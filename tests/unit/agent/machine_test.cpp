@@ -163,6 +163,32 @@ TEST_CASE("a prompt that ComfyUI refuses fails with the node that it named") {
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
 }
 
+TEST_CASE("what ComfyUI refuses of a prompt that it takes is said when the rest has run") {
+  Rig rig;
+  rig.ready();
+  rig.take();
+  rig.feed(JobFetched{kJob, {}});
+  rig.feed(RunPosted{
+      kJob, PostResult::accepted,
+      R"({"prompt_id":"x","number":1,"node_errors":{"2":{"class_type":"Checks","dependent_outputs":["3"],)"
+      R"("errors":[{"type":"custom_validation_failed","message":"Custom validation failed for node","details":"no"}]}}})"});
+  rig.engine("execution_start", R"("timestamp":1)");
+  rig.executed("9");
+  rig.collected("9");
+  rig.finish_run();
+  rig.history();
+  rig.no_rest();
+  rig.feed(Uploaded{kJob, "9", 0, {}});
+  CHECK(rig.only_sent<link::Commit>().node == "9");
+  rig.gateway(link::Committed{kJob.job, kJob.epoch, "9", {"a"}});
+  const auto ended = rig.only_sent<link::Ended>();
+  CHECK(ended.outcome == link::Outcome::failed);
+  CHECK(ended.cause == link::EndCause::refused);
+  CHECK(ended.reason == "Custom validation failed for node: no");
+  CHECK(ended.event.find(R"("node_id":"2")") != std::string::npos);
+  CHECK(ended.event.find(R"("node_type":"Checks")") != std::string::npos);
+}
+
 TEST_CASE("a file that is missing, empty or outside makes the job fail, and the other nodes are kept") {
   Rig rig;
   rig.ready();
