@@ -27,13 +27,6 @@ std::vector<files::Entry> models_of(const files::Files& files, const std::string
   return std::move(listed->entries);
 }
 
-/// Of ComfyUI 0.38, folder_paths.py.
-std::string_view extensions_of(std::string_view folder) {
-  if (folder == "diffusers") return R"(["folder"])";
-  if (folder == "classifiers") return R"([""])";
-  return R"([".bin",".ckpt",".pkl",".pt",".pt2",".pth",".safetensors",".sft"])";
-}
-
 std::string device_json(const WorkerView& worker, std::size_t index) {
   const std::string_view device = worker.device;
   const std::string_view type = device.substr(0, device.find_first_of(": "));
@@ -122,8 +115,8 @@ net::Response ParticipantFace::Impl::get_experiment_models(const Call&) {
   for (const std::string_view folder : comfy::kModelFolders) {
     if (!comfy::is_library_folder(folder)) continue;
     // A path of the right form; where models really lie is nobody's business but the operator's.
-    text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"],"extensions":{}}})",
-                        text.size() > 1 ? "," : "", folder, folder, extensions_of(folder));
+    text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"]}})", text.size() > 1 ? "," : "", folder,
+                        folder);
   }
   return json_response(text + "]");
 }
