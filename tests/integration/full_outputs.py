@@ -67,7 +67,7 @@ class FullSite(Site):
 
     def refuse(self, prompt_id):
         answer = self.workshop.submit_graph(2, prompt_id, bad_graph('honest'), expect=507)
-        assert 'Tell the instructor' in str(answer), answer
+        assert 'the instructor frees space' in str(answer), answer
 
     def health(self):
         health = self.workshop.get('/health')
