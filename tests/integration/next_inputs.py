@@ -22,7 +22,9 @@ def invert_graph(name):
 
 
 def files_below(folder):
-    return [os.path.join(path, name) for path, _, names in os.walk(folder) for name in names]
+    # Not those on their way, whose names change while one looks.
+    found = [os.path.join(path, name) for path, _, names in os.walk(folder) for name in names]
+    return [path for path in found if '.atelier-incoming' not in path]
 
 
 def next_inputs_come_early(workshops, name, with_folder):
