@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "files/disk_full_text.hpp"
+
 namespace atelier::files {
 namespace {
 
@@ -158,9 +160,7 @@ Result<void> QuotaBook::check_free_space_locked(std::uint64_t bytes, std::uint64
   const std::uint64_t free_files = minus(minus(space.files, kept_files), reserved_files_);
   if (bytes <= free_bytes && files <= free_files && (free_bytes > 0 || limits_.free_bytes_min == 0))
     return {};
-  return fail(Errc::disk_full,
-              "The server's disk is full. Waiting jobs are kept; new ones are not taken until the "
-              "instructor frees space.");
+  return fail(Errc::disk_full, kDiskFullText);
 }
 
 QuotaUsage QuotaBook::usage(ParticipantId participant) const {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 
+#include "files/disk_full_text.hpp"
 #include "runtime/task_group.hpp"
 #include "workshop/workshop.hpp"
 
@@ -16,13 +17,8 @@ namespace atelier::workshop {
           "the queue cannot be written for the moment, and nothing was taken; try again in a minute"};
 }
 
-/// The journal's disk has no room for a prompt (people.md 5, 25), or for what else people ask.
-[[nodiscard]] inline Error no_room_for_prompt() {
-  return {
-      Errc::disk_full,
-      "The server's disk is full. Waiting jobs are kept; new ones are not taken until the instructor frees "
-      "space."};
-}
+/// The journal's disk has no room for a prompt, or for what else people ask.
+[[nodiscard]] inline Error no_room_for_prompt() { return {Errc::disk_full, files::kDiskFullText}; }
 [[nodiscard]] inline Error no_room_for_command() {
   return {Errc::disk_full, "The server's disk is full, and nothing was changed. Make room, then try again."};
 }

@@ -85,26 +85,19 @@ struct Wanted {
   milliseconds undo{0};
 };
 
-std::vector<JobId> jobs_of(BodyFields& fields, std::string_view name, std::size_t count_max) {
-  std::vector<JobId> jobs;
-  for (const std::uint64_t job : fields.numbers(name, count_max).value_or(std::vector<std::uint64_t>{}))
-    jobs.push_back(JobId{job});
-  return jobs;
-}
-
 std::expected<Wanted, Problem> wanted_of(ApiCall& call, const core::Core& core) {
   using enum Action;
   BodyFields& fields = call.fields;
   Wanted wanted;
   const auto action = fields.choice("action", {hold, release, cancel, undo_cancel, move, undo_move, change});
-  wanted.jobs = jobs_of(fields, "jobs", kJobsMax);
+  wanted.jobs = fields.jobs("jobs", kJobsMax);
   fields.require("action");
   fields.require("jobs");
   if (action) wanted.action = *action;
   if (wanted.action == move) wanted.move = move_of(fields);
   if (wanted.action == undo_move) {
-    wanted.before.jobs = jobs_of(fields, "list", kMoveListMax);
-    wanted.before.along = jobs_of(fields, "along", kJobsMax);
+    wanted.before.jobs = fields.jobs("list", kMoveListMax);
+    wanted.before.along = fields.jobs("along", kJobsMax);
   }
   if (wanted.action == cancel) wanted.undo = undo_of(fields);
   if (wanted.action == change) wanted.change = change_of(fields, core);

@@ -118,22 +118,22 @@ std::optional<std::vector<std::string>> BodyFields::words(std::string_view name,
   return words;
 }
 
-std::optional<std::vector<std::uint64_t>> BodyFields::numbers(std::string_view name, std::size_t count_max) {
+std::vector<JobId> BodyFields::jobs(std::string_view name, std::size_t count_max) {
   const json::value* value = find(name);
-  if (value == nullptr) return std::nullopt;
+  if (value == nullptr) return {};
   const auto is_number = [](const json::value& entry) { return whole(entry).has_value(); };
   if (!value->is_array() || value->get_array().empty() || value->get_array().size() > count_max ||
       !std::ranges::all_of(value->get_array(), is_number)) {
     complain(name, fmt::format("must be a list of 1 to {} whole numbers", count_max));
-    return std::nullopt;
+    return {};
   }
-  std::vector<std::uint64_t> numbers;
-  std::set<std::uint64_t> there;
+  std::vector<JobId> jobs;
+  std::set<JobId> there;
   for (const json::value& entry : value->get_array()) {
-    const std::uint64_t number = *whole(entry);
-    if (there.insert(number).second) numbers.push_back(number);
+    const JobId job{*whole(entry)};
+    if (there.insert(job).second) jobs.push_back(job);
   }
-  return numbers;
+  return jobs;
 }
 
 std::optional<std::size_t> BodyFields::index_of(std::string_view name,

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "comfy/json.hpp"
 #include "gateway/instructor/problem.hpp"
 
@@ -28,8 +29,8 @@ class BodyFields {
   /// Sorted, each once.
   std::optional<std::vector<std::string>> words(std::string_view name, std::size_t count_max,
                                                 std::size_t bytes_max);
-  /// In the order given, each once.
-  std::optional<std::vector<std::uint64_t>> numbers(std::string_view name, std::size_t count_max);
+  /// In the order given, each once; none if the member is absent or wrong.
+  std::vector<JobId> jobs(std::string_view name, std::size_t count_max);
   /// One of core's words: the value whose name it is.
   template <class Enum>
   std::optional<Enum> choice(std::string_view name, std::initializer_list<Enum> values) {

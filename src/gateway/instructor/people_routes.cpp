@@ -49,11 +49,9 @@ Own add_job_changes(const core::Core& core, const core::ParticipantFacts& before
   return own;
 }
 
-std::set<JobId> jobs_of(BodyFields& fields, std::string_view name) {
-  std::set<JobId> jobs;
-  for (const std::uint64_t job : fields.numbers(name, kKeepMax).value_or(std::vector<std::uint64_t>{}))
-    jobs.insert(JobId{job});
-  return jobs;
+std::set<JobId> kept_of(BodyFields& fields, std::string_view name) {
+  const std::vector<JobId> jobs = fields.jobs(name, kKeepMax);
+  return {jobs.begin(), jobs.end()};
 }
 
 void add_keep(std::vector<std::string>& members, std::string_view name,
@@ -101,8 +99,8 @@ awaitable<net::Response> InstructorFace::Impl::patch_participant(ApiCall& call) 
   change.priority = fields.choice("priority", {PriorityLevel::instructor, PriorityLevel::high,
                                                PriorityLevel::normal, PriorityLevel::low});
   change.pinned_worker = worker_of(fields);
-  change.keep_priority = jobs_of(fields, "keep_priority");
-  change.keep_pinned_worker = jobs_of(fields, "keep_pinned_worker");
+  change.keep_priority = kept_of(fields, "keep_priority");
+  change.keep_pinned_worker = kept_of(fields, "keep_pinned_worker");
   if (const auto wrong = fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number) co_return co_await get_participant(call);  // which says that there is nobody
@@ -131,7 +129,7 @@ awaitable<net::Response> InstructorFace::Impl::patch_worker_choice(ApiCall& call
   call.fields.require("pinned_worker");
   ParticipantChange change;
   change.pinned_worker = worker_of(call.fields);
-  change.keep_pinned_worker = jobs_of(call.fields, "keep_pinned_worker");
+  change.keep_pinned_worker = kept_of(call.fields, "keep_pinned_worker");
   if (const auto wrong = call.fields.wrong()) co_return problem_response(*wrong);
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   if (!number || !call.caller.owns(ParticipantId{*number})) co_return co_await get_participant(call);

@@ -11,6 +11,7 @@
 #include "comfy/python_text.hpp"
 #include "gateway/participant/face_impl.hpp"
 #include "gateway/participant/history_parts.hpp"
+#include "gateway/stock_uuid.hpp"
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -56,12 +57,6 @@ awaitable<std::string> with_missing(files::Files& files, ParticipantId participa
     return comfy::mark_missing(std::move(outputs), is_missing);
   };
   co_return co_await files.run(std::move(mark));
-}
-
-/// In the one spelling that ComfyUI takes.
-bool is_uuid(std::string_view text) {
-  const auto key = Key128::parse(text);
-  return key && key->uuid() == text;
 }
 
 }  // namespace
@@ -171,7 +166,7 @@ awaitable<net::Response> ParticipantFace::Impl::post_jobs_cancel(Call& call) {
     // A prompt_id that its client has chosen is none that ComfyUI takes, and a job's all the same.
     const std::string_view name = id.get_string();
     const core::JobFacts* job = workshop.core().live(call.participant, name);
-    if (job == nullptr && !is_uuid(name)) invalid.push_back(id);
+    if (job == nullptr && !is_stock_uuid(name)) invalid.push_back(id);
     if (job != nullptr && !job->cancel_requested) jobs.push_back(job->job);
   }
   if (!invalid.empty()) {

@@ -74,13 +74,16 @@ net::Response PublicFace::start_page() const {
                           banner, seats));
 }
 
+const std::string& PublicFace::refusal_of_journal(bool has_room) const {
+  return workshop_.found_full() && !has_room ? kJournalFull : workshop_.refusal();
+}
+
 net::Response PublicFace::health(const net::Request& request) const {
   const std::vector<WorkerView> workers = workers_ ? workers_() : std::vector<WorkerView>{};
   const auto space = files_.data().free_space();
   const bool disk = files_.quota().check_free_space(0).has_value();  // else uploads and prompts get 507
-  const bool full = workshop_.found_full() && !disk;
-  const bool journal = workshop_.accepting() && workshop_.refusal().empty() && !full;
-  const std::string& refusal = full ? kJournalFull : workshop_.refusal();
+  const std::string& refusal = refusal_of_journal(disk);
+  const bool journal = workshop_.accepting() && refusal.empty();
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();
   const std::size_t alarmed = alarms();
@@ -144,8 +147,8 @@ std::size_t PublicFace::jobs_on_workers() const {
 
 net::Response PublicFace::metrics() const {
   MetricsSource source;
-  const bool full = workshop_.found_full() && !files_.quota().check_free_space(0);
-  source.accepting = workshop_.accepting() && workshop_.refusal().empty() && !full;
+  source.accepting =
+      workshop_.accepting() && refusal_of_journal(files_.quota().check_free_space(0).has_value()).empty();
   source.waiting = workshop_.core().jobs_waiting();
   source.on_workers = jobs_on_workers();
   if (const auto space = files_.data().free_space()) source.disk_free = space->bytes;

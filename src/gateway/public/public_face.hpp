@@ -33,6 +33,8 @@ class PublicFace {
   net::Response queue_status() const;
   net::Response metrics() const;
   [[nodiscard]] std::size_t jobs_on_workers() const;
+  /// Why nothing is recorded; empty while it is. `has_room`: the disk has some by now.
+  [[nodiscard]] const std::string& refusal_of_journal(bool has_room) const;
   /// Refused uses of workers' enrolments, of the last day.
   [[nodiscard]] std::size_t alarms() const;
 

@@ -11,6 +11,7 @@
 #include "comfy/files.hpp"
 #include "comfy/json.hpp"
 #include "comfy/output_files.hpp"
+#include "gateway/stock_uuid.hpp"
 
 namespace atelier::gateway {
 namespace json = boost::json;
@@ -53,8 +54,7 @@ std::optional<Place> read_place(std::string_view text) {
 /// nothing, and of a result out of its cache they are another participant's.
 void remove_asset_ids(json::object& entry) {
   for (const std::string_view name : {"id", "preview_id"}) {
-    const std::string id = text_of(entry, name);
-    if (const auto key = Key128::parse(id); key && key->uuid() == id) entry.erase(name);
+    if (is_stock_uuid(text_of(entry, name))) entry.erase(name);
   }
 }
 
