@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// What it means that a host name could not be looked up.
 
 #include <string_view>
 
