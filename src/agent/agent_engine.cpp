@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/agent_impl.hpp"
+#include "agent/folder_check.hpp"
 #include "agent/link_queue.hpp"
 #include "agent/nvml.hpp"
 #include "base/log.hpp"
@@ -65,6 +66,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   // At its start ComfyUI removes its temp folder and makes another.
   if (engine.folders) {
     ATELIER_CO_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
+    ATELIER_CO_TRY_VOID(co_await look_at_folders(slot));
   }
   co_await sweep_outputs(slot, kDay);
   engine.up = true;
@@ -86,6 +88,23 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
     }
     ATELIER_CO_TRY_VOID(co_await let_link_follow(slot));
   }
+}
+
+awaitable<Result<void>> Agent::Impl::look_at_folders(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  ATELIER_CO_TRY(const auto foreign,
+                 co_await foreign_folder(runtime, engine.client, *engine.folders,
+                                         fmt::format(".atelier-look-{}-{}", options.name, slot)));
+  engine.sees_folders = !foreign;
+  if (foreign)
+    log::warn(
+        "comfy_dir_not_used",
+        {{"slot", slot},
+         {"why", fmt::format("the ComfyUI at {} does not see what lies in the {} folder of {}; files go "
+                             "by its upload and view. Give its own folder as --comfy-dir",
+                             engine.client.base().authority(), *foreign,
+                             *foreign == "temp" ? engine.temp_parent : options.comfy_dir)}});
+  co_return Result<void>();
 }
 
 awaitable<Result<void>> Agent::Impl::let_link_follow(std::uint32_t slot) {

@@ -50,6 +50,11 @@ struct Agent::Impl {
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
+    bool sees_folders = true;  // what answers is the ComfyUI whose folders these are
+    /// Null: its files go by HTTP.
+    [[nodiscard]] const EngineFolders* folders_in_use() const {
+      return folders && sees_folders ? &*folders : nullptr;
+    }
     std::string temp_parent;                // of its temp folder
     std::string command;                    // "": somebody else keeps it running
     std::optional<EngineLog> log;           // of a launched one
@@ -115,6 +120,8 @@ struct Agent::Impl {
   // agent_engine.cpp
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
+  /// Are they its own? Errors: unavailable.
+  awaitable<Result<void>> look_at_folders(std::uint32_t slot);
   /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.
   awaitable<Result<void>> let_link_follow(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);

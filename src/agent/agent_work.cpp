@@ -18,10 +18,11 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   Engine& engine = *engines[action.lease.slot];
   ATELIER_CO_TRY(std::string accepted, co_await gateway.prompt(action.key, action.lease.prompt));
   InputPlaces places = places_of(action.lease.inputs);
-  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  const EngineFolders* folders = engine.folders_in_use();
   for (std::size_t i = 0; i < action.lease.inputs.size(); ++i) {
     const link::InputRef& input = action.lease.inputs[i];
     const std::string& path = places.paths[i];
+    if (action.anew) engine.inputs.forget(path);
     ATELIER_CO_TRY_VOID(
         co_await engine.inputs.place(run, action.key, input, path, gateway, engine.client, folders));
     run->input_names[path] = input.name;
@@ -43,7 +44,7 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
 
 awaitable<void> Agent::Impl::prefetch(Prefetch action, std::shared_ptr<RunFiles> files) {
   Engine& engine = *engines[action.slot];
-  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  const EngineFolders* folders = engine.folders_in_use();
   const InputPlaces places = places_of(action.inputs);
   for (std::size_t i = 0; i < action.inputs.size(); ++i) {
     if (files->forgotten) co_return;
@@ -56,10 +57,8 @@ awaitable<void> Agent::Impl::prefetch(Prefetch action, std::shared_ptr<RunFiles>
 }
 
 awaitable<void> Agent::Impl::post(PostRun action, std::shared_ptr<RunFiles> run) {
-  if (engines[action.slot]->folders) {
-    auto look = [output = engines[action.slot]->folders->output, key = action.key] {
-      return files_of_job(output, key);
-    };
+  if (const EngineFolders* folders = engines[action.slot]->folders_in_use()) {
+    auto look = [output = folders->output, key = action.key] { return files_of_job(output, key); };
     auto older = co_await run_blocking(runtime.file_pool(), std::move(look));
     if (older) run->older_outputs = std::move(*older);
   }
@@ -73,10 +72,11 @@ awaitable<void> Agent::Impl::ask(AskRun action) {
 }
 
 awaitable<void> Agent::Impl::sweep_outputs(std::uint32_t slot, milliseconds age) {
-  if (!engines[slot]->folders) co_return;
+  const EngineFolders* folders = engines[slot]->folders_in_use();
+  if (folders == nullptr) co_return;
   std::set<RunKey> kept;
   for (const auto& [key, run] : runs) kept.insert(key);
-  auto sweep = [output = engines[slot]->folders->output, now = runtime.wall(), age, kept = std::move(kept)] {
+  auto sweep = [output = folders->output, now = runtime.wall(), age, kept = std::move(kept)] {
     return sweep_job_folders(output, now, age, kept);
   };
   const auto swept = co_await run_blocking(runtime.file_pool(), std::move(sweep));
@@ -89,14 +89,14 @@ awaitable<void> Agent::Impl::sweep_outputs(std::uint32_t slot, milliseconds age)
 
 awaitable<void> Agent::Impl::collect(Collect action, std::shared_ptr<RunFiles> run) {
   Engine& engine = *engines[action.slot];
-  const EngineFolders* folders = engine.folders ? &*engine.folders : nullptr;
+  const EngineFolders* folders = engine.folders_in_use();
   auto files = co_await collector.collect(run, action.key, engine.client, folders, action.node, action.ui);
   if (!run->forgotten) feed(Collected{action.key, action.node, std::move(files)});
 }
 
 awaitable<void> Agent::Impl::collect_rest(CollectRest action, std::shared_ptr<RunFiles> run) {
   Engine& engine = *engines[action.slot];
-  auto files = co_await collector.rest(run, action.key, engine.folders ? &*engine.folders : nullptr);
+  auto files = co_await collector.rest(run, action.key, engine.folders_in_use());
   if (!run->forgotten) feed(Collected{action.key, "", std::move(files)});
 }
 

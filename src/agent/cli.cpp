@@ -251,8 +251,8 @@ int worker_main(int argc, char** argv) {
   app.add_option("--log-dir", given.log_dir,
                  "Folder for what launched ComfyUIs print [~/.local/state/atelier-worker/NAME]");
   app.add_option("--comfy-dir", given.comfy_dir,
-                 "ComfyUI's folder (with input, output and temp). Files then go by disk instead of ComfyUI's "
-                 "upload and view");
+                 "ComfyUI's folder (with input, output and temp), or its --base-directory. Files then go by "
+                 "disk instead of ComfyUI's upload and view, if that ComfyUI sees what lies there");
   app.add_option(
       "--name", given.name,
       "What the workshop calls this worker [host name]. A second worker of the same name replaces it");

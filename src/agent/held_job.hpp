@@ -64,7 +64,8 @@ struct HeldJob {
   Instant seen_at;  // last sign of the run
   int times_absent = 0;
   int fetch_tries = 0;
-  bool asking = false;  // an AskRun is under way
+  bool inputs_placed_anew = false;  // ComfyUI did not find one of them
+  bool asking = false;              // an AskRun is under way
   std::optional<Instant> ask_at;
   std::optional<Instant> fetch_at;
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kUploadBytesMax = 512u << 20;  // without --comfy-dir an input passes through memory
 constexpr milliseconds kDownloadLimit{6 * 3600 * 1000};
+constexpr milliseconds kViewLimit{120'000};
 constexpr std::size_t kCopyTurnBytes = 4u << 20;
 constexpr std::size_t kPartsMax = 2;        // they take room on the disk
 constexpr std::uint64_t kFormBytes = 4096;  // what an upload has beside the file's bytes, amply
@@ -81,6 +82,21 @@ awaitable<bool> InputStore::copy_placed(EngineFolders folders, std::string name,
   co_return (co_await publish(std::move(copy.file), std::move(folders), std::move(name), input)).has_value();
 }
 
+awaitable<std::string> InputStore::bytes_uploaded(const link::InputRef& input, EngineClient& engine) {
+  const auto found = uploaded_.find(input.digest);
+  if (found == uploaded_.end()) co_return std::string();
+  const files::SplitPath split = files::split_path(found->second);
+  UiFile file;
+  file.filename = split.name;
+  file.subfolder = split.folder;
+  file.type = "input";
+  auto answer = co_await engine.view(file);
+  if (!answer) co_return std::string();
+  auto bytes = co_await answer->read_all(input.size, runtime_.now() + kViewLimit);
+  if (!bytes || bytes->size() != input.size || sha256(*bytes) != input.digest) co_return std::string();
+  co_return std::move(*bytes);
+}
+
 awaitable<Result<void>> InputStore::publish(std::shared_ptr<files::TempFile> temp, EngineFolders folders,
                                             std::string name, const link::InputRef& input) {
   auto move = [temp, digest = input.digest, folder = folders.input, name]() -> Result<files::FileKey> {
@@ -141,17 +157,22 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     const std::uint64_t most = std::min(limit.value_or(kUploadBytesMax), kUploadBytesMax);
     if (input.size > kAlwaysTaken && input.size + kFormBytes > most)
       co_return std::unexpected(too_large(input, most));
-    InputInMemory incoming(input.size);
-    ATELIER_CO_TRY_VOID(co_await download_input(runtime_, gateway, std::move(run), key, input, incoming));
-    if (incoming.bytes.size() != input.size || sha256(incoming.bytes) != input.digest)
-      co_return fail(Errc::closed, "an input came damaged");
-    auto uploaded = co_await engine.upload_input(name, std::move(incoming.bytes));
+    std::string bytes = co_await bytes_uploaded(input, engine);
+    if (bytes.empty()) {
+      InputInMemory incoming(input.size);
+      ATELIER_CO_TRY_VOID(co_await download_input(runtime_, gateway, std::move(run), key, input, incoming));
+      if (incoming.bytes.size() != input.size || sha256(incoming.bytes) != input.digest)
+        co_return fail(Errc::closed, "an input came damaged");
+      bytes = std::move(incoming.bytes);
+    }
+    auto uploaded = co_await engine.upload_input(name, std::move(bytes));
     if (!uploaded && uploaded.error().code == Errc::too_large) {
       limit = co_await engine.upload_limit();
       co_return std::unexpected(too_large(input, limit));
     }
     if (!uploaded) co_return std::unexpected(std::move(uploaded).error());
     known_.insert(name);
+    uploaded_[input.digest] = std::move(name);
     co_return Result<void>();
   }
   if (co_await lies_there(folders->input, name, input)) co_return Result<void>();

@@ -31,6 +31,8 @@ class InputStore {
                                               const EngineFolders* folders);
   /// The engine is a new one: what was uploaded to it may be gone.
   void engine_restarted() { known_.clear(); }
+  /// The engine does not find this one: the next place() looks anew.
+  void forget(const std::string& name) { known_.erase(name); }
 
  private:
   awaitable<Result<void>> place_now(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
@@ -39,6 +41,8 @@ class InputStore {
   awaitable<bool> lies_there(files::Directory folder, std::string name, const link::InputRef& input);
   /// From another name under which the content lies there; false: it has to be fetched.
   awaitable<bool> copy_placed(EngineFolders folders, std::string name, const link::InputRef& input);
+  /// The same without folders: what the engine has of it under another name; "" if it has to be fetched.
+  awaitable<std::string> bytes_uploaded(const link::InputRef& input, EngineClient& engine);
   /// Errors: closed (it came damaged), disk_full, io.
   awaitable<Result<void>> publish(std::shared_ptr<files::TempFile> temp, EngineFolders folders,
                                   std::string name, const link::InputRef& input);
@@ -59,7 +63,8 @@ class InputStore {
   Runtime& runtime_;
   std::set<std::string> known_;  // names verified in this life of the engine
   std::map<Digest, PlacedFile> placed_files_;
-  std::deque<Part> parts_;  // the oldest first
+  std::map<Digest, std::string> uploaded_;  // the name under which it was uploaded last
+  std::deque<Part> parts_;                  // the oldest first
   std::set<Digest> placing_;
   Signal placed_;
 };

@@ -161,6 +161,13 @@ void AgentMachine::handle(const RunPosted& input) {
       return;
     case PostResult::refused: {
       if (job->phase != Phase::posting) return;
+      if (!job->inputs_placed_anew && !job->stop_requested && job->names.names_input(input.body)) {
+        // The participant has the file: it is this machine that lost it.
+        job->inputs_placed_anew = true;
+        job->phase = Phase::fetching;
+        out_.emplace_back(FetchJob{job->key, job->lease, true});
+        return;
+      }
       const Refusal refusal = read_refusal(input.body);
       fail(*job, link::EndCause::refused, refusal.node, refusal.node_type, refusal.sentence);
       end_without_run(*job);

@@ -26,6 +26,14 @@ OwnNames::OwnNames(const link::Lease& lease) : folder_(comfy::job_folder(lease.j
   }
 }
 
+bool OwnNames::names_input(std::string_view text) const {
+  if (marks_.empty()) return false;
+  for (std::size_t dash = text.find('-'); dash != std::string_view::npos; dash = text.find('-', dash + 1)) {
+    if (dash >= kMarkDigits && marks_.contains(text.substr(dash - kMarkDigits, kMarkDigits))) return true;
+  }
+  return false;
+}
+
 std::string OwnNames::restore(std::string text) const {
   if (folder_.empty()) return text;
   std::string out;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "agent/vocabulary.hpp"
 
@@ -19,6 +20,8 @@ class OwnNames {
   /// without its output folder ("atelier/7-1/cat" -> "cat"), wherever they stand: in a sentence, a path, JSON
   /// text.
   [[nodiscard]] std::string restore(std::string text) const;
+  /// Does it hold the worker's name of one of this run's inputs?
+  [[nodiscard]] bool names_input(std::string_view text) const;
 
  private:
   std::string folder_;                        // "atelier/7-1"

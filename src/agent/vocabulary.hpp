@@ -50,10 +50,11 @@ struct Send {
   bool newest_only = false;  // a preview: a newer one of its job may take its place
 };
 /// Fetch prompt and inputs, verify them, put the inputs where the engine finds them, make the rewritten
-/// prompt and keep it for PostRun -> JobFetched.
+/// prompt and keep it for PostRun -> JobFetched. `anew`: what was placed there before may be gone.
 struct FetchJob {
   RunKey key;
   link::Lease lease;
+  bool anew = false;
 };
 /// Bring inputs of a job that will probably come to where FetchJob will look for them. Takes the place of the
 /// slot's earlier one, which ends unless its job has come; key.job 0 brings nothing. No answer.

@@ -177,6 +177,7 @@ class FakeComfyUI:
         self.folder, self.version, self.port = os.path.abspath(folder), version, port
         self.conducts, self.doors = {}, {}
         self.prompts, self.interrupts, self.uploads, self.requests = [], [], [], []
+        self.viewed = []  # names of files, but those by which an agent finds out whose a folder is
         self.nodes = standard_nodes()
         for name in extra_nodes:
             self.nodes[name] = misbehave()
@@ -407,6 +408,8 @@ class FakeComfyUI:
         path = os.path.join(path, os.path.basename(query['filename']))
         if not os.path.isfile(path):
             return 404, b''
+        if not query['filename'].startswith('.atelier-look-'):
+            self.viewed.append(query['filename'])
         with open(path, 'rb') as file:
             return 200, file.read()
 

@@ -4,7 +4,7 @@
 and are stopped, inputs and outputs travel, cached results are shown again, lists of files follow the folders,
 and what a participant writes leads nowhere else."""
 
-import json, os, struct, urllib.request
+import glob, json, os, struct, urllib.request
 
 from atelier_processes import WORK, Workshop, png, run, until
 from fake_comfyui import FakeComfyUI, bad_graph, honest, png_texts
@@ -142,6 +142,19 @@ def inputs(workshop, engine):
         workshop.submit_graph(5, value, graph, expect=400)
 
 
+def lost_input(workshop, engine):
+    """Somebody cleans the engine's input folder: the participant's file is there as before."""
+    graph = output('SaveImage', filename_prefix='kept')
+    graph['2']['inputs']['images'] = ['3', 0]
+    graph['3'] = {'class_type': 'LoadImage', 'inputs': {'image': 'kept.png'}}
+    workshop.upload(11, 'kept.png', png(color=(1, 1, 1)))
+    succeeds(workshop, 11, 'placed', graph)
+    (place,) = (path for path in glob.glob(f'{engine.folder}/input/*') if path.endswith('-kept.png'))
+    os.remove(place)
+    succeeds(workshop, 11, 'placed again', graph)
+    assert os.path.isfile(place)
+
+
 def datasets(workshop, engine):
     """A folder that a participant names comes whole, under its own names, and only its owner can name it."""
     kind = 'LoadImageDataSetFromFolder'
@@ -185,7 +198,9 @@ def datasets(workshop, engine):
     strange = ((10, 'own/faces'), (10, first[0]), (9, first[0]), (9, 'own/nothing'), (9, '..'))
     for participant, folder in strange:
         refused = workshop.submit_graph(participant, folder, graph(folder), expect=400)
-        assert refused['node_errors']['3']['errors'][0]['type'] == 'value_not_in_list', refused
+        (error,) = refused['node_errors']['3']['errors']
+        assert error['type'] == 'value_not_in_list', refused
+        assert error['details'] == f'folder: {folder!r} not in {lists(participant)}', error
     upload(10, '1.png', png())
     assert placed(10, 'of another')[1] == {'1.png': png()}
 
@@ -242,7 +257,28 @@ def garbage_at_the_door(workshop, engine, worker):
     succeeds(workshop, 8, 'after garbage', output('SaveImage', filename_prefix='kept'))
 
 
+def folder_of_another(workshops):
+    """A --comfy-dir that is not the folder of the ComfyUI at --comfy: files go by its upload and view."""
+    workshop = Workshop('other-engines-wrong-folder')
+    workshops.append(workshop)
+    workshop.serve()
+    engine = FakeComfyUI(os.path.join(WORK, 'comfy-right-folder'), '0.21.0')
+    try:
+        elsewhere = os.path.join(WORK, 'comfy-wrong-folder')
+        os.makedirs(elsewhere)
+        worker = workshop.worker(comfy=engine.url, comfy_dir=elsewhere)
+        workshop.ready_for_jobs()
+        lost_input(workshop, engine)
+        found = [name for _, _, names in os.walk(elsewhere) for name in names]
+        assert not found, found
+        assert f'does not see what lies in the input folder of {elsewhere}' in worker.text()
+        workshop.close()
+    finally:
+        engine.close()
+
+
 def test(workshops):
+    folder_of_another(workshops)
     for version in VERSIONS:
         for with_folder in (True, False) if version in ('0.21.0', '0.38.1') else (False,):
             name = f'{version}-{"folder" if with_folder else "address"}'
@@ -262,9 +298,10 @@ def test(workshops):
                     pictures_of_the_socket(workshop)
                     inputs(workshop, engine)
                     datasets(workshop, engine)
+                    lost_input(workshop, engine)
                     prefixes(workshop, engine)
                     assert bool(engine.uploads) != with_folder, engine.uploads
-                    assert (('GET', '/view') in engine.requests) != with_folder
+                    assert bool(engine.viewed) != with_folder, engine.viewed
                     other_nodes(workshop, engine)
                     if with_folder:
                         garbage_at_the_door(workshop, engine, worker)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "comfy/rewrite.hpp"
 #include "machine_rig.hpp"
 
 namespace atelier::agent {
@@ -161,6 +162,32 @@ TEST_CASE("a prompt that ComfyUI refuses fails with the node that it named") {
   CHECK(rig.sent<link::SlotIdle>().empty());  // not before the end is recorded
   rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
   CHECK(rig.sent<link::SlotIdle>().size() == 1);
+}
+
+TEST_CASE("an input that ComfyUI does not find is placed anew, once") {
+  Rig rig;
+  rig.ready();
+  link::Lease lease = Rig::lease();
+  lease.inputs.push_back({"cat.png", link::FileType::input, sha256("cat"), 3});
+  rig.gateway(lease);
+  CHECK_FALSE(rig.only<FetchJob>().anew);
+  rig.feed(JobFetched{kJob, {}});
+  const std::string refused = fmt::format(
+      R"({{"error":{{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation"}},)"
+      R"("node_errors":{{"4":{{"class_type":"LoadImage","errors":[{{"type":"custom_validation_failed",)"
+      R"("message":"Bad","details":"image - Invalid image file: {}"}}]}}}}}})",
+      comfy::worker_input_name("cat.png", sha256("cat")));
+  rig.feed(RunPosted{kJob, PostResult::refused, refused});
+  CHECK(rig.only<FetchJob>().anew);
+  CHECK(rig.sent<link::Ended>().empty());
+  rig.feed(JobFetched{kJob, {}});
+  CHECK(rig.count<AskRun>() == 1);  // it may have taken the first one
+  rig.feed(RunAsked{kJob, RunPlace::absent, std::nullopt});
+  CHECK(rig.count<PostRun>() == 1);
+  rig.feed(RunPosted{kJob, PostResult::refused, refused});
+  const auto ended = rig.only_sent<link::Ended>();
+  CHECK(ended.cause == link::EndCause::refused);
+  CHECK(ended.reason == "Bad: image - Invalid image file: cat.png");
 }
 
 TEST_CASE("what ComfyUI refuses of a prompt that it takes is said when the rest has run") {
