@@ -107,15 +107,19 @@ const json::array& choices_of(const InputSpec& spec) {
   return spec.choices != nullptr ? *spec.choices : none;
 }
 
+bool are_many(const json::array& choices) { return choices.size() > kChoicesShown; }
+
+std::string list_text(const json::array& choices) {
+  return are_many(choices) ? fmt::format("(list of length {})", choices.size())
+                           : python_repr(json::value(choices));
+}
+
 /// `bad`: the values that are not in the list, as Python writes them.
 json::object not_listed_error(const InputSpec& spec, const json::value& value, std::string_view bad) {
   const json::array& choices = choices_of(spec);
-  const bool many = choices.size() > kChoicesShown;
-  const std::string list =
-      many ? fmt::format("(list of length {})", choices.size()) : python_repr(json::value(choices));
   return make_error("value_not_in_list", "Value not in list",
-                    fmt::format("{}: {} not in {}", spec.name, bad, list),
-                    received_value_info(spec, many ? json::value() : input_config(spec), value));
+                    fmt::format("{}: {} not in {}", spec.name, bad, list_text(choices)),
+                    received_value_info(spec, are_many(choices) ? json::value() : input_config(spec), value));
 }
 
 bool is_folder_with_files(const FileListKey& list, const json::value& value, const FileLookup& exists) {
@@ -288,6 +292,28 @@ json::object unknown_name_error(const InputSpec& spec) {
                       fmt::format("The {} has to be chosen in the node itself: a link to it cannot "
                                   "be followed before the prompt runs.",
                                   what));
+}
+
+void show_own_files(json::object& error, const InputSpec& spec, const std::vector<std::string>& names) {
+  json::array own(choices_of(spec), json::storage_ptr());  // not in the catalog's arena
+  for (const std::string& name : names) own.emplace_back(json::string_view(name.data(), name.size()));
+  auto& info = error.at("extra_info").as_object();
+  if (error.at("type") == "value_not_in_list") {
+    std::string details(text_view(error.at("details").as_string()));
+    const std::string listed = list_text(choices_of(spec));
+    if (details.ends_with(listed)) details.resize(details.size() - listed.size());
+    details += list_text(own);
+    error.at("details") = json::string_view(details.data(), details.size());
+    info.at("input_config") = are_many(own) ? json::value() : input_config(spec);
+  }
+  auto* config = info.if_contains("input_config");
+  auto* members = config != nullptr ? config->if_array() : nullptr;
+  if (members == nullptr || members->size() != 2) return;
+  if (spec.legacy_combo) {
+    (*members)[0] = std::move(own);
+  } else if (auto* options = (*members)[1].if_object()) {
+    options->at("options") = std::move(own);
+  }
 }
 
 // ComfyUI 0.21.0, comfy_execution/validation.py, not strict.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "comfy/coerce.hpp"
 #include "comfy/files.hpp"
@@ -28,6 +29,10 @@ namespace atelier::comfy {
 
 /// A link into an input whose file or folder has to be known when the prompt is posted.
 [[nodiscard]] boost::json::object unknown_name_error(const InputSpec& spec);
+
+/// Puts `names`, the participant's files, into what an error says of the choices of an input with a
+/// file_list.
+void show_own_files(boost::json::object& error, const InputSpec& spec, const std::vector<std::string>& names);
 
 /// May an output of this type be linked to this input? Unions share a member, "*" fits all.
 [[nodiscard]] bool types_fit(const boost::json::value& received, const InputSpec& spec);

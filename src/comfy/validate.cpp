@@ -312,7 +312,50 @@ void collect(const Walk& walk, std::string_view output, std::size_t& dependents,
   });
 }
 
+/// Calls with each error about an input with a file_list, and that input, until it returns false.
+template <class Object, class F>
+void each_file_error(Object& node_errors, const PromptGraph& graph, F&& call) {
+  for (auto& member : node_errors) {
+    const auto node = graph.find({member.key().data(), member.key().size()});
+    if (!node) continue;
+    for (auto& error : member.value().as_object().at("errors").as_array()) {
+      const auto* name = error.as_object().at("extra_info").as_object().if_contains("input_name");
+      const InputSpec* spec =
+          name == nullptr || !name->is_string()
+              ? nullptr
+              : graph.nodes()[*node].node_class->find_input(text_view(name->get_string()));
+      if (spec != nullptr && spec->file_list && !call(error.as_object(), *spec)) return;
+    }
+  }
+}
+
 }  // namespace
+
+bool errors_list_files(const Validation& validation, const PromptGraph& graph) {
+  bool found = false;
+  if (validation.node_errors.is_object())
+    each_file_error(validation.node_errors.object(), graph, [&](const json::object&, const InputSpec&) {
+      found = true;
+      return false;
+    });
+  return found;
+}
+
+void list_files_in_errors(Validation& validation, const PromptGraph& graph,
+                          const std::function<std::vector<std::string>(const FileListKey&)>& files) {
+  if (!validation.node_errors.is_object()) return;
+  std::string summary;
+  if (!validation.accepted) summary = text_view(validation.error.object().at("details").as_string());
+  each_file_error(validation.node_errors.object(), graph, [&](json::object& error, const InputSpec& spec) {
+    const std::string before(text_view(error.at("details").as_string()));
+    show_own_files(error, spec, files(*spec.file_list));
+    if (const std::size_t at = summary.find(before); at != std::string::npos)
+      summary.replace(at, before.size(), text_view(error.at("details").as_string()));
+    return true;
+  });
+  if (!validation.accepted)
+    validation.error.object().at("details") = json::string_view(summary.data(), summary.size());
+}
 
 std::string Validation::error_body() const {
   return fmt::format(R"({{"error":{},"node_errors":{}}})", error.print(),

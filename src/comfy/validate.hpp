@@ -3,6 +3,7 @@
 // ComfyUI's validation of a posted prompt against a catalog, in its order and with its error shapes
 // (comfyui-interface.md C2; facts: ComfyUI 0.21.0, execution.py, validate_prompt and validate_inputs).
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,11 @@ struct Validation {
 /// The same with the graph of `request.prompt`, whose values it coerces.
 [[nodiscard]] Validation validate(const PromptRequest& request, const PromptGraph& graph,
                                   const FileLookup& exists);
+
+/// Is there an error about a combo that lists files? The catalog knows none of them.
+[[nodiscard]] bool errors_list_files(const Validation& validation, const PromptGraph& graph);
+/// Puts them into what these errors say of the choices; `files` as in ObjectInfoView.
+void list_files_in_errors(Validation& validation, const PromptGraph& graph,
+                          const std::function<std::vector<std::string>(const FileListKey&)>& files);
 
 }  // namespace atelier::comfy

@@ -166,7 +166,8 @@ struct ParticipantFace::Impl::PromptWork {
     parse(bytes_max);
     if (!*parsed || !named.empty() || info->size() == 0) return;
     validate();
-    if (validation.accepted) make_form(now, request().prompt_id.value_or(fresh_prompt_id));
+    if (validation.accepted && !comfy::errors_list_files(validation, *graph))
+      make_form(now, request().prompt_id.value_or(fresh_prompt_id));
   }
 
   void validate() {
@@ -265,6 +266,11 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
     ATELIER_CO_TRY_VOID(co_await look_for_files(work));
     auto validate = [work] { work->validate(); };
     co_await off_thread_if_big(runtime, bytes, std::move(validate));
+  }
+  if (comfy::errors_list_files(work->validation, *work->graph)) {
+    const ObjectInfoCache::State state = co_await object_infos.state(work->participant);
+    comfy::list_files_in_errors(work->validation, *work->graph,
+                                ObjectInfoCache::view_of(work->participant, state).files);
   }
   if (!work->validation.accepted) co_return net::Response::json(400, work->validation.error_body());
   ATELIER_CO_TRY_VOID(files.quota().check_free_space(2 * bytes));

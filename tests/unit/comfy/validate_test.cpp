@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "comfy/prompt_graph.hpp"
 #include "fixtures.hpp"
 
 namespace atelier::comfy {
@@ -365,6 +366,43 @@ TEST_CASE("a dataset's folder is one that the participant has something in, by i
         "custom_validation_failed: image - Invalid image file: faces/");
   CHECK(verdict(folder, "OtherFolderNode", R"({"folder":"faces"})", own) ==
         "value_not_in_list: folder: 'faces' not in ['faces of another']");
+}
+
+TEST_CASE("errors about combos of files show the participant's own") {
+  const auto info = ObjectInfo::parse(
+      R"({"LoadImageDataSetFromFolder":{"input":{"required":{"folder":["COMBO",{"options":["of another"]}]}},)"
+      R"("output":["IMAGE"],"output_node":true},)"
+      R"("OtherLoader":{"input":{"required":{"image":[["none","of another.png"],{"image_upload":true}]}},)"
+      R"("output":["IMAGE"],"output_node":true}})");
+  REQUIRE(info);
+  auto request =
+      fixtures::request(R"({"1":{"class_type":"LoadImageDataSetFromFolder","inputs":{"folder":"nope"}},)"
+                        R"("2":{"class_type":"OtherLoader","inputs":{"image":["1"]}}})");
+  const PromptGraph graph(request.prompt.object(), *info);
+  const auto errors = [&](std::vector<std::string> names) {
+    Validation validation = validate(request, graph, {});
+    REQUIRE(errors_list_files(validation, graph));
+    list_files_in_errors(validation, graph, [&](const FileListKey& key) {
+      return key.folders ? names : std::vector<std::string>{"cat.png"};
+    });
+    return validation;
+  };
+  const Validation few = errors({"faces", "faces/cats"});
+  const json::value folder = fixtures::first_error(few, "1");
+  CHECK(folder.at("details") == "folder: 'nope' not in ['faces', 'faces/cats']");
+  CHECK(print_json(folder.at("extra_info").at("input_config")) ==
+        R"(["COMBO",{"options":["faces","faces/cats"]}])");
+  CHECK(few.error.object().at("details") ==
+        "Value not in list: folder: 'nope' not in ['faces', 'faces/cats']\n"
+        "Bad linked input, must be a length-2 list of [node_id, slot_index]: image");
+  const json::value image = fixtures::first_error(few, "2");
+  CHECK(image.at("type") == "bad_linked_input");
+  CHECK(print_json(image.at("extra_info").at("input_config")) ==
+        R"([["none","cat.png"],{"image_upload":true}])");
+  const Validation many = errors(std::vector<std::string>(21, "faces"));
+  const json::value long_list = fixtures::first_error(many, "1");
+  CHECK(long_list.at("details") == "folder: 'nope' not in (list of length 21)");
+  CHECK(long_list.at("extra_info").at("input_config").is_null());
 }
 
 TEST_CASE("the mesh loader takes what ComfyUI lists, and no other file that is there") {
