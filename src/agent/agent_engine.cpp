@@ -22,6 +22,8 @@ constexpr milliseconds kSixHours{6 * 3'600'000}, kDay{24 * 3'600'000};
 constexpr milliseconds kLinkPause{100};
 constexpr std::uint64_t kDiskTight = 10'000'000'000;  // bytes
 
+constexpr std::string_view kSocketSaver = "\"SaveImageWebsocket\"";
+
 /// While a slot works, its ComfyUI is asked for its lists only each so many times.
 constexpr int kLooksWhileBusy = 5;
 
@@ -80,7 +82,13 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   for (;;) {
     auto message = co_await open->read(runtime.now() + kReadTurn);
     if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
-    if (!message) co_return std::unexpected(std::move(message).error());
+    if (!message) {
+      auto again = co_await open_socket_again(slot);
+      if (!again) co_return std::unexpected(std::move(message).error());
+      log::warn("engine_socket_again", {{"slot", slot}, {"why", message.error().what}});
+      open = std::move(*again);
+      continue;
+    }
     if (message->kind == net::MessageKind::text) {
       feed(EngineEvent{slot, std::string(message->view())});
     } else {
@@ -88,6 +96,30 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
     }
     ATELIER_CO_TRY_VOID(co_await let_link_follow(slot));
   }
+}
+
+awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_again(std::uint32_t slot) {
+  Engine& engine = *engines[slot];
+  std::vector<AskRun> ours;
+  for (const auto& [key, job] : machine.jobs()) {
+    if (job.lease.slot != slot || !job.in_engine()) continue;
+    // Its pictures come over the socket only: those of the gap would be missing.
+    if (files_of(key)->post_body.find(kSocketSaver) != std::string::npos)
+      co_return fail(Errc::closed, "pictures may be missing");
+    ours.push_back(AskRun{key, slot, job.lease.run_id});
+  }
+  if (ours.empty() || !co_await runtime.sleep_for(kPause)) co_return fail(Errc::closed, "it runs nothing");
+  ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
+  bool same = false;  // one that was started again meanwhile knows none of them
+  std::vector<RunAsked> answers;
+  for (const AskRun& run : ours) {
+    auto asked = co_await engine.client.ask(run.run_id.uuid());
+    same = same || (asked.place != RunPlace::absent && asked.place != RunPlace::unreachable);
+    answers.push_back(RunAsked{run.key, asked.place, std::move(asked.history)});
+  }
+  if (!same) co_return fail(Errc::closed, "another ComfyUI answers");
+  for (RunAsked& answer : answers) feed(std::move(answer));  // what was said meanwhile is lost
+  co_return open;
 }
 
 awaitable<Result<void>> Agent::Impl::look_at_folders(std::uint32_t slot) {

@@ -120,6 +120,8 @@ struct Agent::Impl {
   // agent_engine.cpp
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
+  /// After a break, if it is the same ComfyUI and has a run of ours. Errors: closed, unavailable.
+  awaitable<Result<std::unique_ptr<net::WebSocket>>> open_socket_again(std::uint32_t slot);
   /// Are they its own? Errors: unavailable.
   awaitable<Result<void>> look_at_folders(std::uint32_t slot);
   /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.

@@ -201,6 +201,17 @@ class FakeComfyUI:
         """All sockets are reset and the port is closed; its memory and its temp folder are gone."""
         self.call(self._down())
 
+    async def cut_sockets(self, say=lambda: None):
+        """For a conduct: WebSockets are reset, all else goes on. Until one is open again; `say` before that."""
+        while self.sockets:
+            self.sockets.popitem()[1].transport.abort()
+        say()
+        await self.next_socket()
+
+    async def next_socket(self):
+        self.socket_came.clear()
+        await asyncio.wait_for(self.socket_came.wait(), 20)
+
     def revive(self):
         self.call(self._up())
 
@@ -229,7 +240,7 @@ class FakeComfyUI:
         self.sockets, self.writers, self.counter = {}, set(), 0
         shutil.rmtree(os.path.join(self.folder, 'temp'), ignore_errors=True)
         os.makedirs(os.path.join(self.folder, 'temp'))
-        self.more = asyncio.Event()
+        self.more, self.socket_came = asyncio.Event(), asyncio.Event()
         self.server = await asyncio.start_server(self._serve, '127.0.0.1', self.port, limit=1 << 20)
         self.port = self.server.sockets[0].getsockname()[1]
         self.worker = self.loop.create_task(self._work())
@@ -451,6 +462,7 @@ class FakeComfyUI:
         head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
         writer.write(f'{head}Sec-WebSocket-Accept: {accept}\r\n\r\n'.encode())
         self.sockets[client] = writer
+        self.socket_came.set()
         data = {'status': {'exec_info': {'queue_remaining': len(self.waiting)}}, 'sid': client}
         writer.write(frame(1, json.dumps({'type': 'status', 'data': data}).encode()))
         try:

@@ -130,12 +130,12 @@ async def garbage(run_):
 
 
 async def bad_utf8(run_):
-    """Once a text that is no UTF-8, then as it should be."""
-    if run_.engine.tried('bad_utf8') == 1:
-        begun(run_)
-        run_.engine.say_text(run_.client, b'{"type":"\xff\xfe"}')
-        return await run_.pause(60)
-    await honest(run_)
+    """A text that is no UTF-8 ends its socket, and not the run."""
+    number = begun(run_)
+    run_.engine.say_text(run_.client, b'{"type":"\xff\xfe"}')
+    await run_.engine.next_socket()
+    run_.executed(number, {'images': [run_.save(number)]})
+    done(run_)
 
 
 async def flood(run_):

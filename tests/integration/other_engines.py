@@ -64,6 +64,25 @@ async def waits(run_):
     await run_.pause(600)
 
 
+async def loses_its_sockets(run_):
+    """Twice; meanwhile a node ends, and nobody hears it."""
+    run_.start()
+    run_.executing('2')
+    ui = {'images': [run_.save('2', png(color=(0, 0, 3)))]}
+    await run_.engine.cut_sockets(lambda: run_.executed('2', ui))
+    await run_.engine.cut_sockets()
+    run_.success()
+    run_.finish()
+
+
+def sockets_break(workshop, engine, name):
+    """An engine that lives on has not lost its run: nothing runs twice."""
+    before = len(engine.prompts)
+    outputs = succeeds(workshop, 1, f'{name} broken socket', bad_graph('breaks', prefix='good'))
+    assert content(workshop, 1, outputs['2']['images'][0]) == png(color=(0, 0, 3))
+    assert len(engine.prompts) == before + 1, engine.prompts[before:]
+
+
 def works_and_stops(workshop, engine, name):
     """One job is done, the next is stopped while it runs."""
     outputs = succeeds(workshop, 1, f'{name} done', bad_graph('honest', prefix='good'))
@@ -287,12 +306,13 @@ def test(workshops):
             workshop.serve()
             engine = FakeComfyUI(os.path.join(WORK, f'comfy-{name}'), version, extra_nodes=['Misbehave'])
             try:
-                engine.conducts.update(honest=honest, waits=waits)
+                engine.conducts.update(honest=honest, waits=waits, breaks=loses_its_sockets)
                 folder = engine.folder if with_folder else None
                 worker = workshop.worker(comfy=engine.url, comfy_dir=folder)
                 workshop.ready_for_jobs()
                 assert f'version={version}' in worker.text()
                 works_and_stops(workshop, engine, name)
+                sockets_break(workshop, engine, name)
                 if version == '0.21.0':
                     previews(workshop, engine)
                     pictures_of_the_socket(workshop)
