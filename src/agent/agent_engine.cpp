@@ -38,6 +38,7 @@ struct ReadInfo {
 awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
   milliseconds pause = kPause;
   std::string said;
+  std::shared_ptr<ChildProcess> was_up;  // the process that has answered and does no more
   for (;;) {
     auto lived = co_await live_with_engine(slot);
     Engine& engine = *engines[slot];
@@ -45,7 +46,12 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
       engine.up = false;
       pause = kPause;
       said.clear();
+      was_up = engine.process;
       feed(EngineDown{slot, lived.error().what});
+    } else if (was_up && was_up == engine.process && co_await engine.client.hangs()) {
+      log::warn("engine_hangs", {{"slot", slot}, {"then", "restart"}});
+      was_up.reset();
+      do_action(RestartEngine{slot});
     } else if (lived.error().what != said) {
       said = lived.error().what;
       log::warn("engine_not_reached",

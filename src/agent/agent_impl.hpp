@@ -45,8 +45,11 @@ class Turns {
 struct Agent::Impl {
   /// One ComfyUI process.
   struct Engine {
-    Engine(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id)
-        : client(runtime, http, std::move(base), std::move(client_id)), inputs(runtime), life(runtime) {}
+    Engine(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id,
+           milliseconds hang_limit)
+        : client(runtime, http, std::move(base), std::move(client_id), hang_limit),
+          inputs(runtime),
+          life(runtime) {}
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
@@ -59,6 +62,7 @@ struct Agent::Impl {
     std::string command;                    // "": somebody else keeps it running
     std::optional<EngineLog> log;           // of a launched one
     std::shared_ptr<ChildProcess> process;  // while it runs
+    bool start_now = false;                 // without the pause after its end
     RunKey hinted;                          // of whose inputs some are on their way, or there
     std::shared_ptr<RunFiles> hinted_files;
     bool up = false;

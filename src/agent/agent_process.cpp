@@ -44,9 +44,14 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
     log::warn("engine_ended", {{"slot", slot},
                                {"how", why},
                                {"last_line", engine.log->last_words()},
-                               {"again_in_s", pause.count() / 1000}});
-    if (!co_await runtime.sleep_for(pause)) co_return;
-    pause = std::min(pause * 2, kPauseMost);
+                               {"again_in_s", engine.start_now ? 0 : pause.count() / 1000}});
+    const Instant again_at = runtime.now() + pause;
+    pause = engine.start_now ? kPauseLeast : std::min(pause * 2, kPauseMost);
+    while (!engine.start_now && runtime.now() < again_at) {
+      const bool woken = co_await changed.wait(again_at);
+      if (!woken && runtime.now() < again_at) co_return;
+    }
+    engine.start_now = false;
   }
 }
 
@@ -90,7 +95,10 @@ awaitable<void> Agent::Impl::stop_processes() {
 }
 
 void Agent::Impl::do_action(RestartEngine&& action) {
-  if (engines[action.slot]->process != nullptr) tasks.spawn("end process", end_process(action.slot));
+  Engine& engine = *engines[action.slot];
+  engine.start_now = true;  // who asks for it does not want to wait as after a crash
+  changed.notify_all();
+  if (engine.process != nullptr) tasks.spawn("end process", end_process(action.slot));
 }
 
 awaitable<void> Agent::Impl::end_process(std::uint32_t slot) {

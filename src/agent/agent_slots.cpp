@@ -45,7 +45,8 @@ std::unique_ptr<Agent::Impl::Engine> Agent::Impl::make_engine(net::Url address) 
   // An id of its own per life, with a prefix by which the next life finds what this one left in ComfyUI's
   // queue.
   std::string client_id = fmt::format("atelier-{}-{}", options.name, runtime.random_key().hex());
-  return std::make_unique<Engine>(runtime, engine_http, std::move(address), std::move(client_id));
+  return std::make_unique<Engine>(runtime, engine_http, std::move(address), std::move(client_id),
+                                  options.hang_limit);
 }
 
 Result<void> Agent::Impl::prepare_engine(std::uint32_t slot) {

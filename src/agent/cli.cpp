@@ -32,6 +32,7 @@ struct Given {
   std::vector<std::string> comfy;
   int slots = 0;
   int drain_s = 600;
+  int hang_limit_s = 90;
   int look_again_s = 60;
   bool enrol_only = false;
 };
@@ -182,6 +183,9 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
   options.launch = given.launch;
   options.log_dir = given.log_dir.empty() ? options.state_dir : given.log_dir;
   if (given.drain_s < 0 || given.drain_s > 86'400) mistakes.emplace_back("--drain-limit: 0 to 86400 seconds");
+  if (given.hang_limit_s < 6 || given.hang_limit_s > 86'400)
+    mistakes.emplace_back("--hang-limit: 6 to 86400 seconds");
+  options.hang_limit = milliseconds(std::int64_t{given.hang_limit_s} * 1000);
   if (given.look_again_s < 1 || given.look_again_s > 86'400)
     mistakes.emplace_back("--look-again: 1 to 86400 seconds");
   options.look_again = milliseconds(std::int64_t{given.look_again_s} * 1000);
@@ -259,6 +263,10 @@ int worker_main(int argc, char** argv) {
   app.add_option("--slots", given.slots,
                  "ComfyUI processes to drive, at ports in a row [as many as --comfy is given]");
   app.add_option("--drain-limit", given.drain_s, "Seconds that a running job gets to finish after SIGTERM")
+      ->capture_default_str();
+  app.add_option("--hang-limit", given.hang_limit_s,
+                 "Seconds without any sign after which a ComfyUI hangs: its job goes back, and with --launch "
+                 "it is started again")
       ->capture_default_str();
   app.add_option("--look-again", given.look_again_s,
                  "Seconds until a running ComfyUI is asked again for its nodes and models, which may have "

@@ -41,8 +41,13 @@ Error as_unavailable(Error error) {
   return error;
 }
 
-EngineClient::EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id)
-    : runtime_(runtime), http_(http), base_(std::move(base)), client_id_(std::move(client_id)) {
+EngineClient::EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id,
+                           milliseconds hang_limit)
+    : runtime_(runtime),
+      http_(http),
+      base_(std::move(base)),
+      client_id_(std::move(client_id)),
+      hang_limit_(hang_limit) {
   base_.target = without_trailing_slash(base_.target);
 }
 
@@ -83,6 +88,12 @@ awaitable<Result<EngineStats>> EngineClient::stats() {
   co_return read_stats(body);
 }
 
+awaitable<bool> EngineClient::hangs() {
+  net::ClientRequest request(net::Method::get, url("/system_stats"));
+  const auto response = co_await http_.request(std::move(request), runtime_.now() + kShort);
+  co_return !response && response.error().code == Errc::timeout;
+}
+
 awaitable<Result<std::string>> EngineClient::model_sizes() {
   std::map<std::string, std::uint64_t> sizes;
   ATELIER_CO_TRY(const std::string list, co_await get("/experiment/models", kAnswerBytesMax, kShort));
@@ -119,8 +130,8 @@ awaitable<Result<std::unique_ptr<net::WebSocket>>> EngineClient::open_socket() {
                                     net::percent_encode(client_id_));
   net::WebSocketLimits limits;
   limits.message_bytes_max = kFrameBytesMax;
-  limits.ping_interval = milliseconds(30'000);
-  limits.missed_pings_max = 6;  // loading a model can hold Python's lock for a minute
+  limits.missed_pings_max = 5;
+  limits.ping_interval = hang_limit_ / (limits.missed_pings_max + 1);
   auto socket = co_await net::connect_websocket(runtime_, std::move(address), net::HeaderList(), limits,
                                                 runtime_.now() + kShort);
   if (!socket) co_return std::unexpected(std::move(socket).error());

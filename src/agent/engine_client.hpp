@@ -16,14 +16,18 @@ namespace atelier::agent {
 
 class EngineClient {
  public:
-  /// `base` is ComfyUI's address ("http://127.0.0.1:8188", a path in it is kept).
-  EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id);
+  /// `base` is ComfyUI's address ("http://127.0.0.1:8188", a path in it is kept); a socket that is silent for
+  /// `hang_limit`, also when it is pinged, is dropped.
+  EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id,
+               milliseconds hang_limit);
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
   /// Without a trailing slash in its target.
   [[nodiscard]] const net::Url& base() const { return base_; }
   [[nodiscard]] std::uint16_t port() const { return base_.port; }
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
+  /// It lets one connect and does not answer: its process is there, and stands still.
+  [[nodiscard]] awaitable<bool> hangs();
   /// How large the models are that it lists, by name: a JSON object, "{}" if it does not tell. Errors:
   /// unavailable, bad_request.
   [[nodiscard]] awaitable<Result<std::string>> model_sizes();
@@ -64,6 +68,7 @@ class EngineClient {
   net::HttpClient& http_;
   net::Url base_;
   std::string client_id_;
+  milliseconds hang_limit_;
 };
 
 /// An engine that does not answer is `unavailable`, whatever the network called it.

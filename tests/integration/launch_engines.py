@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A worker that starts its ComfyUIs itself: two of them work side by side, one that is killed comes up again
-and loses no job, one that cannot start says why, and none of them outlives the worker, even by kill -9."""
+and loses no job, so does one that stands still, one that cannot start says why and is started when somebody
+asks for it, and none of them outlives the worker, even by kill -9."""
 
 import os, signal, subprocess
 
+from instructor_api import Api
 from atelier_processes import BIN, WORK, Workshop, free_ports, run, until
 
 
@@ -69,6 +71,22 @@ def test(workshops):
     broken = launching(workshop, 'w2', "sh -c 'echo it has no GPU; false'", *where)
     until(lambda: 'last_line="it has no GPU"' in broken.text(), 'what it said last')
     assert 'how="exit code 1"' in broken.text(), broken.text()
+    until(lambda: 'again_in_s=4' in broken.text(), 'its third end')
+    starts = broken.text().count('engine_started')
+    Api(workshop, '').post('/workers/w2/actions', action='restart_engine', slot=0)
+    until(lambda: broken.text().count('engine_started') > starts, 'a start that was asked for', seconds=2)
+    broken.stop()
+
+    still = launching(workshop, 'w3', f'{engine} --dir "{comfy}" --step-ms 400', *where, '--hang-limit', '6')
+    until(lambda: 'engine_up' in still.text(), 'an engine')
+    workshop.submit(5, 'stands still', color=5)
+    until(lambda: workshop.get('/user/5/queue')['queue_running'], 'its job')
+    (hanging,) = pids_at(port)
+    os.kill(hanging, signal.SIGSTOP)
+    until(lambda: 'engine_hangs' in still.text(), 'the worker to see that it hangs', seconds=60)
+    until(lambda: pids_at(port) not in ([], [hanging]), 'another engine in its place')
+    item = workshop.wait_history(5, 'stands still')
+    assert item['status']['status_str'] == 'success', item['status']
 
 
 if __name__ == '__main__':
