@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "agent/prepare.hpp"
+#include "comfy/owner_mark.hpp"
 #include "comfy/rewrite.hpp"
 
 namespace atelier::agent {
@@ -55,9 +57,9 @@ std::string OwnNames::restore(std::string text) const {
       at = done - 1;
     }
   }
-  if (done == 0) return text;
+  if (done == 0) return comfy::without_owner_marks(std::move(text));
   out.append(text, done);
-  return out;
+  return comfy::without_owner_marks(std::move(out));
 }
 
 }  // namespace atelier::agent

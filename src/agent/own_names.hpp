@@ -17,8 +17,8 @@ class OwnNames {
   explicit OwnNames(const link::Lease& lease);
 
   /// `text` without the marks of this run's inputs ("3d/0123456789abcdef-cup.glb" -> "3d/cup.glb") and
-  /// without its output folder ("atelier/7-1/cat" -> "cat"), wherever they stand: in a sentence, a path, JSON
-  /// text.
+  /// without its output folder ("atelier/7-1/cat" -> "cat") and the marks of its owner (comfy/owner_mark),
+  /// wherever they stand: in a sentence, a path, JSON text.
   [[nodiscard]] std::string restore(std::string text) const;
   /// Does it hold the worker's name of one of this run's inputs?
   [[nodiscard]] bool names_input(std::string_view text) const;

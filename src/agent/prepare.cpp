@@ -5,6 +5,7 @@
 #include <map>
 
 #include "comfy/json.hpp"
+#include "comfy/owner_mark.hpp"
 #include "comfy/python_text.hpp"
 
 namespace atelier::agent {
@@ -86,6 +87,9 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   Prepared prepared;
   prepared.texts.own = comfy::python_json_dumps(*prompt);
   comfy::rewrite(prompt->get_object(), info, names, lease.job, lease.epoch);
+  // A job from before a server knew it has none.
+  if (const json::value* owner = form.if_contains("owner"); owner != nullptr && owner->is_string())
+    comfy::mark_owner(prompt->get_object(), info, std::string_view(owner->get_string()));
   prepared.texts.posted = comfy::python_json_dumps(unwrapped(*prompt));
   json::object body;
   body["prompt"] = std::move(*prompt);

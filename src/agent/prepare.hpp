@@ -29,9 +29,9 @@ struct InputPlaces {
 /// of all of them in its name: what ComfyUI has cached for it is of these files.
 [[nodiscard]] InputPlaces places_of(const std::vector<link::InputRef>& inputs);
 
-/// Rewrites input names and output prefixes (comfy/rewrite) and changes nothing else; the run id becomes
-/// prompt_id, the agent's own client_id takes the participant's place. Errors: bad_request (not an accepted
-/// form), too_large.
+/// Rewrites input names and output prefixes (comfy/rewrite), marks whose the results are (comfy/owner_mark)
+/// and changes nothing else; the run id becomes prompt_id, the agent's own client_id takes the participant's
+/// place. Errors: bad_request (not an accepted form), too_large.
 [[nodiscard]] Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,
                                               const comfy::WorkerNames& names, const link::Lease& lease,
                                               std::string_view client_id);

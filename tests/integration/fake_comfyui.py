@@ -157,6 +157,8 @@ async def honest(run):
                 name = f'ComfyUI_temp_{uuid.uuid4().hex[:5]}_00001_.png'
                 engine.write('temp', '', name, run.picture(number))
                 ui = {'images': [{'filename': name, 'subfolder': '', 'type': 'temp'}]}
+            elif kind == 'ShowPrompt':
+                ui = {'text': [json.dumps({'prompt': run.prompt, **run.extra.get('extra_pnginfo', {})})]}
             elif kind == 'SaveImageWebsocket':
                 run.result(number, run.picture(number))
             run.progress(number, 1, 1)
@@ -532,6 +534,12 @@ def misbehave():
     return node({'images': ['IMAGE'], 'how': text, 'filename_prefix': text}, True)
 
 
+def shows_prompt():
+    shows = node({'images': ['IMAGE']}, True)
+    shows['input']['hidden'] = {'prompt': 'PROMPT', 'extra_pnginfo': 'EXTRA_PNGINFO'}
+    return shows
+
+
 def standard_nodes():
     """The object_info of a few of ComfyUI's nodes; lists of files are filled in when it is asked for."""
     number = ['INT', {'default': 1, 'min': 0, 'max': 16777215}]
@@ -544,6 +552,7 @@ def standard_nodes():
         'SaveImage': node({'images': ['IMAGE'], 'filename_prefix': ['STRING', {'default': 'x'}]}, True),
         'PreviewImage': node({'images': ['IMAGE']}, True),
         'SaveImageWebsocket': node({'images': ['IMAGE']}, True),
+        'ShowPrompt': shows_prompt(),
     }
 
 

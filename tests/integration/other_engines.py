@@ -115,6 +115,20 @@ def previews(workshop, engine):
     assert content(workshop, 2, files[0]) == png(color=(0, 0, 7))
 
 
+def texts_of_the_prompt(workshop):
+    """What a node says of prompt and workflow is of who sees it, and still cached for the same person."""
+    graph = output('ShowPrompt')
+    for turn, seat in enumerate((2, 2, 3, 3)):
+        name, workflow = f'text {turn}', {'note': f'of seat {seat}'}
+        body = {'prompt': graph, 'prompt_id': name, 'extra_data': {'extra_pnginfo': {'workflow': workflow}}}
+        workshop.post(f'/user/{seat}/prompt', body)
+        item = workshop.wait_history(seat, name)
+        (text,) = item['outputs']['2']['text']
+        assert json.loads(text) == {'prompt': graph, 'workflow': workflow}, (seat, text)
+        (cached,) = [data['nodes'] for kind, data in item['status']['messages'] if kind == 'execution_cached']
+        assert turn == 0 or set(cached) == ({'1', '2'} if turn % 2 else {'1'}), (turn, cached)
+
+
 def pictures_of_the_socket(workshop):
     browser = Browser(workshop, 4)
     workshop.submit_graph(4, 'socket', output('SaveImageWebsocket'))
@@ -315,6 +329,7 @@ def test(workshops):
                 sockets_break(workshop, engine, name)
                 if version == '0.21.0':
                     previews(workshop, engine)
+                    texts_of_the_prompt(workshop)
                     pictures_of_the_socket(workshop)
                     inputs(workshop, engine)
                     datasets(workshop, engine)

@@ -24,6 +24,7 @@ namespace {
 
 // Work that grows with bytes leaves the thread above this (core.md 9): a hop costs as much as 4 KB do.
 constexpr std::size_t kOnThreadMax = 16 << 10;
+constexpr std::size_t kOwnerDigits = 32;
 constexpr std::size_t kFormBytesMax = 32 << 20;    // of the accepted form, as the agent takes it
 constexpr std::size_t kFilesMax = 1'000;           // that one prompt may name, those in its folders included
 constexpr std::size_t kNamesBytesMax = 400 << 10;  // of all of them: a lease is one frame
@@ -94,8 +95,13 @@ std::uint64_t signature_of(const core::Submitted& event, const comfy::PromptGrap
   return signature;
 }
 
+/// Tells a worker whose ComfyUI keeps results whether two jobs are of one person, and not of whom.
+std::string owner_mark(Key128 workshop, ParticipantId participant) {
+  return sha256(fmt::format("owner/{}/{}", workshop.hex(), participant)).hex().substr(0, kOwnerDigits);
+}
+
 std::string accepted_form(const comfy::PromptRequest& request, const comfy::Validation& validation,
-                          const std::vector<Pin>& pins, std::int64_t create_time,
+                          std::string_view owner, const std::vector<Pin>& pins, std::int64_t create_time,
                           std::size_t expected_bytes) {
   json::array pin_list;
   for (const Pin& pin : pins) {
@@ -113,11 +119,12 @@ std::string accepted_form(const comfy::PromptRequest& request, const comfy::Vali
   request.prompt.print_to(form);
   form += R"(,"extra_data":)";
   request.extra_data.print_to(form);
-  fmt::format_to(std::back_inserter(form),
-                 R"(,"outputs":{},"node_errors":{},"create_time":{},"client_number":{},"pins":{}}})",
-                 comfy::quote_json_list(validation.outputs_to_execute),
-                 validation.node_errors.is_null() ? "{}" : validation.node_errors.print(), create_time,
-                 request.number.has_value(), comfy::print_json(json::value(std::move(pin_list))));
+  fmt::format_to(
+      std::back_inserter(form),
+      R"(,"owner":"{}","outputs":{},"node_errors":{},"create_time":{},"client_number":{},"pins":{}}})", owner,
+      comfy::quote_json_list(validation.outputs_to_execute),
+      validation.node_errors.is_null() ? "{}" : validation.node_errors.print(), create_time,
+      request.number.has_value(), comfy::print_json(json::value(std::move(pin_list))));
   return form;
 }
 
@@ -128,7 +135,7 @@ struct ParticipantFace::Impl::PromptWork {
   ParticipantId participant;
   std::shared_ptr<const std::string> body;
   Digest digest;
-  std::string usage_source;
+  std::string usage_source, owner;
   std::shared_ptr<const comfy::ObjectInfo> info;
 
   std::optional<std::expected<comfy::PromptRequest, comfy::PromptError>> parsed;
@@ -184,7 +191,7 @@ struct ParticipantFace::Impl::PromptWork {
     }
     accepted.set_create_time(now.ms);
     form = std::make_shared<const std::string>(
-        accepted_form(accepted, validation, pins, now.ms, body->size() + body->size() / 8 + 512));
+        accepted_form(accepted, validation, owner, pins, now.ms, body->size() + body->size() / 8 + 512));
 
     event.participant = participant;
     event.prompt_id = std::move(prompt_id);
@@ -239,6 +246,7 @@ awaitable<net::Response> ParticipantFace::Impl::post_prompt(Call& call) {
   work->participant = call.participant;
   work->body = std::make_shared<const std::string>(std::move(*body));
   work->usage_source = std::string(call.request.headers.get("Comfy-Usage-Source").substr(0, 64));
+  work->owner = owner_mark(workshop.id(), call.participant);
   work->info = catalog.object_info();
   auto answer = co_await accept_prompt(work);
   if (!answer) co_return prompt_error_response(answer.error());

@@ -123,14 +123,15 @@ def a_latent_comes_back(people):
 
 def a_cached_preview_is_everybodys_own(people):
     graph = {
-        '1': node('EmptyImage', width=32, height=32, batch_size=1, color=123456),
+        '1': node('EmptyImage', width=32, height=32, batch_size=1, color=int(RUN, 16)),
         '2': node('PreviewImage', images=['1', 0]),
     }
-    views = []
-    for participant in (7, 8, 7):
-        (picture,) = people.made(participant, graph)['2']['images']
-        views.append(people.view(participant, picture))
-    assert views[0][16:24] == views[1][16:24] == views[2][16:24] == struct.pack('>II', 32, 32)
+    for participant, wanted in ((7, []), (7, ['1', '2']), (8, ['1']), (8, ['1', '2'])):
+        item = people.ended(participant, people.submit(participant, graph))
+        (picture,) = item['outputs']['2']['images']
+        assert people.view(participant, picture)[16:24] == struct.pack('>II', 32, 32)
+        (cached,) = [data['nodes'] for kind, data in item['status']['messages'] if kind == 'execution_cached']
+        assert sorted(cached) == wanted, (participant, cached)
 
 
 def animations_and_video(people):

@@ -6,6 +6,7 @@
 #include "agent/agent.hpp"
 #include "agent/engine_answers.hpp"
 #include "agent/json_text.hpp"
+#include "agent/own_names.hpp"
 #include "agent/prepare.hpp"
 #include "comfy/json.hpp"
 
@@ -147,6 +148,28 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   CHECK(prepared->texts.workflow == "{\"id\": \"w\"}");
   CHECK_FALSE(prepare_prompt("{}", *info, names, lease, "c"));
   CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
+}
+
+TEST_CASE("equal graphs of two owners are posted so that a cache keeps their prompts' texts apart") {
+  const auto info = comfy::ObjectInfo::parse(R"({
+      "Show":{"input":{"required":{"text":["STRING",{}]},"hidden":{"workflow":"EXTRA_PNGINFO"}},"output":[],"output_node":true}})");
+  REQUIRE(info);
+  link::Lease lease;
+  lease.job = JobId{12};
+  lease.epoch = Epoch{3};
+  const auto of = [&](std::string_view owner) {
+    return *prepare_prompt(
+        fmt::format(R"({{"prompt":{{"1":{{"class_type":"Show","inputs":{{"text":"a"}}}}}}{}}})", owner),
+        *info, {}, lease, "c");
+  };
+  const Prepared ada = of(R"(,"owner":"ada")"), nobody = of("");
+  CHECK(ada.body == of(R"(,"owner":"ada")").body);
+  CHECK(ada.body != of(R"(,"owner":"ben")").body);
+  CHECK(ada.texts.own == R"({"1": {"class_type": "Show", "inputs": {"text": "a"}}})");
+  CHECK(nobody.texts.posted == ada.texts.own);
+  CHECK(ada.texts.posted != ada.texts.own);
+  CHECK(comfy::own_prompt_text(ada.texts, ada.texts.posted) == ada.texts.own);
+  CHECK(OwnNames(lease).restore(ada.texts.posted) == ada.texts.own);
 }
 
 TEST_CASE("a text that is too long is shortened inside its strings, at whole characters") {

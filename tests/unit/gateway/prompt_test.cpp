@@ -259,6 +259,23 @@ TEST_CASE("a folder that a prompt names is pinned with all that is in it, as it 
                                   pin("2_cat/1.png", "picture"))) != std::string::npos);
 }
 
+TEST_CASE("the accepted form tells jobs of one participant from those of another") {
+  Rig rig;
+  std::vector<std::string> owners;
+  for (const int participant : {7, 7, 8}) {
+    REQUIRE(post_prompt(rig, participant, prompt_body(uuid(participant + static_cast<int>(owners.size()))))
+                .status == 200);
+    const JobId job{owners.size() + 1};
+    const auto form = rig.run(rig.workshop->attachment(rig.facts(job).submitted.prompt.id));
+    REQUIRE(form.has_value());
+    const auto parsed = comfy::Json::parse(**form);
+    REQUIRE(parsed);
+    owners.emplace_back(parsed->object().at("owner").as_string());
+  }
+  CHECK(owners[0] == owners[1]);
+  CHECK(owners[0] != owners[2]);
+}
+
 TEST_CASE("folders count as all their files against the most that a prompt may name") {
   Rig rig;
   const auto fill = [&](std::string_view folder, int count) {
