@@ -76,7 +76,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
     ATELIER_CO_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
     ATELIER_CO_TRY_VOID(co_await look_at_folders(slot));
   }
-  co_await sweep_outputs(slot, kDay);
+  co_await sweep_folders(slot, kDay);
   engine.up = true;
   EngineInfo& info = engine.info;
   info.comfy_version = stats.comfy_version;
@@ -217,7 +217,7 @@ awaitable<void> Agent::Impl::measure() {
   if (!nvml) log::info("no_gpu_driver_to_ask", {{"library", kNvmlLibrary}});
   do {
     Measured measured;
-    if (disk_free() < kDiskTight) co_await sweep_outputs(0, kSixHours);
+    if (disk_free() < kDiskTight) co_await sweep_folders(0, kSixHours);
     measured.disk_free = disk_free();
     if (nvml) {
       // The driver may take a while, and stands still when a GPU has fallen off the bus.

@@ -153,8 +153,9 @@ struct Agent::Impl {
   awaitable<void> prefetch(Prefetch action, std::shared_ptr<RunFiles> files);
   awaitable<void> post(PostRun action, std::shared_ptr<RunFiles> run);
   awaitable<void> ask(AskRun action);
-  /// Removes the folders of runs that ended `age` ago or longer.
-  awaitable<void> sweep_outputs(std::uint32_t slot, milliseconds age);
+  /// Removes the folders of runs that ended `age` ago or longer, and parts of inputs that were left as long
+  /// ago.
+  awaitable<void> sweep_folders(std::uint32_t slot, milliseconds age);
   awaitable<void> collect(Collect action, std::shared_ptr<RunFiles> run);
   awaitable<void> collect_rest(CollectRest action, std::shared_ptr<RunFiles> run);
   awaitable<void> upload(Upload action, std::shared_ptr<RunFiles> run);

@@ -6,6 +6,7 @@
 #include "agent/job_folders.hpp"
 #include "agent/prepare.hpp"
 #include "base/log.hpp"
+#include "files/part_file.hpp"
 
 namespace atelier::agent {
 
@@ -71,7 +72,7 @@ awaitable<void> Agent::Impl::ask(AskRun action) {
   feed(RunAsked{action.key, asked.place, std::move(asked.history)});
 }
 
-awaitable<void> Agent::Impl::sweep_outputs(std::uint32_t slot, milliseconds age) {
+awaitable<void> Agent::Impl::sweep_folders(std::uint32_t slot, milliseconds age) {
   const EngineFolders* folders = engines[slot]->folders_in_use();
   if (folders == nullptr) co_return;
   std::set<RunKey> kept;
@@ -85,6 +86,12 @@ awaitable<void> Agent::Impl::sweep_outputs(std::uint32_t slot, milliseconds age)
   } else if (*swept > 0) {
     log::info("outputs_swept", {{"folders", *swept}});
   }
+  // Parts that others write are theirs; what is left of a process that went is continued, or goes here.
+  auto sweep_inputs = [folder = engines[slot]->folders->input_temp, now = runtime.wall(), age] {
+    return files::sweep_parts(folder, now, age);
+  };
+  const auto parts = co_await run_blocking(runtime.file_pool(), std::move(sweep_inputs));
+  if (parts && *parts > 0) log::info("parts_of_inputs_swept", {{"files", *parts}});
 }
 
 awaitable<void> Agent::Impl::collect(Collect action, std::shared_ptr<RunFiles> run) {

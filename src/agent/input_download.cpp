@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "agent/input_download.hpp"
 
+#include <utility>
 #include <vector>
 
 namespace atelier::agent {
@@ -55,8 +56,10 @@ awaitable<Result<void>> InputOnDisk::write(std::string more) {
 }
 
 awaitable<Result<void>> InputOnDisk::restart() {
-  file.reset();
-  auto make = [folder = folder_, most = bytes_max_] { return files::TempFile::create(folder, most); };
+  auto make = [former = std::exchange(file, nullptr), folder = folder_, digest = digest_, most = bytes_max_] {
+    if (former) former->remove();
+    return files::begin_part(folder, digest, most);
+  };
   auto made = co_await run_blocking(runtime_.file_pool(), std::move(make));
   if (!made) co_return std::unexpected(std::move(made).error());
   file = std::make_shared<files::TempFile>(std::move(*made));

@@ -7,7 +7,7 @@
 
 #include "agent/gateway_client.hpp"
 #include "agent/run_files.hpp"
-#include "files/temp_file.hpp"
+#include "files/part_file.hpp"
 
 namespace atelier::agent {
 
@@ -33,18 +33,23 @@ class InputInMemory final : public IncomingInput {
 
 class InputOnDisk final : public IncomingInput {
  public:
-  /// `begun`: what has come of it already, or null.
-  InputOnDisk(Runtime& runtime, files::Directory folder, std::uint64_t bytes_max,
+  /// `begun`: what has come of it already (files/part_file.hpp), or null.
+  InputOnDisk(Runtime& runtime, files::Directory folder, const link::InputRef& input,
               std::shared_ptr<files::TempFile> begun)
-      : file(std::move(begun)), runtime_(runtime), folder_(std::move(folder)), bytes_max_(bytes_max) {}
+      : file(std::move(begun)),
+        runtime_(runtime),
+        folder_(std::move(folder)),
+        digest_(input.digest),
+        bytes_max_(input.size) {}
   std::uint64_t size() const override { return file ? file->size() : 0; }
   awaitable<Result<void>> write(std::string more) override;
   awaitable<Result<void>> restart() override;
-  std::shared_ptr<files::TempFile> file;  // null before restart()
+  std::shared_ptr<files::TempFile> file;  // null before restart(); stays on the disk unless it is removed
 
  private:
   Runtime& runtime_;
   files::Directory folder_;
+  Digest digest_;
   std::uint64_t bytes_max_;
 };
 

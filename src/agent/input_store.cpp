@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "agent/collector.hpp"
 #include "agent/input_download.hpp"
+#include "base/log.hpp"
 #include "files/safe_path.hpp"
 
 namespace atelier::agent {
@@ -57,16 +59,13 @@ awaitable<bool> InputStore::copy_placed(EngineFolders folders, std::string name,
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
   if (!opened || opened->stat().key != placed.key) co_return false;
   auto from = std::make_shared<const files::File>(std::move(*opened));
+  InputOnDisk copy(runtime_, folders.input_temp, input, nullptr);
+  if (!co_await copy.restart()) co_return false;
   // No hard link: a custom node that writes into one of its inputs would change the other.
-  auto clone = [folder = folders.input_temp, from, digest = input.digest] {
-    return files::TempFile::clone(folder, *from, digest);
-  };
-  auto cloned = co_await run_blocking(runtime_.file_pool(), std::move(clone));
-  if (!cloned && cloned.error().code != Errc::unsupported) co_return false;
-  InputOnDisk copy(runtime_, folders.input_temp, input.size, nullptr);
-  if (cloned) {
-    copy.file = std::make_shared<files::TempFile>(std::move(*cloned));
-  } else if (!co_await copy.restart()) {
+  auto clone = [from, to = copy.file, digest = input.digest] { return to->share_blocks(*from, digest); };
+  const auto cloned = co_await run_blocking(runtime_.file_pool(), std::move(clone));
+  if (!cloned && cloned.error().code != Errc::unsupported) {
+    co_await remove(std::move(copy.file));
     co_return false;
   }
   while (copy.size() < from->size()) {
@@ -77,7 +76,10 @@ awaitable<bool> InputStore::copy_placed(EngineFolders folders, std::string name,
       if (count == 0) return fail(Errc::io, "an input was cut while it was copied");
       return to->write(std::string_view(bytes).substr(0, count));
     };
-    if (!co_await run_blocking(runtime_.file_pool(), std::move(turn))) co_return false;
+    if (!co_await run_blocking(runtime_.file_pool(), std::move(turn))) {
+      co_await remove(std::move(copy.file));
+      co_return false;
+    }
   }
   co_return (co_await publish(std::move(copy.file), std::move(folders), std::move(name), input)).has_value();
 }
@@ -108,12 +110,20 @@ awaitable<Result<void>> InputStore::publish(std::shared_ptr<files::TempFile> tem
     ATELIER_TRY_VOID(temp->publish(target, split.name, files::Replace::yes));
     return key;
   };
-  temp.reset();
   auto key = co_await run_blocking(runtime_.file_pool(), std::move(move));
-  if (!key) co_return std::unexpected(std::move(key).error());
+  if (!key) {
+    co_await remove(std::move(temp));
+    co_return std::unexpected(std::move(key).error());
+  }
   known_.insert(name);
   placed_files_[input.digest] = PlacedFile{std::move(name), *key};
   co_return Result<void>();
+}
+
+awaitable<void> InputStore::remove(std::shared_ptr<files::TempFile> part) {
+  if (!part) co_return;
+  auto now = [part = std::move(part)] { part->remove(); };
+  co_await run_blocking(runtime_.file_pool(), std::move(now));
 }
 
 std::shared_ptr<files::TempFile> InputStore::take_part(const Digest& digest) {
@@ -124,10 +134,48 @@ std::shared_ptr<files::TempFile> InputStore::take_part(const Digest& digest) {
   return file;
 }
 
-void InputStore::keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file) {
-  if (!file || file->size() == 0) return;
-  if (parts_.size() == kPartsMax) parts_.pop_front();
+awaitable<std::shared_ptr<files::TempFile>> InputStore::take_left_part(const files::Directory& folder,
+                                                                       const link::InputRef& input,
+                                                                       std::shared_ptr<RunFiles> run) {
+  auto take = [folder, digest = input.digest, most = input.size] {
+    return files::take_part(folder, digest, most);
+  };
+  auto taken = co_await run_blocking(runtime_.file_pool(), std::move(take));
+  if (!taken || !*taken) co_return nullptr;
+  auto part = std::make_shared<files::TempFile>(std::move(**taken));
+  for (;;) {
+    auto turn = [part] { return part->read_back(kCopyTurnBytes); };
+    const auto more = co_await run_blocking(runtime_.file_pool(), std::move(turn));
+    if (!more) {
+      co_await remove(std::move(part));
+      co_return nullptr;
+    }
+    if (!*more) break;
+    if (run->forgotten) co_return nullptr;
+  }
+  log::info("input_continued", {{"input", input.digest.hex().substr(0, 16)}, {"bytes", part->size()}});
+  co_return part;
+}
+
+awaitable<void> InputStore::keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file) {
+  if (!file || file->size() == 0) co_return;
+  std::shared_ptr<files::TempFile> oldest;
+  if (parts_.size() == kPartsMax) {
+    oldest = std::move(parts_.front().file);
+    parts_.pop_front();
+  }
   parts_.push_back(Part{digest, std::move(file)});
+  co_await remove(std::move(oldest));
+}
+
+awaitable<void> InputStore::make_room(const files::Directory& folder) {
+  while (!parts_.empty()) {
+    auto file = std::move(parts_.front().file);
+    parts_.pop_front();
+    co_await remove(std::move(file));
+  }
+  auto sweep = [folder, now = runtime_.wall()] { return files::sweep_parts(folder, now, milliseconds(0)); };
+  (void)co_await run_blocking(runtime_.file_pool(), std::move(sweep));
 }
 
 awaitable<Result<void>> InputStore::place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
@@ -177,15 +225,35 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
   }
   if (co_await lies_there(folders->input, name, input)) co_return Result<void>();
   if (co_await copy_placed(*folders, name, input)) co_return Result<void>();
-  InputOnDisk incoming(runtime_, folders->input_temp, input.size, take_part(input.digest));
-  auto came = co_await download_input(runtime_, gateway, std::move(run), key, input, incoming);
-  if (!came) {
-    if (came.error().code == Errc::disk_full) parts_.clear();
-    if (may_be_continued(came.error().code)) keep_part(input.digest, std::move(incoming.file));
-    co_return came;
+  std::shared_ptr<files::TempFile> begun = take_part(input.digest);
+  bool left = false;  // by another agent, or a former one
+  if (!begun) {
+    begun = co_await take_left_part(folders->input_temp, input, run);
+    left = begun != nullptr;
+    if (run->forgotten) co_return fail(Errc::cancelled, "the run was forgotten");
   }
-  if (incoming.size() != input.size) co_return fail(Errc::closed, "an input came damaged");
-  co_return co_await publish(std::move(incoming.file), *folders, std::move(name), input);
+  for (;;) {
+    InputOnDisk incoming(runtime_, folders->input_temp, input, std::exchange(begun, nullptr));
+    auto came = co_await download_input(runtime_, gateway, run, key, input, incoming);
+    if (!came) {
+      const Errc code = came.error().code;
+      // A run that was forgotten may come again, and an agent that ends be followed by another.
+      if (may_be_continued(code) || code == Errc::cancelled) {
+        co_await keep_part(input.digest, std::move(incoming.file));
+      } else {
+        co_await remove(std::move(incoming.file));
+      }
+      if (code == Errc::disk_full) co_await make_room(folders->input_temp);
+      co_return came;
+    }
+    Result<void> placed = fail(Errc::closed, "an input came damaged");
+    if (incoming.size() == input.size) {
+      placed = co_await publish(std::move(incoming.file), *folders, name, input);
+    } else {
+      co_await remove(std::move(incoming.file));
+    }
+    if (placed || placed.error().code != Errc::closed || !std::exchange(left, false)) co_return placed;
+  }
 }
 
 }  // namespace atelier::agent

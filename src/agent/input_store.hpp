@@ -25,7 +25,8 @@ class InputStore {
   /// /upload/image. Errors: as GatewayClient; disk_full; unavailable (the engine); bad_request (a name that
   /// cannot be a file's); too_large (for an upload, in a sentence for people); cancelled (the run is
   /// forgotten). Several calls for one content take turns: the later ones find it there. What came before the
-  /// line broke is kept for the next call.
+  /// line broke is kept for the next call, also for that of this agent's next process; what nobody else goes
+  /// on with is taken from others on the same folder, too.
   [[nodiscard]] awaitable<Result<void>> place(std::shared_ptr<RunFiles> run, RunKey key, link::InputRef input,
                                               std::string name, GatewayClient& gateway, EngineClient& engine,
                                               const EngineFolders* folders);
@@ -58,7 +59,14 @@ class InputStore {
   };
   /// Null: there is none.
   std::shared_ptr<files::TempFile> take_part(const Digest& digest);
-  void keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file);
+  /// What lies in the folder and nobody has; null: there is none.
+  awaitable<std::shared_ptr<files::TempFile>> take_left_part(const files::Directory& folder,
+                                                             const link::InputRef& input,
+                                                             std::shared_ptr<RunFiles> run);
+  awaitable<void> keep_part(const Digest& digest, std::shared_ptr<files::TempFile> file);
+  awaitable<void> remove(std::shared_ptr<files::TempFile> part);
+  /// All parts go, but those that somebody writes.
+  awaitable<void> make_room(const files::Directory& folder);
 
   Runtime& runtime_;
   std::set<std::string> known_;  // names verified in this life of the engine

@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <span>
 #include <vector>
 
 #include "files/fault_points.hpp"
@@ -48,11 +50,13 @@ TempFile::TempFile(TempFile&& other) noexcept
       digest_(other.digest_),
       size_(other.size_),
       bytes_max_(other.bytes_max_),
-      finished_(other.finished_) {}
+      unread_until_(other.unread_until_),
+      finished_(other.finished_),
+      stays_(other.stays_) {}
 
 TempFile& TempFile::operator=(TempFile&& other) noexcept {
   if (this == &other) return *this;
-  discard();
+  let_go();
   folder_ = std::move(other.folder_);
   name_ = std::exchange(other.name_, {});
   fd_ = std::move(other.fd_);
@@ -60,16 +64,23 @@ TempFile& TempFile::operator=(TempFile&& other) noexcept {
   digest_ = other.digest_;
   size_ = other.size_;
   bytes_max_ = other.bytes_max_;
+  unread_until_ = other.unread_until_;
   finished_ = other.finished_;
+  stays_ = other.stays_;
   return *this;
 }
 
-TempFile::~TempFile() { discard(); }
+TempFile::~TempFile() { let_go(); }
 
-void TempFile::discard() {
-  fd_.reset();
+void TempFile::let_go() {
+  if (stays_ && std::max(size_, unread_until_) > 0) name_.clear();
+  remove();
+}
+
+void TempFile::remove() {
   if (!name_.empty()) ::unlinkat(folder_.fd(), name_.c_str(), 0);  // else the sweep finds it
   name_.clear();
+  fd_.reset();  // after its name: nobody takes a part that goes
 }
 
 Result<TempFile> TempFile::create(const Directory& temp_folder, std::uint64_t bytes_max) {
@@ -84,32 +95,47 @@ Result<TempFile> TempFile::create(const Directory& temp_folder, std::uint64_t by
 Result<TempFile> TempFile::clone(const Directory& temp_folder, const File& source,
                                  const Digest& known_digest) {
   ATELIER_TRY(TempFile copy, create(temp_folder, source.size()));
-  if (::ioctl(copy.fd_.get(), FICLONE, source.fd()) != 0) {
+  ATELIER_TRY_VOID(copy.share_blocks(source, known_digest));
+  return copy;
+}
+
+Result<void> TempFile::share_blocks(const File& source, const Digest& known_digest) {
+  if (::ioctl(fd_.get(), FICLONE, source.fd()) != 0) {
     if (errno == ENOSPC || errno == EDQUOT || errno == EIO) {
       return std::unexpected(errno_error(errno, "clone a file"));
     }
     return fail(Errc::unsupported, "this file system cannot share blocks between files");
   }
-  ATELIER_TRY(const FileStat stat, stat_of(copy.fd_.get()));
+  ATELIER_TRY(const FileStat stat, stat_of(fd_.get()));
   if (known_digest) {
-    copy.digest_ = known_digest;
-    copy.size_ = stat.size();
-    return copy;
+    digest_ = known_digest;
+    size_ = stat.size();
+    return {};
   }
-  std::vector<std::byte> buffer(std::size_t{256} << 10);
-  FileDescriptor reader(::fcntl(copy.fd_.get(), F_DUPFD_CLOEXEC, 0));
-  const File cloned(std::move(reader), stat);
-  while (true) {
-    ATELIER_TRY(const std::size_t count, cloned.read_at(copy.size_, buffer));
-    if (count == 0) break;
-    copy.hasher_.update(std::span<const std::byte>(buffer).first(count));
-    copy.size_ += count;
+  unread_until_ = stat.size();
+  for (bool more = true; more;) {
+    ATELIER_TRY(more, read_back(std::size_t{256} << 10));
   }
-  return copy;
+  return {};
+}
+
+Result<bool> TempFile::read_back(std::size_t bytes_max) {
+  std::vector<std::byte> buffer(
+      static_cast<std::size_t>(std::min<std::uint64_t>(bytes_max, unread_until_ - size_)));
+  if (buffer.empty()) return false;
+  ATELIER_TRY(const FileStat stat, stat_of(fd_.get()));
+  FileDescriptor reader(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  const File written(std::move(reader), stat);
+  ATELIER_TRY(const std::size_t count, written.read_at(size_, buffer));
+  if (count == 0) return fail(Errc::io, "a file was cut while it was read back");
+  hasher_.update(std::span<const std::byte>(buffer).first(count));
+  size_ += count;
+  return size_ < unread_until_;
 }
 
 Result<void> TempFile::write(std::string_view bytes) {
   if (finished_ || !fd_) return fail(Errc::internal, "a finished temp file was written to");
+  if (size_ < unread_until_) return fail(Errc::internal, "a part was written to before it was read back");
   if (bytes.size() > bytes_max_ - size_) {
     return fail(Errc::too_large, fmt::format("the file is larger than {} bytes", bytes_max_));
   }

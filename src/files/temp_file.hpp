@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // A file that nobody sees until it is whole: written in the temp folder with a running SHA-256, synced, then
-// moved to its name. Goes away with the object unless it was published; leftovers of a crash are swept at the
-// next start. Blocks; one thread at a time.
+// moved to its name. Goes away with the object unless it was published (or is a part: part_file.hpp);
+// leftovers of a crash are swept at the next start. Blocks; one thread at a time.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,11 @@ class TempFile {
   TempFile& operator=(TempFile&& other) noexcept;
   ~TempFile();
 
+  /// Makes it a copy of `source`, as clone() does, if nothing was written. Errors: as clone().
+  [[nodiscard]] Result<void> share_blocks(const File& source, const Digest& known_digest = {});
+  /// Of a part that was taken: reads on in what it has, at most `bytes_max`; false once all is read, and
+  /// write() may follow. Errors: io.
+  [[nodiscard]] Result<bool> read_back(std::size_t bytes_max);
   /// Appends. Errors: too_large (above bytes_max), disk_full, io; after an error only destruction makes
   /// sense.
   [[nodiscard]] Result<void> write(std::string_view bytes);
@@ -47,10 +53,15 @@ class TempFile {
   /// Gives the file its name and syncs the folder. On success the object is empty. Error conflict when the
   /// name is taken and Replace::no (or by a folder): the object keeps the file, so another name may be tried.
   [[nodiscard]] Result<void> publish(const Directory& target, std::string_view name, Replace replace);
+  /// Also of a part. The object is empty then.
+  void remove();
 
  private:
+  friend Result<TempFile> begin_part(const Directory& folder, const Digest& digest, std::uint64_t bytes_max);
+  friend Result<std::optional<TempFile>> take_part(const Directory& folder, const Digest& digest,
+                                                   std::uint64_t bytes_max);
   TempFile(Directory folder, std::string name, FileDescriptor fd, std::uint64_t bytes_max);
-  void discard();
+  void let_go();
 
   Directory folder_;
   std::string name_;  // empty: nothing to remove
@@ -58,7 +69,9 @@ class TempFile {
   Hasher hasher_;
   Digest digest_;
   std::uint64_t size_ = 0, bytes_max_ = 0;
+  std::uint64_t unread_until_ = 0;  // of a part that was taken: what it had then
   bool finished_ = false;
+  bool stays_ = false;  // a part: not removed with the object
 };
 
 /// Writes `bytes` whole or not at all.

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "files/part_file.hpp"
 #include "files/safe_path.hpp"
 #include "net/range.hpp"
 #include "unit/files/temp_folder.hpp"
@@ -64,14 +65,18 @@ struct Worker {
   }
   [[nodiscard]] net::Url base() const { return net::Url{"http", "127.0.0.1", gateway.port, "/worker"}; }
 
-  Result<void> place(const std::string& name) {
+  Result<void> place(const std::string& name) { return place(name, *store); }
+  Result<void> place(const std::string& name, InputStore& by) {
     Result<void> result = fail(Errc::internal, "not run");
     auto work = [&]() -> awaitable<void> {
-      result = co_await store.place(run, kKey, gateway.input, name, client, engine, &folders);
+      result = co_await by.place(run, kKey, gateway.input, name, client, engine, &folders);
     };
     net::test::run_to_end(gateway.runtime, work());
     return result;
   }
+  /// What is left when the process ends, however it ends.
+  void restart_agent() { store = std::make_unique<InputStore>(gateway.runtime); }
+  [[nodiscard]] std::filesystem::path incoming() const { return temp / "input/.atelier-incoming"; }
   [[nodiscard]] std::string placed(const std::string& name) const {
     return files::read_text(temp / ("input/" + name));
   }
@@ -83,7 +88,7 @@ struct Worker {
   Credentials credentials{gateway.runtime, http, base(), "gpu-1", std::string(64, 'b'), temp / "state"};
   GatewayClient client{gateway.runtime, http, credentials};
   EngineClient engine{gateway.runtime, http, net::parse_url("http://127.0.0.1:1").value(), "test"};
-  InputStore store{gateway.runtime};
+  std::unique_ptr<InputStore> store = std::make_unique<InputStore>(gateway.runtime);
   std::shared_ptr<RunFiles> run = std::make_shared<RunFiles>();
 };
 
@@ -129,7 +134,65 @@ TEST_CASE("what came of an input is kept for the next try, if it is one soon") {
   CHECK(gateway.ranges.size() == 3);
   check_continued(gateway);
   CHECK(worker.placed("cup.png") == gateway.content);
-  CHECK(std::filesystem::is_empty(worker.temp / "input/.atelier-incoming"));
+  CHECK(std::filesystem::is_empty(worker.incoming()));
+}
+
+TEST_CASE("what came of an input is continued by the agent's next process") {
+  FakeGateway gateway(noise(100'000));
+  Worker worker(gateway);
+  gateway.cut_after = 40'000;
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE_FALSE(worker.place("cup.png"));
+    worker.restart_agent();
+  }
+  REQUIRE(worker.place("cup.png"));
+  CHECK(gateway.ranges.size() == 3);
+  check_continued(gateway);
+  CHECK(worker.placed("cup.png") == gateway.content);
+  CHECK(std::filesystem::is_empty(worker.incoming()));
+}
+
+TEST_CASE("what a former process left is fetched anew if it is wrong, and not at all if it is whole") {
+  FakeGateway gateway(noise(100'000));
+  Worker worker(gateway);
+  std::string left = gateway.content;
+  std::vector<std::string> ranges;
+  SUBCASE("whole") {}
+  SUBCASE("wrong") {
+    left.back() ^= 1;
+    ranges = {""};
+  }
+  SUBCASE("its beginning is wrong") {
+    left = std::string(40'000, 'x');
+    ranges = {"bytes=40000-", ""};
+  }
+  SUBCASE("too long") {
+    left += 'x';
+    ranges = {""};
+  }
+  files::write_text(worker.incoming() / (gateway.input.digest.hex() + "-t-1-0"), left);
+  REQUIRE(worker.place("cup.png"));
+  CHECK(gateway.ranges == ranges);
+  CHECK(worker.placed("cup.png") == gateway.content);
+  CHECK(std::filesystem::is_empty(worker.incoming()));
+}
+
+TEST_CASE("what another living agent has got of an input stays with it") {
+  FakeGateway gateway(noise(100'000));
+  Worker worker(gateway);
+  InputStore other(gateway.runtime);
+  gateway.cut_after = 40'000;
+  REQUIRE_FALSE(worker.place("cup.png", other));
+  const auto age = milliseconds(0);
+  CHECK(files::sweep_parts(worker.folders.input_temp, WallTime{INT64_MAX / 2}, age) == 0U);
+  gateway.cut_after = kAll;
+  REQUIRE(worker.place("cup.png"));
+  CHECK(gateway.ranges.back().empty());
+  CHECK_FALSE(std::filesystem::is_empty(worker.incoming()));
+  REQUIRE(worker.place("mug.png", other));
+  CHECK(gateway.ranges.back() == "bytes=40000-");
+  CHECK(worker.placed("mug.png") == gateway.content);
+  CHECK(std::filesystem::is_empty(worker.incoming()));
 }
 
 TEST_CASE("an input begins anew at a gateway that knows no ranges") {
@@ -151,7 +214,7 @@ TEST_CASE("an input that came damaged is thrown away, with what had come of it b
   gateway.cut_after = kAll;
   gateway.content.back() ^= 1;
   REQUIRE_FALSE(worker.place("cup.png"));
-  CHECK(std::filesystem::is_empty(worker.temp / "input/.atelier-incoming"));
+  CHECK(std::filesystem::is_empty(worker.incoming()));
   gateway.content.back() ^= 1;
   REQUIRE(worker.place("cup.png"));
   CHECK(gateway.ranges.back().empty());
@@ -166,7 +229,7 @@ TEST_CASE("an input that lies there under another name is not fetched again") {
   CHECK(gateway.ranges.size() == 1);
   CHECK(worker.placed("q/mug.png") == gateway.content);
   CHECK(std::filesystem::hard_link_count(worker.temp / "input/cup.png") == 1);
-  CHECK(std::filesystem::is_empty(worker.temp / "input/.atelier-incoming"));
+  CHECK(std::filesystem::is_empty(worker.incoming()));
 }
 
 TEST_CASE("an input that lies there since an earlier life of the agent is copied, too") {
