@@ -5,7 +5,7 @@ it and says whether it joined. Run again, it takes the place of the former one. 
 script or on a command line."""
 
 import glob, os, signal, stat, subprocess, urllib.request
-from atelier_processes import WORK, Workshop, run, until
+from atelier_processes import BIN, WORK, Workshop, run, until
 
 FOLDER = os.path.join(WORK, "installed 'here'")
 
@@ -84,18 +84,44 @@ def test(workshops):
         code, said = join(workshop, 'wrong-token', *options)
         assert code == 1 and '401' in said and 'worker.token' in said, said
         assert connected(workshop) == ['renamed'], 'a wrong token must not stop the worker that runs'
+        runs = pid()
         code, said = join(workshop, '', *options)
         assert code == 1 and 'ATELIER_ENROL' in said, said
         digest = next(line for line in script.splitlines() if line.startswith(b'digest='))
         changed = script.replace(digest, b"digest='" + b'0' * 64 + b"'")
         code, said = join(workshop, token, *options, script=changed)
         assert code == 1 and 'is not the worker that it offers' in said, said
-        code, said = join(workshop, token, *options, script=script[: len(script) // 2])
-        assert code != 0 and 'joined' not in said, said
+        for length in (len(script) // 2, *range(len(script) - 20, len(script) - 1)):
+            code, said = join(workshop, token, *options, script=script[:length])
+            assert 'atelier:' not in said and pid() == runs, (script[:length][-40:], said)
         code, said = join(workshop, token, *options, script=script.replace(b"machine='", b"machine='un"))
         assert code == 1 and 'is for un' in said, said
+        found_comfyui(workshop, token)
     finally:
         stop()
+
+
+def found_comfyui(workshop, token):
+    """The ComfyUI that the worker has found and started is no other one when the script runs again."""
+    home = os.path.join(WORK, 'home')
+    os.makedirs(os.path.join(home, 'ComfyUI'))
+    with open(os.path.join(home, 'ComfyUI', 'main.py'), 'w') as file:
+        program = os.path.join(BIN, 'atelier-rehearsal')
+        file.write(f'import os, sys\nos.execv({program!r}, [{program!r}, *sys.argv[1:]])\n')
+    for _ in range(2):
+        code, said = join(workshop, token, '--name', 'finds', HOME=home)
+        assert code == 0, said
+        with open(os.path.join(FOLDER, 'start.sh')) as file:
+            assert '--launch' in file.read(), said
+        # Its own ComfyUI, so that the next run of the script finds it.
+        until(lambda: answers('http://127.0.0.1:8188/system_stats'), 'the ComfyUI')
+
+
+def answers(url):
+    try:
+        return bool(fetch(url))
+    except OSError:
+        return False
 
 
 if __name__ == '__main__':

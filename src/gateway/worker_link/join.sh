@@ -4,6 +4,7 @@
 #
 #   curl -fsSL @SERVER@/worker/join.sh | ATELIER_ENROL=TOKEN sh
 #   curl -fsSL @SERVER@/worker/join.sh | ATELIER_ENROL=TOKEN sh -s -- --name gpu-2 --slots 2
+#   curl -fsSL --cacert CA.pem @SERVER@/worker/join.sh | ATELIER_ENROL=TOKEN sh -s -- --ca-file CA.pem
 #
 # Options after "--" go to atelier-worker (its --help lists them). Without --comfy and --launch it joins the
 # ComfyUI at 127.0.0.1:8188, or starts the one that it finds. Without ATELIER_ENROL the token is asked for.
@@ -32,11 +33,21 @@ die() {
   exit 1
 }
 
+# Of the worker's options: the authority of the server's certificate, which fetches need, too.
+find_ca_file() {
+  ca_file='' before=''
+  for option; do
+    case $before in --ca-file) ca_file=$option ;; esac
+    case $option in --ca-file=*) ca_file=${option#--ca-file=} ;; esac
+    before=$option
+  done
+}
+
 fetch() { # URL FILE
   if command -v curl >/dev/null; then
-    curl -fsSL --retry 3 -o "$2" "$1"
+    curl -fsSL ${ca_file:+--cacert "$ca_file"} --retry 3 -o "$2" "$1"
   elif command -v wget >/dev/null; then
-    wget -q -O "$2" "$1"
+    wget -q ${ca_file:+--ca-certificate="$ca_file"} -O "$2" "$1"
   else
     die "curl or wget is needed: apt-get install curl"
   fi
@@ -100,7 +111,7 @@ check_token() {
   if enrols; then return 0; fi # by the worker itself: enrol
   command -v curl >/dev/null || return 0
   status=$(printf 'Authorization: Bearer %s\n' "$token" |
-    curl -s -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
+    curl -s ${ca_file:+--cacert "$ca_file"} -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
   [ "$status" != 401 ] ||
     die "401: $server does not take this token; use the content of its DATA_DIR/worker.token"
 }
@@ -149,11 +160,30 @@ answers() { # URL
   fi
 }
 
-# Which ComfyUI, if the options do not say: prints options, quoted.
-find_comfyui() {
+running() { # PID
+  [ -n "$1" ] && grep -q atelier-worker "/proc/$1/cmdline" 2>/dev/null
+}
+
+worker_runs() {
+  running "$(cat "$folder/worker.pid" 2>/dev/null || true)" && return 0
+  command -v systemctl >/dev/null && systemctl is-active --quiet atelier-worker 2>/dev/null
+}
+
+names_comfyui() {
   for option; do
     case $option in --comfy | --comfy=* | --launch | --launch=*) return 0 ;; esac
   done
+  return 1
+}
+
+# Which ComfyUI, if the options do not say: prints options, quoted.
+find_comfyui() {
+  if names_comfyui "$@"; then return 0; fi
+  # What answers there may be what the worker that runs here has started.
+  if worker_runs && [ -f "$folder/found" ]; then
+    cat "$folder/found"
+    return 0
+  fi
   answers http://127.0.0.1:8188/system_stats && return 0
   for place in "${COMFYUI_PATH:-}" /workspace/ComfyUI "$HOME/ComfyUI" /opt/ComfyUI /root/ComfyUI /ComfyUI; do
     if [ -n "$place" ] && [ -f "$place/main.py" ]; then
@@ -178,12 +208,17 @@ write_start_script() {
     if [ -n "${XDG_STATE_HOME:-}" ]; then
       printf 'export XDG_STATE_HOME=%s\n' "$(quoted "$XDG_STATE_HOME")"
     fi
+    printf 'cd %s\n' "$(quoted "$PWD")" # for relative names among the options
     printf 'exec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
       "$(quoted "$server")" "$(quoted "$folder/worker.token")"
     for option; do printf ' %s' "$(quoted "$option")"; done
-    find_comfyui "$@"
+    find_comfyui "$@" >"$folder/found.new"
+    cat "$folder/found.new"
     printf '\n'
   } >"$folder/start.sh.new"
+  if names_comfyui "$@"; then rm -f "$folder/found.new"; fi
+  rm -f "$folder/found"
+  if [ -f "$folder/found.new" ]; then mv "$folder/found.new" "$folder/found"; fi
   chmod 700 "$folder/start.sh.new"
   mv -f "$folder/start.sh.new" "$folder/start.sh"
 }
@@ -216,10 +251,6 @@ UNIT
   systemctl stop atelier-worker
   before=$(wc -c <"$log")
   systemctl start atelier-worker
-}
-
-running() { # PID
-  [ -n "$1" ] && grep -q atelier-worker "/proc/$1/cmdline" 2>/dev/null
 }
 
 # A worker gives its job 10 minutes (--drain-limit).
@@ -273,6 +304,7 @@ wait_for_link() {
 }
 
 main() {
+  find_ca_file "$@"
   check_address
   check_machine
   choose_folder
@@ -297,5 +329,5 @@ main() {
   wait_for_link
 }
 
-# All of it has been read before anything is done: a broken download does nothing.
-main "$@"
+# All of it has been read before anything is done: a broken download, wherever it ends, does nothing.
+{ main "$@"; }
