@@ -94,6 +94,13 @@ std::string metrics_text(const MetricsSource& source) {
   of_slots("atelier_comfyui_vram_free_bytes", "Memory of its device that a ComfyUI sees as free.",
            [](const link::TelemetrySlot& slot) -> std::optional<double> { return number(slot.vram_free); });
 
+  of_slots("atelier_comfyui_vram_total_bytes", "Memory of its device that a ComfyUI sees.",
+           [](const link::TelemetrySlot& slot) -> std::optional<double> { return number(slot.vram_total); });
+  out.family("atelier_comfyui_model_loaded", "1 for each model that a ComfyUI holds in its memory.");
+  for (const LoadedModels& slot : source.loaded)
+    for (const std::string& model : slot.models)
+      out.add(1, fmt::format(R"(worker="{}",slot="{}",model="{}")", slot.worker, slot.slot, escaped(model)));
+
   const auto of_gpus = [&](std::string_view name, std::string_view help, auto&& value_of) {
     out.family(name, help);
     for (const WorkerView& worker : source.workers) {

@@ -154,6 +154,11 @@ net::Response PublicFace::metrics() const {
   if (const auto space = files_.data().free_space()) source.disk_free = space->bytes;
   source.swept = files_.swept_blobs();
   if (workers_) source.workers = workers_();
+  workshop_.core().each_worker([&](const core::WorkerFacts& worker) {
+    if (!worker.link) return;
+    for (const core::SlotFacts& slot : worker.slots)
+      source.loaded.push_back({worker.name, slot.index, slot.holds});
+  });
   net::Response response(200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(source));
   response.headers.add("Cache-Control", "no-store");
   return response;

@@ -160,7 +160,10 @@ TEST_CASE("metrics are in Prometheus' text format, and what nobody measured has 
   worker.name = "gpu-1";
   worker.readings.emplace().telemetry = telemetry(rig);
   source.workers.push_back(worker);
+  source.loaded.push_back({"gpu-1", 0, {"sd/a\"b.safetensors"}});
   const std::string text = metrics_text(source);
+  CHECK(text.find("\natelier_comfyui_model_loaded{worker=\"gpu-1\",slot=\"0\",model=\"sd/"
+                  "a\\\"b.safetensors\"} 1\n") != std::string::npos);
   CHECK(text.find("# TYPE atelier_jobs gauge\natelier_jobs{state=\"waiting\"} 3\n") != std::string::npos);
   CHECK(text.find("atelier_gpu_load_ratio{worker=\"gpu-1\",gpu=\"0\",name=\"H\\\"200\"} 0.97\n") !=
         std::string::npos);
