@@ -31,7 +31,7 @@ struct AgentOptions {
   std::string comfy_dir;  // its base folder with output, temp and input; "" = everything goes through HTTP
   std::string name;       // 1..64 of [A-Za-z0-9._-]
   milliseconds drain_limit{600'000};
-  milliseconds hang_limit{90'000};  // loading a model can hold Python's lock for a minute
+  milliseconds hang_limit{90'000};
   milliseconds look_again{60'000};  // for nodes and models put there while ComfyUI runs
 };
 

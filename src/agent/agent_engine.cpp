@@ -56,6 +56,7 @@ awaitable<void> Agent::Impl::keep_engine(std::uint32_t slot) {
       said = lived.error().what;
       log::warn("engine_not_reached",
                 {{"slot", slot}, {"url", engine.client.base().authority()}, {"why", said}});
+      tell(slot, fmt::format("ComfyUI at {} is not reached: {}", engine.client.base().authority(), said));
     }
     if (!co_await runtime.sleep_for(pause)) co_return;
     pause = std::min(pause * 2, kPauseMost);
@@ -128,20 +129,25 @@ awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_agai
   co_return open;
 }
 
+void Agent::Impl::tell(std::uint32_t slot, const std::string& what) {
+  feed(EnginePrinted{slot, {"atelier-worker: " + what}});
+}
+
 awaitable<Result<void>> Agent::Impl::look_at_folders(std::uint32_t slot) {
   Engine& engine = *engines[slot];
   ATELIER_CO_TRY(const auto foreign,
                  co_await foreign_folder(runtime, engine.client, *engine.folders,
                                          fmt::format(".atelier-look-{}-{}", options.name, slot)));
   engine.sees_folders = !foreign;
-  if (foreign)
-    log::warn(
-        "comfy_dir_not_used",
-        {{"slot", slot},
-         {"why", fmt::format("the ComfyUI at {} does not see what lies in the {} folder of {}; files go "
-                             "by its upload and view. Give its own folder as --comfy-dir",
-                             engine.client.base().authority(), *foreign,
-                             *foreign == "temp" ? engine.temp_parent : options.comfy_dir)}});
+  if (foreign) {
+    const std::string why = fmt::format(
+        "the ComfyUI at {} does not see what lies in the {} folder of {}; files go by its upload "
+        "and view. Give its own folder as --comfy-dir",
+        engine.client.base().authority(), *foreign,
+        *foreign == "temp" ? engine.temp_parent : options.comfy_dir);
+    log::warn("comfy_dir_not_used", {{"slot", slot}, {"why", why}});
+    tell(slot, why);
+  }
   co_return Result<void>();
 }
 

@@ -81,6 +81,9 @@ struct Agent::Impl {
 
   Impl(Runtime& runtime_in, AgentOptions options_in, Spool spool_in, MachineOptions machine_options);
 
+  /// `host` is this machine by one of its own names (cli.cpp).
+  [[nodiscard]] static bool can_listen(std::string_view host, std::uint16_t port);
+
   // agent_slots.cpp
   std::unique_ptr<Engine> make_engine(net::Url address);
   /// Folder and log. Errors: config, io.
@@ -126,6 +129,8 @@ struct Agent::Impl {
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
   /// After a break, if it is the same ComfyUI and has a run of ours. Errors: closed, unavailable.
   awaitable<Result<std::unique_ptr<net::WebSocket>>> open_socket_again(std::uint32_t slot);
+  /// A line in what the gateway shows of this slot.
+  void tell(std::uint32_t slot, const std::string& what);
   /// Are they its own? Errors: unavailable.
   awaitable<Result<void>> look_at_folders(std::uint32_t slot);
   /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Agent: the ComfyUI processes that it started itself (--launch): restarted when they end, their output kept.
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -23,6 +25,23 @@ constexpr milliseconds kOthersLimit{500};
 
 }  // namespace
 
+bool Agent::Impl::can_listen(std::string_view host, std::uint16_t port) {
+  const bool six = host == "::1";
+  const files::FileDescriptor socket(::socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr = in6addr_loopback;
+  const auto* address = six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  return ::bind(socket.get(), address, six ? sizeof v6 : sizeof v4) == 0;
+}
+
 awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
   Engine& engine = *engines[slot];
   milliseconds pause = kPauseLeast;
@@ -32,7 +51,10 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
     // A shell, because the command is a line as people write it; "exec", so that ComfyUI itself gets the
     // signals, also when this process is killed; "env" for lines like "CUDA_VISIBLE_DEVICES=1 python
     // main.py".
-    auto started = ChildProcess::start(runtime, {"/bin/sh", "-c", "exec env " + engine.command});
+    Result<std::unique_ptr<ChildProcess>> started =
+        fail(Errc::conflict, fmt::format("another program listens at port {}", engine.client.port()));
+    if (can_listen(engine.client.base().host, engine.client.port()))
+      started = ChildProcess::start(runtime, {"/bin/sh", "-c", "exec env " + engine.command});
     if (started) {
       log::info("engine_started", {{"slot", slot}, {"command", engine.command}, {"log", engine.log->path()}});
       why = co_await live_with_process(slot, std::shared_ptr<ChildProcess>(std::move(*started)));

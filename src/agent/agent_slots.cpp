@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Agent: ComfyUIs become slots and cease to be.
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -14,24 +12,6 @@ namespace atelier::agent {
 namespace {
 
 constexpr std::uint32_t kPortsTried = 100;
-
-/// `host` is this machine by one of its own names (cli.cpp).
-bool can_listen(std::string_view host, std::uint16_t port) {
-  const bool six = host == "::1";
-  const files::FileDescriptor socket(::socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(port);
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  v6.sin6_addr = in6addr_loopback;
-  const auto* address = six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
-  return ::bind(socket.get(), address, six ? sizeof v6 : sizeof v4) == 0;
-}
 
 std::string shell_quoted(std::string_view text) {
   std::string quoted = "'";

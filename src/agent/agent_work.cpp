@@ -75,6 +75,7 @@ awaitable<void> Agent::Impl::ask(AskRun action) {
 awaitable<void> Agent::Impl::sweep_folders(std::uint32_t slot, milliseconds age) {
   const EngineFolders* folders = engines[slot]->folders_in_use();
   if (folders == nullptr) co_return;
+  const files::Directory input_temp = folders->input_temp;
   std::set<RunKey> kept;
   for (const auto& [key, run] : runs) kept.insert(key);
   auto sweep = [output = folders->output, now = runtime.wall(), age, kept = std::move(kept)] {
@@ -87,7 +88,7 @@ awaitable<void> Agent::Impl::sweep_folders(std::uint32_t slot, milliseconds age)
     log::info("outputs_swept", {{"folders", *swept}});
   }
   // Parts that others write are theirs; what is left of a process that went is continued, or goes here.
-  auto sweep_inputs = [folder = engines[slot]->folders->input_temp, now = runtime.wall(), age] {
+  auto sweep_inputs = [folder = input_temp, now = runtime.wall(), age] {
     return files::sweep_parts(folder, now, age);
   };
   const auto parts = co_await run_blocking(runtime.file_pool(), std::move(sweep_inputs));

@@ -108,8 +108,7 @@ awaitable<Result<LocalFile>> Collector::download(std::shared_ptr<RunFiles> run, 
 }
 
 awaitable<Result<LocalFile>> Collector::finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
-                                               bool own, LocalFile raw) {
-  const std::string shown = raw.path;
+                                               bool own, LocalFile raw, std::string shown) {
   auto open = [folder = raw.folder, path = raw.path]() { return folder.open_file(path); };
   auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
   if (!opened) {
@@ -157,7 +156,8 @@ awaitable<Result<std::optional<Collector::Taken>>> Collector::take(std::shared_p
     raw = std::move(*downloaded);
   }
   const std::string raw_path = raw.path;
-  auto local = co_await finish(run, key, placed->named.type, placed->named.in_job_folder, std::move(raw));
+  auto local = co_await finish(run, key, placed->named.type, placed->named.in_job_folder, std::move(raw),
+                               placed->path);
   if (!local) {
     discard(*run, raw_path);
     if (!file.sure && may_be_a_text(local.error())) co_return std::optional<Taken>();
@@ -236,7 +236,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::rest(std::shared_ptr
     LocalFile raw;
     raw.folder = folders->output;
     raw.path = path;
-    auto local = co_await finish(run, key, placed->named.type, true, std::move(raw));
+    auto local = co_await finish(run, key, placed->named.type, true, std::move(raw), path);
     if (!local && local.error().code == Errc::disk_full) co_return std::unexpected(std::move(local).error());
     if (!local) {
       log::warn("rest_file_left_out", {{"job", key.job}, {"why", local.error().what}});

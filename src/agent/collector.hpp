@@ -50,9 +50,9 @@ class Collector {
                                                EngineClient& engine, const EngineFolders* folders,
                                                UiFile file);
   awaitable<Result<LocalFile>> download(std::shared_ptr<RunFiles> run, EngineClient& engine, UiFile file);
-  /// `own`: it lies in the run's own folder.
+  /// `own`: it lies in the run's own folder. `shown`: its path for people.
   awaitable<Result<LocalFile>> finish(std::shared_ptr<RunFiles> run, RunKey key, link::FileType type,
-                                      bool own, LocalFile raw);
+                                      bool own, LocalFile raw, std::string shown);
   /// Deletes a copy of a run before its end: the next try makes another, and the disk may be full.
   void discard(RunFiles& run, const std::string& name);
   /// The first `files` ones of a node.

@@ -168,10 +168,12 @@ awaitable<EngineClient::Posted> EngineClient::post(std::string body) {
   posted.body = answer ? std::move(*answer) : answer.error().what;
   if (response->status == 200) {
     posted.result = PostResult::accepted;
-  } else if (response->status >= 400 && response->status < 500) {
+  } else if (response->status == 400 || response->status == 413) {
     posted.result = PostResult::refused;
   } else {
-    posted.result = PostResult::failed;
+    // 500: an exception, perhaps of this prompt. All else says something about ComfyUI, or what stands before
+    // it.
+    posted.result = response->status == 500 ? PostResult::failed : PostResult::unreachable;
     posted.body = fmt::format("ComfyUI answered {} to POST /prompt", response->status);
   }
   co_return posted;
@@ -250,7 +252,8 @@ awaitable<Result<void>> EngineClient::upload_input(std::string name, std::string
   if (response->status == 413)
     co_return fail(Errc::too_large, "an input is larger than ComfyUI's upload limit");
   if (response->status != 200 || !answer) {
-    co_return fail(Errc::io, fmt::format("ComfyUI answered {} to an upload", response->status));
+    const Errc code = response->status >= 500 ? Errc::unavailable : Errc::io;
+    co_return fail(code, fmt::format("ComfyUI answered {} to an upload", response->status));
   }
   auto parsed = comfy::Json::parse(*answer);
   const json::value* stored = parsed ? std::as_const(*parsed).object().if_contains("name") : nullptr;

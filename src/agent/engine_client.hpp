@@ -14,12 +14,15 @@
 
 namespace atelier::agent {
 
+/// Loading a model can hold Python's lock for a minute.
+inline constexpr milliseconds kHangLimit{90'000};
+
 class EngineClient {
  public:
   /// `base` is ComfyUI's address ("http://127.0.0.1:8188", a path in it is kept); a socket that is silent for
   /// `hang_limit`, also when it is pinged, is dropped.
   EngineClient(Runtime& runtime, net::HttpClient& http, net::Url base, std::string client_id,
-               milliseconds hang_limit);
+               milliseconds hang_limit = kHangLimit);
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }
   /// Without a trailing slash in its target.

@@ -149,7 +149,8 @@ awaitable<Result<void>> GatewayClient::upload(RunKey key, std::uint32_t number, 
     auto open = [file] { return file.folder.open_file(file.path); };
     auto opened = co_await run_blocking(runtime_.file_pool(), std::move(open));
     if (!opened || opened->size() != file.size)
-      co_return fail(Errc::io, "an output file went away before it was uploaded");
+      co_return fail(Errc::io, opened ? "an output file was still written to when it was uploaded"
+                                      : "an output file went away before it was uploaded");
     ATELIER_CO_TRY(auto request, co_await make(net::Method::put, fmt::format("{}&offset={}", path, offset)));
     request.headers.add("Content-Type", "application/octet-stream");
     request.body =

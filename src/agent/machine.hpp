@@ -117,6 +117,8 @@ class AgentMachine {
   void handle(const EngineAdded& input);
   void handle(const EngineRemoved& input);
   void add_slot(const link::AddSlot& message);
+  /// In the log here, and in the one that the gateway shows.
+  void tell_not_added(const std::string& why);
   void remove_slot(const link::RemoveSlot& message);
   void look_at_slots();
   void free_memory(std::uint32_t slot);
@@ -177,6 +179,8 @@ class AgentMachine {
   void collect(HeldJob& job, std::string node, std::string display_node, std::string ui);
   void upload(HeldJob& job, NodeOutput& output, bool anew);
   void commit(HeldJob& job, NodeOutput& output);
+  /// A file grew or was replaced after its node had named it: all of the node are collected once more.
+  void take_anew(NodeOutput& output);
   void lose_files(HeldJob& job, NodeOutput& output, std::string why);
   void compute_done(HeldJob& job);
   void end_if_done(HeldJob& job);

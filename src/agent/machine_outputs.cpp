@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kBadHashesMax = 3;
 constexpr int kUnreachableMax = 5;
+constexpr int kChangesMax = 5;  // with the pauses between them 10 s
 constexpr int kNoRoomMax = 6;
 constexpr milliseconds kUploadAgain{1'000};
 constexpr milliseconds kDiskAgain{5'000};
@@ -133,7 +134,11 @@ void AgentMachine::handle(const Uploaded& input) {
   output->uploading.erase(input.index);
   if (input.result) {
     output->uploaded.insert(input.index);
-    if (output->uploaded.size() == output->files.size()) commit(*job, *output);
+    if (output->changed) {
+      take_anew(*output);
+    } else if (output->uploaded.size() == output->files.size()) {
+      commit(*job, *output);
+    }
     return;
   }
   const Error& error = input.result.error();
@@ -143,21 +148,37 @@ void AgentMachine::handle(const Uploaded& input) {
       return;
     case Errc::disk_full:
       output->retry_at = now_ + kDiskAgain;
-      return;
+      break;
     case Errc::closed:
     case Errc::timeout:
     case Errc::unavailable:
       output->retry_at = now_ + kUploadAgain;
-      return;
+      break;
     case Errc::bad_hash:
-      if (++output->bad_hashes < kBadHashesMax) {
+      if (!output->changed && ++output->bad_hashes < kBadHashesMax) {
         upload(*job, *output, true);
         return;
       }
       [[fallthrough]];
     default:
-      lose_files(*job, *output, error.what);
+      if (job->restored || output->changes == kChangesMax) {
+        lose_files(*job, *output, error.what);
+        return;
+      }
+      output->changed = true;
   }
+  if (output->changed) take_anew(*output);
+}
+
+void AgentMachine::take_anew(NodeOutput& output) {
+  if (!output.uploading.empty()) return;  // their answers would be taken for those of the new ones
+  output.changed = false;
+  ++output.changes;
+  output.bad_hashes = 0;
+  output.files.clear();
+  output.uploaded.clear();
+  output.phase = NodePhase::collecting;
+  output.retry_at = now_ + kCollectAgain;
 }
 
 void AgentMachine::lose_files(HeldJob& job, NodeOutput& output, std::string why) {

@@ -24,17 +24,22 @@ link::HelloSlot AgentMachine::line_of(std::uint32_t index) const {
   return line;
 }
 
+void AgentMachine::tell_not_added(const std::string& why) {
+  log::warn("slot_not_added", {{"why", why}});
+  link::LogLines message;  // whoever asked for it is not at this machine
+  while (message.slot + 1 < slots_.size() && !listed(message.slot)) ++message.slot;
+  message.lines.push_back("atelier-worker: no slot was added: " + why);
+  send(std::move(message));
+}
+
 void AgentMachine::add_slot(const link::AddSlot& message) {
   if (message.port == 0 && !options_.launched) {
-    log::warn("slot_not_added", {{"why", "this agent starts no ComfyUI: it must be told the port of one"}});
-    return;
+    return tell_not_added("this agent starts no ComfyUI: it must be told the port of one");
   }
   auto free = std::ranges::find(slots_, Place::free, &Slot::place);
   if (free == slots_.end()) {
-    if (slots_.size() >= link::kSlotsMax) {
-      log::warn("slot_not_added", {{"why", fmt::format("a worker has {} at most", link::kSlotsMax)}});
-      return;
-    }
+    if (slots_.size() >= link::kSlotsMax)
+      return tell_not_added(fmt::format("a worker has {} at most", link::kSlotsMax));
     free = slots_.emplace(slots_.end());
   }
   *free = Slot{};
@@ -45,7 +50,7 @@ void AgentMachine::add_slot(const link::AddSlot& message) {
 void AgentMachine::handle(const EngineAdded& input) {
   Slot& slot = slots_[input.slot];
   if (!input.result) {
-    log::warn("slot_not_added", {{"slot", input.slot}, {"why", input.result.error().what}});
+    tell_not_added(input.result.error().what);
     slot.place = Place::free;
     return;
   }

@@ -237,7 +237,7 @@ struct JobFetched {
   RunKey key;
   Result<void> result;
 };
-/// failed: answered, but neither with a run nor with a refusal (500).
+/// failed: with 500. unreachable: not at all, or with what is no word about the prompt (429, a proxy's 502).
 enum class PostResult { accepted, refused, failed, unreachable };
 struct RunPosted {
   RunKey key;

@@ -4,7 +4,7 @@
 and loses no job, so does one that stands still, one that cannot start says why and is started when somebody
 asks for it, and none of them outlives the worker, even by kill -9."""
 
-import os, signal, subprocess
+import os, signal, subprocess, urllib.request
 
 from instructor_api import Api
 from atelier_processes import BIN, WORK, Workshop, free_ports, run, until
@@ -15,6 +15,14 @@ def pids_at(port):
     pattern = f'atelier-rehearsal .*--port {port}'
     done = subprocess.run(['pgrep', '-f', pattern], capture_output=True, text=True)
     return [int(pid) for pid in done.stdout.split()]
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def launching(workshop, name, command, *options):
@@ -76,6 +84,17 @@ def test(workshops):
     Api(workshop, '').post('/workers/w2/actions', action='restart_engine', slot=0)
     until(lambda: broken.text().count('engine_started') > starts, 'a start that was asked for', seconds=2)
     broken.stop()
+
+    # The port that it is to have is another program's, which looks like a ComfyUI.
+    foreign = subprocess.Popen([engine, '--dir', os.path.join(WORK, 'foreign'), '--port', str(port)])
+    until(lambda: answers(f'http://127.0.0.1:{port}/system_stats'), 'the other program')
+    waits = launching(workshop, 'w4', f'{engine} --dir "{comfy}"', *where)
+    until(lambda: f'another program listens at port {port}' in waits.text(), 'the worker to see it')
+    foreign.kill()
+    foreign.wait()
+    until(lambda: 'engine_up' in waits.text(), 'an engine of its own')
+    assert waits.text().index('engine_started') < waits.text().index('engine_up'), waits.text()
+    waits.stop()
 
     still = launching(workshop, 'w3', f'{engine} --dir "{comfy}" --step-ms 400', *where, '--hang-limit', '6')
     until(lambda: 'engine_up' in still.text(), 'an engine')

@@ -320,6 +320,8 @@ def refusals(workshop, engine, submit):
     def door(request):
         how = next((one['inputs'].get('how') for one in json.loads(request.body)['prompt'].values()
                     if one['class_type'] == 'Misbehave'), None)  # fmt: skip
+        if how == 'honest' and engine.tried('busy') == 1:
+            return 429, b'<html>Too Many Requests'
         return answers[how][:2] if how in answers else None
 
     engine.doors['POST', '/prompt'] = door
@@ -329,6 +331,8 @@ def refusals(workshop, engine, submit):
         item = workshop.wait_history(3, how)
         assert item['status']['status_str'] == 'error', (how, item['status'])
         assert expected in sentence(item), (how, sentence(item))
+    submit(3, 'honest')
+    assert workshop.wait_history(3, 'honest')['status']['status_str'] == 'success'
     del engine.doors['POST', '/prompt']
 
 

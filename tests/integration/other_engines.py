@@ -188,6 +188,19 @@ def lost_input(workshop, engine):
     assert os.path.isfile(place)
 
 
+def upload_that_fails(workshop, engine):
+    """Its disk is full, say: that is not the picture's fault."""
+    engine.doors['POST', '/upload/image'] = lambda request: (
+        (500, b'no space') if engine.tried('upload') <= 3 else None
+    )
+    graph = output('SaveImage', filename_prefix='kept')
+    graph['2']['inputs']['images'] = ['3', 0]
+    graph['3'] = {'class_type': 'LoadImage', 'inputs': {'image': 'late.png'}}
+    workshop.upload(12, 'late.png', png(color=(2, 2, 2)))
+    succeeds(workshop, 12, 'late', graph)
+    assert engine.tried('upload') > 3
+
+
 def datasets(workshop, engine):
     """A folder that a participant names comes whole, under its own names, and only its owner can name it."""
     kind = 'LoadImageDataSetFromFolder'
@@ -302,6 +315,7 @@ def folder_of_another(workshops):
         worker = workshop.worker(comfy=engine.url, comfy_dir=elsewhere)
         workshop.ready_for_jobs()
         lost_input(workshop, engine)
+        upload_that_fails(workshop, engine)
         found = [name for _, _, names in os.walk(elsewhere) for name in names]
         assert not found, found
         assert f'does not see what lies in the input folder of {elsewhere}' in worker.text()
