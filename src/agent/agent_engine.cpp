@@ -82,6 +82,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   EngineInfo& info = engine.info;
   info.comfy_version = stats.comfy_version;
   info.object_info = engine.digest;
+  info.models = engine.models;
   info.engine_start = static_cast<std::uint64_t>(std::max<std::int64_t>(runtime.wall().ms, 0));
   info.device = stats.device;
   info.vram_total = stats.vram_total;
@@ -159,10 +160,30 @@ awaitable<Result<void>> Agent::Impl::let_link_follow(std::uint32_t slot) {
   co_return Result<void>();
 }
 
+awaitable<std::optional<Agent::Impl::LookedUp>> Agent::Impl::look_up_models(std::uint32_t slot, bool anew) {
+  Engine& engine = *engines[slot];
+  auto names = co_await engine.client.model_names();
+  if (!names) {
+    log::debug("models_not_told", {{"slot", slot}, {"why", names.error().what}});
+    co_return std::nullopt;
+  }
+  if (!anew && *names == engine.model_names) co_return std::nullopt;
+  auto facts = co_await engine.client.model_facts();
+  if (!facts && facts.error().code == Errc::unavailable) co_return std::nullopt;
+  LookedUp found;
+  found.names = std::move(*names);
+  const comfy::ModelLists lists = facts ? comfy::ModelLists::combine(*facts, found.names) : found.names;
+  found.sizes = print_model_sizes(lists);
+  found.text = std::make_shared<const std::string>(lists.print());
+  found.digest = sha256(*found.text);
+  co_return found;
+}
+
 awaitable<Result<bool>> Agent::Impl::read_lists(std::uint32_t slot, bool anew) {
   Engine& engine = *engines[slot];
   ATELIER_CO_TRY(std::string text, co_await engine.client.object_info());
   auto bytes = std::make_shared<const std::string>(std::move(text));
+  const std::optional<LookedUp> models = co_await look_up_models(slot, anew);
   auto parse = [bytes, seen = anew ? std::nullopt : engine.seen] {
     ReadInfo read;
     read.digest = sha256(*bytes);
@@ -173,23 +194,35 @@ awaitable<Result<bool>> Agent::Impl::read_lists(std::uint32_t slot, bool anew) {
   };
   auto read = co_await run_blocking(runtime.compute_pool(), std::move(parse));
   engine.seen = read.digest;
-  if (!read.info) co_return false;
-  if (!*read.info) co_return std::unexpected(std::move(*read.info).error());
-  if (!anew && read.ability == engine.ability) co_return false;
-  auto sizes = co_await engine.client.model_sizes();
+  if (read.info && !*read.info) co_return std::unexpected(std::move(*read.info).error());
+  const bool other_ability = anew || (read.info && read.ability != engine.ability);
+  const std::optional<Digest> digest = models ? std::optional(models->digest) : engine.models;
+  if (!anew && !other_ability && digest == engine.models) co_return false;
   // A file that is still being copied there is listed already: what two looks see alike is whole.
-  const std::string looks = sizes ? *sizes : std::string();
-  if (!anew && (read.ability != engine.next_ability || looks != engine.next_sizes)) {
-    engine.next_ability = std::move(read.ability);
-    engine.next_sizes = looks;
-    engine.seen.reset();
+  const comfy::EngineAbility& ability = other_ability ? read.ability : engine.ability;
+  if (!anew && (ability != engine.next_ability || digest != engine.next_models)) {
+    engine.next_ability = ability;
+    engine.next_models = digest;
+    if (other_ability) engine.seen.reset();
     co_return false;
   }
-  engine.digest = read.digest;
-  engine.object_info_bytes = std::move(bytes);
-  engine.model_sizes = sizes ? std::move(*sizes) : std::string();
-  engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(**read.info));
-  engine.ability = std::move(read.ability);
+  if (models) {
+    engine.model_names = models->names;
+    engine.models = models->digest;
+    engine.model_lists = models->text;
+    engine.model_sizes = models->sizes;
+  } else if (anew) {
+    engine.model_names.reset();
+    engine.models.reset();
+    engine.model_lists.reset();
+    engine.model_sizes = "{}";
+  }
+  if (other_ability) {
+    engine.digest = read.digest;
+    engine.object_info_bytes = std::move(bytes);
+    engine.object_info = std::make_shared<const comfy::ObjectInfo>(std::move(**read.info));
+    engine.ability = std::move(read.ability);
+  }
   co_return true;
 }
 
@@ -202,6 +235,7 @@ awaitable<void> Agent::Impl::look_for_changes(std::uint32_t slot) {
     const auto changed_lists = co_await read_lists(slot, false);
     if (!changed_lists || !*changed_lists || !engine.up) continue;
     engine.info.object_info = engine.digest;
+    engine.info.models = engine.models;
     feed(EngineChanged{slot, engine.info});
   }
 }

@@ -68,11 +68,14 @@ struct Agent::Impl {
     bool up = false;
     Digest digest;
     std::shared_ptr<const std::string> object_info_bytes;
-    std::string model_sizes;  // JSON; "" if it does not tell them
+    std::string model_sizes = "{}";  // JSON; so if it does not tell them
+    std::optional<comfy::ModelLists> model_names;
+    std::optional<Digest> models;
+    std::shared_ptr<const std::string> model_lists;  // of that digest, with sizes and times
     std::shared_ptr<const comfy::ObjectInfo> object_info;
     comfy::EngineAbility ability;
     comfy::EngineAbility next_ability;  // as it was at the last look, and is to be seen once more
-    std::string next_sizes;
+    std::optional<Digest> next_models;
     std::optional<Digest> seen;  // of the bytes that came last: file lists in them change with every job
     EngineInfo info;             // as the machine was told
     bool leaving = false;        // it is not started again
@@ -136,9 +139,18 @@ struct Agent::Impl {
   /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.
   awaitable<Result<void>> let_link_follow(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);
-  /// `anew`: a ComfyUI that has just come up. Otherwise only what it can run counts; gives whether that
-  /// changed.
+  /// `anew`: a ComfyUI that has just come up. Otherwise only what it can run and the names of its models
+  /// count; gives whether these changed.
   awaitable<Result<bool>> read_lists(std::uint32_t slot, bool anew);
+  /// The lists of models, with what is known of each.
+  struct LookedUp {
+    comfy::ModelLists names;
+    Digest digest;
+    std::shared_ptr<const std::string> text;
+    std::string sizes;
+  };
+  /// Nothing if their names are as they were, or the engine does not tell.
+  awaitable<std::optional<LookedUp>> look_up_models(std::uint32_t slot, bool anew);
   /// Nodes and models are put there while a ComfyUI runs.
   awaitable<void> look_for_changes(std::uint32_t slot);
   awaitable<void> measure();

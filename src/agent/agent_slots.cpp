@@ -115,6 +115,7 @@ awaitable<void> Agent::Impl::end_engine(std::uint32_t slot) {
   engine.log.reset();
   engine.folders.reset();
   engine.object_info_bytes.reset();
+  engine.model_lists.reset();
   engine.object_info.reset();
   feed(EngineRemoved{slot});
 }

@@ -126,15 +126,19 @@ awaitable<void> Agent::Impl::upload(Upload action, std::shared_ptr<RunFiles> run
 awaitable<void> Agent::Impl::publish(PublishObjectInfo action) {
   Engine& engine = *engines[action.slot];
   Result<void> result = fail(Errc::unavailable, "the engine has changed meanwhile");
-  if (engine.object_info_bytes && engine.digest == action.digest) {
+  if (engine.object_info_bytes && engine.digest == action.digest && engine.models == action.models) {
+    if (action.models) {
+      const auto listed = co_await gateway.publish("models", *action.models, engine.model_lists);
+      if (!listed) log::debug("models_not_published", {{"why", listed.error().what}});
+    }
     // Estimates are better with them, and do without.
-    const auto sized = engine.model_sizes.empty() || engine.model_sizes == "{}"
+    const auto sized = engine.model_sizes == "{}"
                            ? Result<void>()
                            : co_await gateway.publish_model_sizes(action.digest, engine.model_sizes);
     if (!sized) log::debug("model_sizes_not_published", {{"why", sized.error().what}});
-    result = co_await gateway.publish_object_info(action.digest, engine.object_info_bytes);
+    result = co_await gateway.publish("object_info", action.digest, engine.object_info_bytes);
   }
-  feed(ObjectInfoPublished{action.slot, action.digest, std::move(result)});
+  feed(ObjectInfoPublished{action.slot, action.digest, std::move(result), action.models});
 }
 
 }  // namespace atelier::agent

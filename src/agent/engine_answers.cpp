@@ -40,6 +40,10 @@ std::uint64_t whole(const json::value* value) {
   return 0;
 }
 
+double seconds(const json::value* value) {
+  return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
+}
+
 }  // namespace
 
 Result<EngineStats> read_stats(std::string_view body) {
@@ -75,27 +79,41 @@ std::optional<std::uint64_t> read_upload_limit(std::string_view body) {
 }
 
 Result<std::vector<std::string>> read_model_folders(std::string_view body) {
-  constexpr std::size_t kFoldersMax = 64;
   ATELIER_TRY(const comfy::Json parsed, comfy::Json::parse(body));
   if (!parsed.value().is_array()) return fail(Errc::bad_request, "ComfyUI's list of model folders is none");
+  comfy::ModelLists taken;  // knows what a folder may be called, and how many there may be
   std::vector<std::string> names;
   for (const json::value& folder : parsed.value().get_array()) {
-    std::string name = text(member(folder, "name"));
-    if (!name.empty() && names.size() < kFoldersMax) names.push_back(std::move(name));
+    std::string name = text(folder.is_string() ? &folder : member(folder, "name"));
+    if (taken.find(name) == nullptr && taken.add(name)) names.push_back(std::move(name));
   }
   return names;
 }
 
-Result<void> read_model_sizes(std::string_view body, std::map<std::string, std::uint64_t>& sizes) {
+Result<void> read_models(std::string_view body, std::string_view folder, comfy::ModelLists& lists) {
   ATELIER_TRY(const comfy::Json parsed, parse_big(body));
   if (!parsed.value().is_array()) return fail(Errc::bad_request, "ComfyUI's list of models is none");
+  lists.add(folder);
   for (const json::value& file : parsed.value().get_array()) {
-    const std::string name = text(member(file, "name"));
-    if (name.empty() || name.size() > link::kNameBytesMax) continue;
-    std::uint64_t& bytes = sizes[name];
-    bytes = std::max(bytes, whole(member(file, "size")));
+    comfy::ModelFile facts;
+    facts.bytes = whole(member(file, "size"));
+    facts.modified = seconds(member(file, "modified"));
+    facts.created = seconds(member(file, "created"));
+    lists.add(folder, text(file.is_string() ? &file : member(file, "name")), facts);
   }
   return {};
+}
+
+std::string print_model_sizes(const comfy::ModelLists& lists) {
+  json::object sizes;
+  for (const auto& [folder, files] : lists.folders()) {
+    for (const auto& [name, file] : files) {
+      if (file.bytes == 0) continue;
+      json::value& bytes = sizes[name];
+      if (bytes.is_null() || bytes.get_uint64() < file.bytes) bytes = file.bytes;
+    }
+  }
+  return comfy::print_json(sizes);
 }
 
 Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id) {

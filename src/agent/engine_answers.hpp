@@ -2,7 +2,6 @@
 #pragma once
 // Reading what ComfyUI answers (comfyui-interface.md A4, C4, C5). Pure; nothing in an answer is trusted.
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 
 #include "agent/vocabulary.hpp"
 #include "base/result.hpp"
+#include "comfy/model_lists.hpp"
 
 namespace atelier::agent {
 
@@ -28,12 +28,15 @@ struct EngineStats {
 /// limit.
 [[nodiscard]] std::optional<std::uint64_t> read_upload_limit(std::string_view body);
 
-/// GET /experiment/models: names of folders, at most 64. Errors: bad_request, too_large.
+/// GET /experiment/models or /models: names of folders that hold models, as ModelLists takes them. Errors:
+/// bad_request, too_large.
 [[nodiscard]] Result<std::vector<std::string>> read_model_folders(std::string_view body);
-/// GET /experiment/models/FOLDER: adds name and bytes of each file; of one name in several folders the
-/// largest counts. Errors: bad_request, too_large.
-[[nodiscard]] Result<void> read_model_sizes(std::string_view body,
-                                            std::map<std::string, std::uint64_t>& sizes);
+/// The same route with /FOLDER: adds each file, with its facts where they are told. Errors: bad_request,
+/// too_large.
+[[nodiscard]] Result<void> read_models(std::string_view body, std::string_view folder,
+                                       comfy::ModelLists& lists);
+/// `{"NAME":bytes}` of those whose size is known; of one name in several folders the largest counts.
+[[nodiscard]] std::string print_model_sizes(const comfy::ModelLists& lists);
 
 /// GET /queue: does the run run, wait, or neither (absent)? Errors: bad_request, too_large.
 [[nodiscard]] Result<RunPlace> find_in_queue(std::string_view body, std::string_view run_id);

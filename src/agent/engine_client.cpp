@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-#include <map>
 
 #include "comfy/json.hpp"
 #include "files/safe_path.hpp"
@@ -19,6 +18,7 @@ constexpr std::uint64_t kObjectInfoBytesMax = 64u << 20;
 constexpr std::uint64_t kHistoryBytesMax = 64u << 20;
 constexpr std::uint64_t kQueueBytesMax = 256u << 20;
 constexpr std::uint64_t kAnswerBytesMax = 4u << 20;
+constexpr std::uint64_t kModelsBytesMax = 16u << 20;
 constexpr std::size_t kFrameBytesMax = 256u << 20;  // execution_error with its inputs, results as pictures
 
 std::string without_trailing_slash(std::string text) {
@@ -57,18 +57,25 @@ net::Url EngineClient::url(std::string_view path) const {
   return url;
 }
 
-awaitable<Result<std::string>> EngineClient::get(std::string path, std::uint64_t bytes_max,
-                                                 milliseconds limit) {
-  const Instant deadline = runtime_.now() + limit;
+awaitable<Result<EngineClient::Answer>> EngineClient::ask_for(std::string path, std::uint64_t bytes_max,
+                                                              Instant deadline) {
   net::ClientRequest request(net::Method::get, url(path));
   auto response = co_await http_.request(std::move(request), deadline);
   if (!response) co_return std::unexpected(as_unavailable(std::move(response).error()));
   auto body = co_await response->read_all(bytes_max, deadline);
   if (!body) co_return std::unexpected(as_unavailable(std::move(body).error()));
-  if (response->status != 200) {
-    co_return fail(Errc::unavailable, fmt::format("ComfyUI answered {} to GET {}", response->status, path));
-  }
-  co_return std::move(*body);
+  Answer answer;
+  answer.status = response->status;
+  answer.body = std::move(*body);
+  co_return answer;
+}
+
+awaitable<Result<std::string>> EngineClient::get(std::string path, std::uint64_t bytes_max,
+                                                 milliseconds limit) {
+  ATELIER_CO_TRY(Answer answer, co_await ask_for(path, bytes_max, runtime_.now() + limit));
+  if (answer.status != 200)
+    co_return fail(Errc::unavailable, fmt::format("ComfyUI answered {} to GET {}", answer.status, path));
+  co_return std::move(answer.body);
 }
 
 awaitable<Result<unsigned>> EngineClient::post_json(std::string path, std::string body) {
@@ -94,21 +101,25 @@ awaitable<bool> EngineClient::hangs() {
   co_return !response && response.error().code == Errc::timeout;
 }
 
-awaitable<Result<std::string>> EngineClient::model_sizes() {
-  std::map<std::string, std::uint64_t> sizes;
-  ATELIER_CO_TRY(const std::string list, co_await get("/experiment/models", kAnswerBytesMax, kShort));
-  ATELIER_CO_TRY(const std::vector<std::string> folders, read_model_folders(list));
+awaitable<Result<comfy::ModelLists>> EngineClient::lists_at(std::string route) {
+  const Instant deadline = runtime_.now() + kLong;  // of all folders
+  ATELIER_CO_TRY(const Answer told, co_await ask_for(route, kAnswerBytesMax, deadline));
+  if (told.status != 200) co_return fail(Errc::bad_request, "ComfyUI does not tell its models");
+  ATELIER_CO_TRY(const std::vector<std::string> folders, read_model_folders(told.body));
+  comfy::ModelLists lists;
   for (const std::string& folder : folders) {
-    const std::string path = "/experiment/models/" + net::percent_encode(folder);
-    ATELIER_CO_TRY(const std::string body, co_await get(path, kQueueBytesMax, kLong));
-    ATELIER_CO_TRY_VOID(read_model_sizes(body, sizes));
+    auto models = co_await ask_for(route + "/" + folder, kModelsBytesMax, deadline);
+    if (!models && models.error().code == Errc::unavailable)
+      co_return std::unexpected(std::move(models).error());
+    // A folder that it cannot read, or what is no list, takes the others nothing.
+    if (models && models->status == 200) (void)read_models(models->body, folder, lists);
   }
-  json::object out;
-  for (const auto& [name, bytes] : sizes) {
-    if (bytes > 0) out.emplace(name, bytes);
-  }
-  co_return comfy::print_json(out);
+  co_return lists;
 }
+
+awaitable<Result<comfy::ModelLists>> EngineClient::model_names() { return lists_at("/models"); }
+
+awaitable<Result<comfy::ModelLists>> EngineClient::model_facts() { return lists_at("/experiment/models"); }
 
 awaitable<Result<std::uint64_t>> EngineClient::queue_remaining() {
   ATELIER_CO_TRY(const std::string body, co_await get("/prompt", kAnswerBytesMax, kShort));

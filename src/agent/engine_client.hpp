@@ -31,9 +31,12 @@ class EngineClient {
   [[nodiscard]] awaitable<Result<EngineStats>> stats();
   /// It lets one connect and does not answer: its process is there, and stands still.
   [[nodiscard]] awaitable<bool> hangs();
-  /// How large the models are that it lists, by name: a JSON object, "{}" if it does not tell. Errors:
-  /// unavailable, bad_request.
-  [[nodiscard]] awaitable<Result<std::string>> model_sizes();
+  /// The names of its models by folder. A folder that it cannot list is left out. ComfyUI knows them by heart
+  /// while its folders are as they were. Errors: unavailable (no answer), bad_request (it does not tell).
+  [[nodiscard]] awaitable<Result<comfy::ModelLists>> model_names();
+  /// The same with sizes and times, and without files whose endings only a custom pack knows. ComfyUI 0.21.0
+  /// looks at each file anew, and answers nobody else meanwhile.
+  [[nodiscard]] awaitable<Result<comfy::ModelLists>> model_facts();
   /// GET /prompt: runs that wait or run. Errors: unavailable, bad_request.
   [[nodiscard]] awaitable<Result<std::uint64_t>> queue_remaining();
   /// The most bytes that a request may have (--max-upload-size); nothing if it does not say.
@@ -64,6 +67,13 @@ class EngineClient {
 
  private:
   net::Url url(std::string_view path) const;
+  struct Answer {
+    unsigned status = 0;
+    std::string body;
+  };
+  awaitable<Result<comfy::ModelLists>> lists_at(std::string route);
+  awaitable<Result<Answer>> ask_for(std::string path, std::uint64_t bytes_max, Instant deadline);
+  /// Error unavailable also for an answer that is not 200.
   awaitable<Result<std::string>> get(std::string path, std::uint64_t bytes_max, milliseconds limit);
   awaitable<Result<unsigned>> post_json(std::string path, std::string body);
 

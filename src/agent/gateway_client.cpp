@@ -178,9 +178,9 @@ awaitable<Result<void>> GatewayClient::publish_model_sizes(Digest digest, std::s
   co_return std::unexpected(error_of(answer->status, std::move(answer->text), asked_on));
 }
 
-awaitable<Result<void>> GatewayClient::publish_object_info(Digest digest,
-                                                           std::shared_ptr<const std::string> bytes) {
-  const std::string path = "/object_info/" + digest.hex();
+awaitable<Result<void>> GatewayClient::publish(std::string what, Digest digest,
+                                               std::shared_ptr<const std::string> bytes) {
+  const std::string path = "/" + what + "/" + digest.hex();
   const LinkId asked_on = link_;
   ATELIER_CO_TRY(auto question, co_await make(net::Method::head, path));
   auto asked = co_await exchange(std::move(question), runtime_.now() + kShort);

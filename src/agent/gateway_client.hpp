@@ -34,9 +34,10 @@ class GatewayClient {
   [[nodiscard]] awaitable<Result<net::ClientRequest>> tunnel(Key128 id);
   /// How large the models of this object_info are: before it is published itself.
   [[nodiscard]] awaitable<Result<void>> publish_model_sizes(Digest digest, std::string sizes);
-  /// Gives object_info to the gateway unless it has it.
-  [[nodiscard]] awaitable<Result<void>> publish_object_info(Digest digest,
-                                                            std::shared_ptr<const std::string> bytes);
+  /// Gives what an engine told of itself to the gateway unless it has it. `what` is "object_info" or
+  /// "models": an older gateway does not know the latter (not_found).
+  [[nodiscard]] awaitable<Result<void>> publish(std::string what, Digest digest,
+                                                std::shared_ptr<const std::string> bytes);
 
  private:
   struct Head {

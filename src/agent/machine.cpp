@@ -286,7 +286,9 @@ void AgentMachine::answer(const link::Welcome& message) {
     if (listed(i) && !slot.up && (slot.hello_up || restored.contains(i)))
       send(link::EngineLost{i, JobId{}, Epoch{},
                             slot.hello_up ? "it died while the link was opened" : "it is not up yet"});
-    const bool wanted = std::ranges::find(message.want, slot.info.object_info) != message.want.end();
+    const bool wanted = std::ranges::any_of(message.want, [&slot](const Digest& hash) {
+      return hash == slot.info.object_info || hash == slot.info.models;
+    });
     if (wanted) slot.announced = false;
     if (slot.up && !slot.announced) publish(i);
     pay_idle(i);  // what came between the hello and this
@@ -300,7 +302,7 @@ void AgentMachine::publish(std::uint32_t index) {
   slot.publish_at.reset();
   if (slot.publishing) return;
   slot.publishing = true;
-  out_.emplace_back(PublishObjectInfo{index, slot.info.object_info});
+  out_.emplace_back(PublishObjectInfo{index, slot.info.object_info, slot.info.models});
 }
 
 void AgentMachine::handle(const ObjectInfoPublished& input) {
@@ -308,7 +310,7 @@ void AgentMachine::handle(const ObjectInfoPublished& input) {
   Slot& slot = slots_[input.slot];
   slot.publishing = false;
   if (!slot.up || slot.announced) return;
-  if (input.result && input.digest == slot.info.object_info) {
+  if (input.result && input.digest == slot.info.object_info && input.models == slot.info.models) {
     announce(input.slot);
   } else {
     if (!input.result)
@@ -325,6 +327,7 @@ void AgentMachine::announce(std::uint32_t index) {
   ready.slot = index;
   ready.comfy_version = slot.info.comfy_version;
   ready.object_info = slot.info.object_info;
+  ready.models = slot.info.models;
   ready.engine_start = slot.info.engine_start;
   ready.device = slot.info.device;
   ready.vram_total = slot.info.vram_total;

@@ -15,6 +15,7 @@ link::HelloSlot AgentMachine::line_of(std::uint32_t index) const {
   line.slot = index;
   line.comfy_version = slot.info.comfy_version;
   line.object_info = slot.info.object_info;
+  line.models = slot.info.models;
   line.engine = slot.up        ? link::EngineState::ready
                 : slot.ever_up ? link::EngineState::lost
                                : link::EngineState::starting;

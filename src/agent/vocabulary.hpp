@@ -107,10 +107,12 @@ struct Upload {
 struct Keep {
   FinishedRun run;
 };
-/// Give the object_info of the slot's engine to the gateway unless it has it -> ObjectInfoPublished.
+/// Give the object_info of the slot's engine, and its lists of models, to the gateway unless it has them ->
+/// ObjectInfoPublished.
 struct PublishObjectInfo {
   std::uint32_t slot = 0;
   Digest digest;
+  std::optional<Digest> models;
 };
 /// Nothing of this run is needed any more: stop what is under way for it, delete what is kept. No JobFetched,
 /// Collected or Uploaded of it comes after this.
@@ -170,6 +172,7 @@ struct FromGateway {
 struct EngineInfo {
   std::string comfy_version;
   Digest object_info;
+  std::optional<Digest> models;  // of its lists, if it tells them
   /// Another number after each restart, as far as can be told, and after its models were unloaded.
   std::uint64_t engine_start = 0;
   std::string device;
@@ -273,10 +276,12 @@ struct Uploaded {
   std::uint32_t index = 0;
   Result<void> result;
 };
+/// An error is one of object_info: the lists of models hold nothing up.
 struct ObjectInfoPublished {
   std::uint32_t slot = 0;
   Digest digest;
   Result<void> result;
+  std::optional<Digest> models = {};
 };
 /// SIGTERM: finish what runs, take no more, then Exit.
 struct DrainRequested {

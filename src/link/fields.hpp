@@ -78,6 +78,7 @@ void fields(F& f, Arg<F, HelloSlot> m) {
   f("slot", m.slot, kSlotRange);
   f("comfy_version", m.comfy_version, Bytes{});
   f("object_info_hash", m.object_info);
+  f("models_hash", m.models);
   f("engine", m.engine);
   f("engine_start", m.engine_start);
   f("device", m.device, Bytes{});
@@ -238,6 +239,7 @@ void fields(F& f, Arg<F, EngineReady> m) {
   f("slot", m.slot, kSlotRange);
   f("comfy_version", m.comfy_version, Bytes{});
   f("object_info_hash", m.object_info);
+  f("models_hash", m.models);
   f("engine_start", m.engine_start);
   f("device", m.device, Bytes{});
   f("vram_total", m.vram_total);
@@ -276,7 +278,7 @@ void fields(F& f, Arg<F, Welcome> m) {
   f("lease_ttl_ms", m.lease_ttl_ms, Range{1000, 3'600'000});
   f("blob_url", m.blob_url, Bytes{});
   f("answers", m.answers, Count{kJobsMax});
-  f("want", m.want, Count{kSlotsMax});
+  f("want", m.want, Count{2 * kSlotsMax});
   f("settings", m.settings);
 }
 template <class F>

@@ -63,6 +63,7 @@ struct HelloSlot {
   std::uint32_t slot = 0;
   std::string comfy_version;  // "" while it is not known
   Digest object_info;  // SHA-256 of the bytes that PUT /worker/object_info/HASH carries; none while not known
+  std::optional<Digest> models;  // the same of PUT /worker/models/HASH; absent while its lists are not known
   EngineState engine = EngineState::starting;
   std::uint64_t engine_start = 0;  // changes when the engine was restarted: what it held is gone
   std::string device;              // "" while not known; the kind of worker for estimates
@@ -255,6 +256,7 @@ struct EngineReady {
   std::uint32_t slot = 0;
   std::string comfy_version;
   Digest object_info;
+  std::optional<Digest> models;
   std::uint64_t engine_start = 0;
   std::string device;
   std::uint64_t vram_total = 0;
@@ -301,7 +303,7 @@ struct Welcome {
   std::uint64_t lease_ttl_ms = 30000;
   std::string blob_url;         // base of the HTTP routes; absolute, or relative to the join URL ("/worker")
   std::vector<Answer> answers;  // one per line of hello.jobs
-  std::vector<Digest> want;     // object_info that the gateway lacks
+  std::vector<Digest> want;     // object_info and lists of models that the gateway lacks
   Settings settings;
   bool operator==(const Welcome&) const = default;
 };

@@ -173,7 +173,7 @@ async def honest(run):
 class FakeComfyUI:
     """Up until close(). `conducts` has a coroutine for each value of `how`; `doors` has a function for a
     (method, path) that answers (status, bytes) itself, or None for the usual answer. Both may change at any
-    time. `without` are routes that this version has not got."""
+    time. `models` has the sizes of model files by folder and name."""
 
     def __init__(self, folder, version='0.21.0', extra_nodes=(), port=0):
         self.folder, self.version, self.port = os.path.abspath(folder), version, port
@@ -181,6 +181,7 @@ class FakeComfyUI:
         self.prompts, self.interrupts, self.uploads, self.requests = [], [], [], []
         self.viewed = []  # names of files, but those by which an agent finds out whose a folder is
         self.nodes = standard_nodes()
+        self.models = {name: {} for name in ('checkpoints', 'configs', 'loras', 'embeddings', 'custom_nodes')}
         for name in extra_nodes:
             self.nodes[name] = misbehave()
         for name in ('input/3d', 'output', 'temp'):
@@ -359,6 +360,16 @@ class FakeComfyUI:
             return encoded({'system': {'comfyui_version': self.version}, 'devices': [device]})
         if path == '/object_info':
             return encoded(self.object_info())
+        if path in ('/models', '/experiment/models'):
+            names, no_models = list(self.models), ('configs', 'custom_nodes')
+            listed = [{'name': name, 'folders': ['/x']} for name in names if name not in no_models]
+            return encoded(names if path == '/models' else listed)
+        if found := re.fullmatch('(/experiment)?/models/([^/]+)', path):
+            if found[2] not in self.models:
+                return 404, b''
+            facts = {'pathIndex': 0, 'modified': 1764512345.5, 'created': 1764512346.25}
+            files = sorted(self.models[found[2]].items())
+            return encoded([{'name': n, **facts, 'size': s} if found[1] else n for n, s in files])
         if path == '/queue' and method == 'GET':
             running = [self.tuple_of(self.running)] if self.running else []
             pending = [self.tuple_of(entry[2]) for entry in self.waiting]

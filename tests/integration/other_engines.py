@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """ComfyUIs of several versions under a worker, joined with their folder and by their address alone: jobs run
 and are stopped, inputs and outputs travel, cached results are shown again, lists of files follow the folders,
-and what a participant writes leads nowhere else."""
+what a participant writes leads nowhere else, and editors list the models that the workers have."""
 
 import glob, json, os, struct, urllib.request
 
-from atelier_processes import WORK, Workshop, png, run, until
+from atelier_processes import BIN, WORK, Workshop, png, run, until
 from fake_comfyui import FakeComfyUI, bad_graph, honest, png_texts
 from link_worker import Socket
 
@@ -324,8 +324,69 @@ def folder_of_another(workshops):
         engine.close()
 
 
+def models_of_two_workers(workshop, first, second):
+    """Editors list what each worker has, also when it has gone and the server was restarted meanwhile."""
+
+    def list_of(path):
+        return workshop.get(f'/user/1/{path}')
+
+    def worker(name, engine):
+        arguments = ['--name', name, '--join', workshop.url, '--comfy', engine.url, '--look-again', '1']
+        arguments += ['--token-file', os.path.join(workshop.data, 'worker.token')]
+        return workshop.start(name, [os.path.join(BIN, 'atelier-worker'), *arguments])
+
+    first.models['checkpoints'] |= {'sd/a.safetensors': 5, 'both.safetensors': 7, '../../up.ckpt': 1}
+    first.models['ipadapter'] = {'plus.bin': 9}
+    first.models['..'] = {'x': 1}
+    second.models['checkpoints'] |= {'b.safetensors': 6, 'both.safetensors': 7}
+    second.models['embeddings'] = {'sub/easy.neg.pt': 4}
+    for route in ('/experiment/models', '/experiment/models/checkpoints'):
+        second.doors['GET', route] = lambda request: (404, b'404: Not Found')  # it tells no sizes
+    workers = [worker('w1', first), worker('w2', second)]
+    every = ['b.safetensors', 'both.safetensors', 'sd/a.safetensors']
+    until(lambda: list_of('models/checkpoints') == every and list_of('embeddings'), 'the models of both')
+    assert list_of('embeddings') == ['sub/easy.neg'], list_of('embeddings')
+    assert list_of('models')[-1] == 'ipadapter', list_of('models')
+    assert list_of('experiment/models')[-1]['name'] == 'ipadapter', list_of('experiment/models')
+    facts = {'pathIndex': 0, 'modified': 1764512345.5, 'created': 1764512346.25}
+    (listed,) = list_of('experiment/models/ipadapter')
+    assert listed == {'name': 'plus.bin', **facts, 'size': 9}, listed
+    details = {file['name']: file['size'] for file in list_of('experiment/models/checkpoints')}
+    assert details == {'b.safetensors': 0, 'both.safetensors': 7, 'sd/a.safetensors': 5}, details
+    # object_info does not name embeddings: the lists change without it.
+    second.models['embeddings']['later.pt'] = 4
+    until(lambda: list_of('embeddings') == ['later', 'sub/easy.neg'], 'the embedding that came later')
+    del second.models['embeddings']['later.pt']
+    until(lambda: list_of('embeddings') == ['sub/easy.neg'], 'the end of the embedding')
+    workers[0].stop()
+    assert list_of('models/checkpoints') == every, list_of('models/checkpoints')
+    workers[1].stop()
+    workshop.server.stop()
+    workshop.serve()  # no worker is there
+    assert list_of('models/checkpoints') == every, list_of('models/checkpoints')
+    assert list_of('embeddings') == ['sub/easy.neg'], list_of('embeddings')
+    worker('w2', second)
+    without_first = ['b.safetensors', 'both.safetensors']
+    until(lambda: list_of('models/checkpoints') == without_first, 'the models of the one that came back')
+    workshop.get('/user/1/models/ipadapter', expect=404)
+
+
+def models_of_workers(workshops):
+    workshop = Workshop('other-engines-models')
+    workshops.append(workshop)
+    workshop.serve()
+    engines = [FakeComfyUI(os.path.join(WORK, f'comfy-models-{n}')) for n in (1, 2)]
+    try:
+        models_of_two_workers(workshop, *engines)
+        workshop.close()
+    finally:
+        for engine in engines:
+            engine.close()
+
+
 def test(workshops):
     folder_of_another(workshops)
+    models_of_workers(workshops)
     for version in VERSIONS:
         for with_folder in (True, False) if version in ('0.21.0', '0.38.1') else (False,):
             name = f'{version}-{"folder" if with_folder else "address"}'

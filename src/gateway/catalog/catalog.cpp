@@ -7,6 +7,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/log.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kStoredMax = 16;  // beside those of connected engines
 constexpr std::uint64_t kBytesMax = 64u << 20;
+constexpr std::string_view kModelsEnding = ".models.json", kInfoEnding = ".json";
 // How long a worker that is away stays in the union: longer than a machine needs to start again.
 constexpr milliseconds kStays{10 * 60'000};
 
@@ -33,18 +35,68 @@ Result<Parsed> parse(const Digest& hash, std::string_view bytes) {
   return parsed;
 }
 
+using Models = std::shared_ptr<const comfy::ModelLists>;
+
+Result<Models> parse_models(const Digest& hash, std::string_view bytes) {
+  if (sha256(bytes) != hash) return fail(Errc::bad_hash, "lists of models differ from their hash");
+  ATELIER_TRY(auto lists, comfy::ModelLists::parse(bytes));
+  return std::make_shared<const comfy::ModelLists>(std::move(lists));
+}
+
+struct Stored {
+  std::int64_t modified = 0;
+  Digest hash;
+  std::string bytes;
+};
+
+/// The newest files of that kind, in the order of their times.
+Result<std::vector<Stored>> read_stored(const files::Directory& catalog, std::string_view ending) {
+  ATELIER_TRY(const auto listing, catalog.list("", {}));
+  std::vector<Stored> stored;
+  for (const files::Entry& entry : listing.entries) {
+    if (entry.kind != files::EntryKind::file || !entry.path.ends_with(ending)) continue;
+    const auto hash = Digest::parse(entry.path.substr(0, entry.path.size() - ending.size()));
+    if (hash) stored.push_back(Stored{entry.stat.key.modified_ns, *hash, {}});
+  }
+  std::ranges::sort(stored, {}, &Stored::modified);
+  if (stored.size() > kStoredMax)
+    stored.erase(stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(kStoredMax));
+  for (Stored& one : stored) {
+    ATELIER_TRY(const auto file, catalog.open_file(one.hash.hex() + std::string(ending)));
+    ATELIER_TRY(one.bytes, file.read_all(kBytesMax));
+  }
+  return stored;
+}
+
+Result<void> store(files::Files& files, const std::string& name, std::string_view bytes) {
+  return files::write_atomically(files.data().temp(), files.data().catalog(), name, bytes,
+                                 files::FileMode::writable, files::Replace::yes);
+}
+
 }  // namespace
 
 struct Catalog::Impl {
   Impl(Runtime& r, files::Files& f) : runtime(r), files(f) {}
   /// What each worker had when it was last heard of.
   struct Worker {
-    std::set<Digest> has;
+    std::set<Digest> has, models;
     std::optional<Instant> away_since;  // or its ComfyUI has not answered since
   };
   struct Union {
     std::set<Digest> present, away;
     bool operator==(const Union&) const = default;
+  };
+  /// What is known of one kind.
+  template <class T>
+  struct Kept {
+    std::map<Digest, T> known;
+    std::vector<Digest> order;  // newest last
+    Union of;                   // nothing before the first worker
+
+    /// As the newest. Gives those that make room for it.
+    std::vector<Digest> put(const Digest& hash, T one);
+    /// What the union is over, those first that tell of what several have.
+    [[nodiscard]] std::vector<Digest> in_union(bool before_first) const;
   };
 
   [[nodiscard]] bool is_over(const Worker& worker) const {
@@ -56,47 +108,83 @@ struct Catalog::Impl {
   void expire() {
     if (std::ranges::any_of(workers, [this](const auto& entry) { return is_over(entry.second); })) update();
   }
+  /// Before the first one comes editors work with what earlier ones could do.
+  [[nodiscard]] bool before_first() const { return engines.of.present.empty(); }
   void merge();
 
   Runtime& runtime;
   files::Files& files;
-  std::map<Digest, Parsed> known;
-  std::vector<Digest> order;  // newest last
+  Kept<Parsed> engines;
+  Kept<Models> models;
+  std::set<Digest> old_models;  // that left the union
   std::map<std::string, Worker, std::less<>> workers;
-  Union of;  // what is merged; nothing before the first worker
   std::shared_ptr<const comfy::ObjectInfo> merged = std::make_shared<const comfy::ObjectInfo>();
   std::uint64_t generation = 0;
 };
 
-void Catalog::Impl::merge() {
-  std::vector<comfy::ObjectInfo> parts;
+template <class T>
+std::vector<Digest> Catalog::Impl::Kept<T>::put(const Digest& hash, T one) {
+  std::erase(order, hash);
+  order.push_back(hash);
+  known.insert_or_assign(hash, std::move(one));
+  // Whoever brings one is about to say that an engine has it.
+  const auto not_needed = [&](const Digest& h) {
+    return h != hash && !of.present.contains(h) && !of.away.contains(h);
+  };
+  std::vector<Digest> gone;
+  while (order.size() > kStoredMax + of.present.size() + of.away.size()) {
+    const auto oldest = std::ranges::find_if(order, not_needed);
+    if (oldest == order.end()) break;
+    gone.push_back(*oldest);
+    known.erase(*oldest);
+    order.erase(oldest);
+  }
+  return gone;
+}
+
+template <class T>
+std::vector<Digest> Catalog::Impl::Kept<T>::in_union(bool before_first) const {
+  if (before_first) return {order.rbegin(), order.rend()};
+  std::vector<Digest> hashes;
   for (const Digest& hash : order) {
-    if (of.present.contains(hash)) parts.push_back(*known.at(hash).info);
+    if (of.present.contains(hash)) hashes.push_back(hash);
   }
   // Who is here describes what several have.
   for (auto hash = order.rbegin(); hash != order.rend(); ++hash) {
-    if (of.away.contains(*hash)) parts.push_back(*known.at(*hash).info);
+    if (of.away.contains(*hash)) hashes.push_back(*hash);
   }
-  // Before the first one comes editors work with what earlier ones could do.
-  if (parts.empty()) {
-    for (auto hash = order.rbegin(); hash != order.rend(); ++hash) parts.push_back(*known.at(*hash).info);
-  }
+  return hashes;
+}
+
+void Catalog::Impl::merge() {
+  std::vector<comfy::ObjectInfo> parts;
+  for (const Digest& hash : engines.in_union(before_first())) parts.push_back(*engines.known.at(hash).info);
   merged = std::make_shared<const comfy::ObjectInfo>(parts.size() == 1 ? parts.front()
                                                                        : comfy::ObjectInfo::merge(parts));
   ++generation;
 }
 
 void Catalog::Impl::update() {
-  Union next;
+  Union next, next_models;
   for (const auto& [name, worker] : workers) {
-    if (!worker.away_since) next.present.insert(worker.has.begin(), worker.has.end());
+    if (worker.away_since) continue;
+    next.present.insert(worker.has.begin(), worker.has.end());
+    next_models.present.insert(worker.models.begin(), worker.models.end());
   }
   if (next.present.empty()) return;  // the editors keep the union that they have
   std::erase_if(workers, [this](const auto& entry) { return is_over(entry.second); });
-  for (const auto& [name, worker] : workers)
-    std::ranges::set_difference(worker.has, next.present, std::inserter(next.away, next.away.end()));
-  if (next == of) return;
-  of = std::move(next);
+  const auto add_others = [](const std::set<Digest>& from, Union& to) {
+    std::ranges::set_difference(from, to.present, std::inserter(to.away, to.away.end()));
+  };
+  for (const auto& [name, worker] : workers) {
+    add_others(worker.has, next);
+    add_others(worker.models, next_models);
+  }
+  for (const std::set<Digest>* left : {&models.of.present, &models.of.away})
+    old_models.insert(left->begin(), left->end());
+  models.of = std::move(next_models);
+  if (next == engines.of) return;
+  engines.of = std::move(next);
   merge();
 }
 
@@ -105,40 +193,33 @@ Catalog::~Catalog() = default;
 
 awaitable<Result<void>> Catalog::load() {
   Impl& self = *impl_;
-  struct Stored {
-    std::int64_t modified;
-    Digest hash;
-    std::string bytes;
+  std::vector<Stored> stored, models;
+  auto read = [&]() -> Result<void> {
+    ATELIER_TRY(stored, read_stored(self.files.data().catalog(), kInfoEnding));
+    ATELIER_TRY(models, read_stored(self.files.data().catalog(), kModelsEnding));
+    return {};
   };
-  auto read = [&self]() -> Result<std::vector<Stored>> {
-    ATELIER_TRY(const auto listing, self.files.data().catalog().list("", {}));
-    std::vector<Stored> stored;
-    for (const files::Entry& entry : listing.entries) {
-      if (entry.kind != files::EntryKind::file || !entry.path.ends_with(".json")) continue;
-      auto hash = Digest::parse(std::string_view(entry.path).substr(0, entry.path.size() - 5));
-      if (!hash) continue;
-      stored.push_back(Stored{entry.stat.key.modified_ns, *hash, {}});
-    }
-    std::ranges::sort(stored, {}, &Stored::modified);
-    if (stored.size() > kStoredMax)
-      stored.erase(stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(kStoredMax));
-    for (Stored& one : stored) {
-      ATELIER_TRY(const auto file, self.files.data().catalog().open_file(one.hash.hex() + ".json"));
-      ATELIER_TRY(one.bytes, file.read_all(kBytesMax));
-    }
-    return stored;
+  ATELIER_CO_TRY_VOID(co_await self.files.run(std::move(read)));
+  const auto skip = [](const Stored& one, const Error& error) {
+    log::warn("catalog_entry_skipped", {{"hash", one.hash.hex().substr(0, 16)}, {"reason", error.what}});
   };
-  ATELIER_CO_TRY(const auto stored, co_await self.files.run(std::move(read)));
   for (const Stored& one : stored) {
     auto work = [&one] { return parse(one.hash, one.bytes); };
     auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
-    if (!parsed) {
-      log::warn("catalog_entry_skipped",
-                {{"hash", one.hash.hex().substr(0, 16)}, {"reason", parsed.error().what}});
-      continue;
+    if (parsed) {
+      self.engines.put(one.hash, std::move(*parsed));
+    } else {
+      skip(one, parsed.error());
     }
-    self.known.emplace(one.hash, std::move(*parsed));
-    self.order.push_back(one.hash);
+  }
+  for (const Stored& one : models) {
+    auto work = [&one] { return parse_models(one.hash, one.bytes); };
+    auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
+    if (parsed) {
+      self.models.put(one.hash, std::move(*parsed));
+    } else {
+      skip(one, parsed.error());
+    }
   }
   self.merge();
   co_return Result<void>{};
@@ -148,34 +229,58 @@ awaitable<Result<void>> Catalog::add(Digest hash, std::shared_ptr<const std::str
   Impl& self = *impl_;
   auto work = [hash, bytes] { return parse(hash, *bytes); };
   ATELIER_CO_TRY(auto parsed, co_await run_blocking(self.runtime.compute_pool(), std::move(work)));
-  auto store = [&self, hash, bytes] {
-    return files::write_atomically(self.files.data().temp(), self.files.data().catalog(),
-                                   hash.hex() + ".json", *bytes, files::FileMode::writable,
-                                   files::Replace::yes);
+  auto write = [&self, hash, bytes] {
+    return store(self.files, hash.hex() + std::string(kInfoEnding), *bytes);
   };
-  ATELIER_CO_TRY_VOID(co_await self.files.run(std::move(store)));
-  std::erase(self.order, hash);
-  self.order.push_back(hash);
-  self.known.insert_or_assign(hash, std::move(parsed));
-  // Whoever brings one is about to say that an engine has it.
-  const auto not_needed = [&](const Digest& h) {
-    return h != hash && !self.of.present.contains(h) && !self.of.away.contains(h);
-  };
-  while (self.order.size() > kStoredMax + self.of.present.size() + self.of.away.size()) {
-    const auto oldest = std::ranges::find_if(self.order, not_needed);
-    if (oldest == self.order.end()) break;
-    self.known.erase(*oldest);
-    self.order.erase(oldest);
-  }
+  ATELIER_CO_TRY_VOID(co_await self.files.run(std::move(write)));
+  self.engines.put(hash, std::move(parsed));
   self.merge();
   co_return Result<void>{};
 }
 
-bool Catalog::knows(const Digest& hash) const { return impl_->known.contains(hash); }
+awaitable<Result<void>> Catalog::add_models(Digest hash, std::shared_ptr<const std::string> bytes) {
+  Impl& self = *impl_;
+  auto work = [hash, bytes] { return parse_models(hash, *bytes); };
+  ATELIER_CO_TRY(auto parsed, co_await run_blocking(self.runtime.compute_pool(), std::move(work)));
+  self.old_models.erase(hash);
+  const std::vector<Digest> gone = self.models.put(hash, std::move(parsed));
+  auto write = [&self, hash, bytes, gone]() -> Result<void> {
+    // They change with each file that comes or goes: those that nobody has any more would fill the disk.
+    for (const Digest& old : gone)
+      (void)self.files.data().catalog().remove_file(old.hex() + std::string(kModelsEnding));
+    return store(self.files, hash.hex() + std::string(kModelsEnding), *bytes);
+  };
+  if (auto stored = co_await self.files.run(std::move(write)); !stored)
+    log::warn("models_not_stored", {{"hash", hash.hex().substr(0, 16)}, {"reason", stored.error().what}});
+  co_return Result<void>{};
+}
+
+awaitable<void> Catalog::drop_old_models() {
+  Impl& self = *impl_;
+  std::set<Digest> gone = std::exchange(self.old_models, {});
+  std::erase_if(gone, [&of = self.models.of](const Digest& hash) {
+    return of.present.contains(hash) || of.away.contains(hash);
+  });
+  if (gone.empty()) co_return;
+  for (const Digest& hash : gone) {
+    self.models.known.erase(hash);
+    std::erase(self.models.order, hash);
+  }
+  auto remove = [&self, gone]() -> Result<void> {
+    for (const Digest& hash : gone)
+      (void)self.files.data().catalog().remove_file(hash.hex() + std::string(kModelsEnding));
+    return {};
+  };
+  (void)co_await self.files.run(std::move(remove));
+}
+
+bool Catalog::knows(const Digest& hash) const {
+  return impl_->engines.known.contains(hash) || impl_->models.known.contains(hash);
+}
 
 std::shared_ptr<const comfy::EngineAbility> Catalog::ability(const Digest& hash) const {
-  const auto found = impl_->known.find(hash);
-  return found == impl_->known.end() ? nullptr : found->second.ability;
+  const auto found = impl_->engines.known.find(hash);
+  return found == impl_->engines.known.end() ? nullptr : found->second.ability;
 }
 
 void Catalog::set_connected(std::map<std::string, std::set<Digest>> workers) {
@@ -184,8 +289,13 @@ void Catalog::set_connected(std::map<std::string, std::set<Digest>> workers) {
   const bool nobody = std::ranges::none_of(
       self.workers, [](const auto& entry) { return !entry.second.away_since.has_value(); });
   for (auto& [name, hashes] : workers) {
-    std::erase_if(hashes, [&self](const Digest& hash) { return !self.known.contains(hash); });
-    if (!hashes.empty()) self.workers.insert_or_assign(name, Impl::Worker{hashes, {}});
+    Impl::Worker worker;
+    for (const Digest& hash : hashes) {
+      if (self.engines.known.contains(hash)) worker.has.insert(hash);
+      if (self.models.known.contains(hash)) worker.models.insert(hash);
+    }
+    hashes = worker.has;
+    if (!hashes.empty()) self.workers.insert_or_assign(name, std::move(worker));
   }
   for (auto& [name, worker] : self.workers) {
     const auto found = workers.find(name);
@@ -205,6 +315,15 @@ void Catalog::forget(std::string_view worker) {
 std::shared_ptr<const comfy::ObjectInfo> Catalog::object_info() const {
   impl_->expire();
   return impl_->merged;
+}
+
+std::vector<std::shared_ptr<const comfy::ModelLists>> Catalog::models() const {
+  Impl& self = *impl_;
+  self.expire();
+  std::vector<Models> lists;
+  for (const Digest& hash : self.models.in_union(self.before_first()))
+    lists.push_back(self.models.known.at(hash));
+  return lists;
 }
 
 std::uint64_t Catalog::generation() const {

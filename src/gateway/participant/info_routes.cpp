@@ -2,10 +2,16 @@
 // What the front end asks about the server itself: features, system, models, extensions (CI A1, A4, B2, D7).
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <set>
+
 #include "comfy/files.hpp"
 #include "comfy/json.hpp"
+#include "comfy/model_lists.hpp"
 #include "comfy/node_replacements.hpp"
 #include "comfy/object_info.hpp"
+#include "files/safe_path.hpp"
 #include "gateway/participant/face_impl.hpp"
 
 namespace atelier::gateway {
@@ -16,15 +22,51 @@ constexpr std::string_view kInterfaceVersion = "0.21.0";
 constexpr std::string_view kTemplatesVersion = "0.11.97";  // tools/vendor/requirements.txt
 constexpr std::size_t kModelDepthMax = 16;
 
-std::vector<files::Entry> models_of(const files::Files& files, const std::string& folder) {
+using Reported = std::vector<std::shared_ptr<const comfy::ModelLists>>;
+
+/// The library's own and the workers', by name.
+comfy::ModelLists::Files models_of(const files::Files& files, const Reported& reported,
+                                   const std::string& folder) {
+  comfy::ModelLists::Files models;
   files::ListLimits limits;
   limits.depth_max = kModelDepthMax;
-  auto listed = files.data().library().list(folder, limits);
-  if (!listed) return {};  // not made yet: nothing lies there
-  std::erase_if(listed->entries, [](const files::Entry& entry) {
-    return entry.kind != files::EntryKind::file || !comfy::looks_like_model(entry.path);
-  });
-  return std::move(listed->entries);
+  if (const auto listed = files.data().library().list(folder, limits)) {  // else nothing lies there
+    const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) / 1e9; };
+    for (const files::Entry& entry : listed->entries) {
+      if (entry.kind != files::EntryKind::file || !comfy::looks_like_model(entry.path)) continue;
+      models[entry.path] = {entry.stat.size(), seconds(entry.stat.key.modified_ns),
+                            seconds(entry.stat.created_ns)};
+    }
+  }
+  for (const auto& lists : reported) {
+    const auto* found = lists->find(folder);
+    if (found == nullptr) continue;
+    for (const auto& [name, file] : *found) {
+      comfy::ModelFile& known = models.try_emplace(name, file).first->second;
+      const bool is_named = known.is_named || file.is_named;
+      if (!known.has_details || known.modified == 0) known = file;  // older engines tell no times
+      known.is_named = is_named;
+    }
+  }
+  return models;
+}
+
+bool is_listed(const Reported& reported, std::string_view folder) {
+  return comfy::is_model_folder(folder) ||
+         std::ranges::any_of(reported, [&](const auto& lists) { return lists->find(folder) != nullptr; });
+}
+
+/// ComfyUI's, in its order, then those that custom packs of some worker have.
+std::vector<std::string> folders_of(const Reported& reported) {
+  std::vector<std::string> names(comfy::kModelFolders.begin(), comfy::kModelFolders.end());
+  std::set<std::string> more;
+  for (const auto& lists : reported) {
+    for (const auto& [folder, files] : lists->folders()) {
+      if (!comfy::is_model_folder(folder)) more.insert(folder);
+    }
+  }
+  names.insert(names.end(), more.begin(), more.end());
+  return names;
 }
 
 std::string device_json(const WorkerView& worker, std::size_t index) {
@@ -88,32 +130,38 @@ awaitable<net::Response> ParticipantFace::Impl::refuse_assets(Call&) {
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_embeddings(Call&) {
-  auto look = [this] { return models_of(files, "embeddings"); };
-  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  auto look = [this, reported = catalog.models()] { return models_of(files, reported, "embeddings"); };
+  const comfy::ModelLists::Files models = co_await files.run(std::move(look));
   std::vector<std::string> names;
-  for (const files::Entry& entry : entries) names.push_back(entry.path.substr(0, entry.path.rfind('.')));
+  for (const auto& [path, file] : models) {
+    if (!file.is_named) continue;
+    const files::SplitPath split = files::split_path(path);
+    names.push_back(files::join_path(split.folder, files::split_extension(split.name).stem));
+  }
   co_return json_response(comfy::quote_json_list(names));
 }
 
 net::Response ParticipantFace::Impl::get_models(const Call&) {
-  const std::vector<std::string> names(comfy::kModelFolders.begin(), comfy::kModelFolders.end());
-  return json_response(comfy::quote_json_list(names));
+  return json_response(comfy::quote_json_list(folders_of(catalog.models())));
 }
 
 awaitable<net::Response> ParticipantFace::Impl::get_model_folder(Call& call) {
   const std::string folder = call.captures.front();
-  if (!comfy::is_model_folder(folder)) co_return empty_response(404);
-  auto look = [this, folder] { return models_of(files, folder); };
-  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  Reported reported = catalog.models();
+  if (!is_listed(reported, folder)) co_return empty_response(404);
+  auto look = [this, folder, reported] { return models_of(files, reported, folder); };
+  const comfy::ModelLists::Files models = co_await files.run(std::move(look));
   std::vector<std::string> names;
-  for (const files::Entry& entry : entries) names.push_back(entry.path);
+  for (const auto& [name, file] : models) {
+    if (file.is_named) names.push_back(name);
+  }
   co_return json_response(comfy::quote_json_list(names));
 }
 
 net::Response ParticipantFace::Impl::get_experiment_models(const Call&) {
   std::string text = "[";
-  for (const std::string_view folder : comfy::kModelFolders) {
-    if (!comfy::is_library_folder(folder)) continue;
+  for (const std::string& folder : folders_of(catalog.models())) {
+    if (comfy::is_model_folder(folder) && !comfy::is_library_folder(folder)) continue;
     // A path of the right form; where models really lie is nobody's business but the operator's.
     text += fmt::format(R"({}{{"name":"{}","folders":["/models/{}"]}})", text.size() > 1 ? "," : "", folder,
                         folder);
@@ -123,16 +171,16 @@ net::Response ParticipantFace::Impl::get_experiment_models(const Call&) {
 
 awaitable<net::Response> ParticipantFace::Impl::get_experiment_folder(Call& call) {
   const std::string folder = call.captures.front();
-  if (!comfy::is_model_folder(folder)) co_return empty_response(404);
-  auto look = [this, folder] { return models_of(files, folder); };
-  const std::vector<files::Entry> entries = co_await files.run(std::move(look));
+  Reported reported = catalog.models();
+  if (!is_listed(reported, folder)) co_return empty_response(404);
+  auto look = [this, folder, reported] { return models_of(files, reported, folder); };
+  const comfy::ModelLists::Files models = co_await files.run(std::move(look));
   std::string text = "[";
-  for (const files::Entry& entry : entries) {
-    const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) / 1e9; };
-    text +=
-        fmt::format(R"({}{{"name":{},"pathIndex":0,"modified":{:.6f},"created":{:.6f},"size":{}}})",
-                    text.size() > 1 ? "," : "", comfy::quote_json(entry.path),
-                    seconds(entry.stat.key.modified_ns), seconds(entry.stat.created_ns), entry.stat.size());
+  for (const auto& [name, file] : models) {
+    if (!file.has_details) continue;
+    text += fmt::format(R"({}{{"name":{},"pathIndex":0,"modified":{:.6f},"created":{:.6f},"size":{}}})",
+                        text.size() > 1 ? "," : "", comfy::quote_json(name), file.modified, file.created,
+                        file.bytes);
   }
   co_return json_response(text + "]");
 }

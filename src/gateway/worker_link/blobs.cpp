@@ -74,6 +74,7 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request, Wor
   if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
   if (session->identity != identity) co_return refuse(403, "This link is another worker's.");
   if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
+  if (what == "models" && parts.size() == 3) co_return co_await take_models(request, parts[2]);
   if (what == "model_sizes" && parts.size() == 3) co_return co_await take_model_sizes(request, parts[2]);
   if (what == "tunnel" && parts.size() == 3) {
     const auto id = Key128::parse(parts[2]);
@@ -280,6 +281,24 @@ awaitable<net::Response> WorkerLink::Impl::object_info(net::Request& request, st
   }
   if (auto declared = co_await declare_capability(*hash); !declared) co_return refuse(declared.error());
   update_connected();
+  co_return net::Response(204);
+}
+
+awaitable<net::Response> WorkerLink::Impl::take_models(net::Request& request, std::string_view hex) {
+  const auto hash = Digest::parse(hex);
+  if (!hash) co_return refuse(400, hash.error().what);
+  if (request.method == net::Method::get) {
+    co_return catalog.knows(*hash) ? net::Response(200) : refuse(404, "These lists are not known here.");
+  }
+  if (request.method != net::Method::put) co_return refuse(405, "HEAD or PUT.");
+  auto body = co_await request.read_all(comfy::ModelLists::kPrintedBytesMax);
+  if (!body) co_return refuse(body.error());
+  if (!catalog.knows(*hash)) {
+    auto added = co_await catalog.add_models(*hash, std::make_shared<const std::string>(std::move(*body)));
+    if (!added) co_return refuse(added.error());
+  }
+  update_connected();
+  co_await catalog.drop_old_models();
   co_return net::Response(204);
 }
 

@@ -300,6 +300,7 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
     for (link::HelloSlot& slot : self.slots) {
       if (slot.slot != ready->slot) continue;
       slot.object_info = ready->object_info;
+      slot.models = ready->models;
       slot.comfy_version = ready->comfy_version;
       slot.engine_start = ready->engine_start;
       slot.device = ready->device;
@@ -317,6 +318,7 @@ awaitable<Result<void>> WorkerLink::Impl::on_message(SessionPtr session, link::A
     event.vram_mib = ready->vram_total >> 20;
     workshop.post(core::Event{std::move(event)});
     update_connected();
+    co_await catalog.drop_old_models();
   }
   co_return Result<void>{};
 }

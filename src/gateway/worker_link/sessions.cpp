@@ -285,9 +285,9 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   welcome.settings.json_bytes_max = link::kJsonBytesMax;
   welcome.settings.result_bytes_max = link::kResultBytesMax;
   for (const link::HelloSlot& slot : session->slots) {
-    if (slot.object_info && !catalog.knows(slot.object_info) &&
-        std::ranges::find(welcome.want, slot.object_info) == welcome.want.end()) {
-      welcome.want.push_back(slot.object_info);
+    for (const Digest& hash : {slot.object_info, slot.models.value_or(Digest())}) {
+      const bool lacked = hash && !catalog.knows(hash);
+      if (lacked && std::ranges::find(welcome.want, hash) == welcome.want.end()) welcome.want.push_back(hash);
     }
   }
   session->welcome(welcome);
@@ -406,6 +406,7 @@ void WorkerLink::Impl::update_connected() {
     std::set<Digest>& hashes = workers[session->name];
     for (const link::HelloSlot& slot : session->slots) {
       if (slot.object_info) hashes.insert(slot.object_info);
+      if (slot.models) hashes.insert(*slot.models);
     }
   }
   catalog.set_connected(std::move(workers));

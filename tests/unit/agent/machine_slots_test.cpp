@@ -186,6 +186,39 @@ TEST_CASE("models that appear while the engine goes on are told, also while a jo
   CHECK(rig.sent<link::Computed>().size() == 1);
 }
 
+TEST_CASE(
+    "lists of models are told by their hash, also when nothing else changed, and when they are lacked") {
+  Rig rig;
+  rig.join();
+  bring_up(rig, 0);
+  EngineInfo info = info_of("object_info");
+  info.models = sha256("first lists");
+  rig.feed(EngineChanged{0, info});
+  CHECK(rig.only<PublishObjectInfo>().models == sha256("first lists"));
+  info.models = sha256("second lists");
+  rig.feed(EngineChanged{0, info});
+  CHECK(rig.last.empty());  // one after the other
+  rig.feed(ObjectInfoPublished{0, info.object_info, {}, sha256("first lists")});
+  CHECK(rig.sent<link::EngineReady>().empty());  // its lists are others by now
+  rig.advance(milliseconds(2'000));
+  CHECK(rig.only<PublishObjectInfo>().models == info.models);
+  rig.feed(ObjectInfoPublished{0, info.object_info, {}, info.models});
+  CHECK(rig.only_sent<link::EngineReady>().models == info.models);
+
+  rig.lose_link();
+  CHECK(rig.open().slots.at(0).models == info.models);
+  link::Welcome welcome;
+  welcome.link = LinkId{2};
+  rig.gateway(welcome);
+  CHECK(rig.count<PublishObjectInfo>() == 0);
+  rig.lose_link();
+  rig.open();
+  welcome.link = LinkId{3};
+  welcome.want = {*info.models};
+  rig.gateway(welcome);
+  CHECK(rig.only<PublishObjectInfo>().digest == info.object_info);
+}
+
 TEST_CASE("an engine that was asked to unload holds nothing any more, once nothing runs") {
   Rig rig;
   rig.join();

@@ -23,17 +23,31 @@ TEST_CASE("a run is found in the queue, an earlier life's runs by their client")
   CHECK_FALSE(find_in_queue("nonsense", "run-a"));
 }
 
-TEST_CASE("names and sizes of an engine's models are read, whatever else its answers hold") {
+TEST_CASE("an engine's models are read with what it tells of them, whatever else its answers hold") {
   const auto folders = read_model_folders(R"([{"name":"checkpoints","folders":["/x"]},{"name":7},3])");
   REQUIRE(folders);
   CHECK(*folders == std::vector<std::string>{"checkpoints"});
+  CHECK(*read_model_folders(
+            R"(["loras","custom_nodes","configs","../x","a/b",".","loras","unet","ipadapter"])") ==
+        std::vector<std::string>{"loras", "ipadapter"});
   CHECK_FALSE(read_model_folders(R"({"error":"no such route"})"));
-  std::map<std::string, std::uint64_t> sizes;
-  CHECK(read_model_sizes(R"([{"name":"a.safetensors","pathIndex":0,"size":5},{"name":"sub/b.pt","size":7},
-                             {"name":"a.safetensors","size":3},{"size":9},null])",
-                         sizes));
-  CHECK(sizes == std::map<std::string, std::uint64_t>{{"a.safetensors", 5}, {"sub/b.pt", 7}});
-  CHECK_FALSE(read_model_sizes("{}", sizes));
+  comfy::ModelLists lists;
+  CHECK(read_models(R"([{"name":"a.safetensors","pathIndex":0,"size":5,"modified":1.5,"created":2},
+                        {"name":"sub/b.pt","size":7},{"name":"a.safetensors","size":3},{"size":9},null,
+                        {"name":"../up.pt","size":1},{"name":"/etc/x.pt"},{"name":"line\nfeed.pt"},7])",
+                    "loras", lists));
+  CHECK(read_models(R"(["b.pt","sub/b.pt"])", "vae", lists));
+  CHECK(read_models("[]", "ipadapter", lists));
+  comfy::ModelLists expected;
+  expected.add("loras", "a.safetensors", {5, 1.5, 2});
+  expected.add("loras", "sub/b.pt", {7, 0, 0});
+  expected.add("vae", "b.pt", {});
+  expected.add("vae", "sub/b.pt", {});
+  expected.add("ipadapter");
+  CHECK(lists == expected);
+  CHECK_FALSE(read_models("{}", "loras", lists));
+  lists.add("vae", "a.safetensors", {6, 0, 0});
+  CHECK(print_model_sizes(lists) == R"({"a.safetensors":6,"sub/b.pt":7})");
 }
 
 TEST_CASE("the length of an engine's queue is read") {

@@ -66,7 +66,7 @@ net::HeaderList handshake(std::string_view name, std::string_view version) {
 }
 
 Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t slots,
-             std::vector<link::HelloJob> jobs)
+             std::vector<link::HelloJob> jobs, std::optional<Digest> models)
     : rig_(rig), bearer_(rig.bearer), wire_(std::make_shared<Wire>(rig.runtime)) {
   net::Request request;
   request.target = "/worker/link";
@@ -86,6 +86,7 @@ Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t s
     slot.slot = i;
     slot.comfy_version = "0.21.0";
     slot.object_info = sha256(kObjectInfo);
+    slot.models = models;
     slot.engine = link::EngineState::ready;
     slot.engine_start = boot;
     hello.slots.push_back(slot);
@@ -94,6 +95,7 @@ Agent::Agent(LinkRig& rig, std::string name, std::uint64_t boot, std::uint32_t s
   const auto welcome = take<link::Welcome>();
   REQUIRE(welcome.size() == 1);
   number_ = welcome.front().link;
+  wanted_ = welcome.front().want;
   for (const link::Answer& answer : welcome.front().answers) verdicts_.push_back(answer.verdict);
 }
 

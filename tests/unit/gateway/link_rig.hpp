@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -37,7 +38,7 @@ class LinkRig : public Rig {
 class Agent {
  public:
   explicit Agent(LinkRig& rig, std::string name = "gpu-1", std::uint64_t boot = 1, std::uint32_t slots = 1,
-                 std::vector<link::HelloJob> jobs = {});
+                 std::vector<link::HelloJob> jobs = {}, std::optional<Digest> models = {});
   ~Agent() { leave(); }
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -66,6 +67,7 @@ class Agent {
   [[nodiscard]] LinkId number() const { return number_; }
   /// On the jobs of its hello.
   [[nodiscard]] const std::vector<link::Verdict>& verdicts() const { return verdicts_; }
+  [[nodiscard]] const std::vector<Digest>& wanted() const { return wanted_; }
   [[nodiscard]] net::CloseCode closed() const { return wire_->server_closed; }
   [[nodiscard]] const std::string& reason() const { return wire_->reason; }
 
@@ -79,6 +81,7 @@ class Agent {
   std::deque<link::GatewayMessage> inbox_;
   LinkId number_;
   std::vector<link::Verdict> verdicts_;
+  std::vector<Digest> wanted_;
 };
 
 /// What a handshake of this protocol version is answered.
