@@ -33,8 +33,8 @@ awaitable<Result<void>> Agent::Impl::fetch_all(FetchJob& action, std::shared_ptr
   auto info = engine.object_info;
   if (!info) co_return fail(Errc::unavailable, "ComfyUI has not answered yet");
   auto prepare = [accepted = std::move(accepted), info, names = std::move(places.names), lease = action.lease,
-                  client_id = engine.client.client_id()] {
-    return prepare_prompt(accepted, *info, names, lease, client_id);
+                  client_id = engine.client.client_id(), by_address = folders == nullptr] {
+    return prepare_prompt(accepted, *info, names, lease, client_id, by_address);
   };
   auto prepared = co_await run_blocking(runtime.compute_pool(), std::move(prepare));
   if (!prepared) co_return std::unexpected(std::move(prepared).error());

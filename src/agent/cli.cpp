@@ -272,6 +272,9 @@ int worker_main(int argc, char** argv) {
                  "Seconds until a running ComfyUI is asked again for its nodes and models, which may have "
                  "become more")
       ->capture_default_str();
+  app.get_option("--launch")->check([](const std::string& command) {
+    return command.find_first_not_of(' ') == std::string::npos ? "it names no command" : std::string();
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -28,7 +28,7 @@ Result<std::map<std::string, files::FileKey>> files_of_job(const files::Director
   std::map<std::string, files::FileKey> found;
   const std::string below = comfy::job_folder(key.job, key.epoch);
   files::ListLimits limits;
-  limits.entries_max = link::kFilesPerCommitMax;
+  limits.entries_max = link::kFilesPerJobMax + 1;  // more are an error of its own
   limits.depth_max = 8;
   auto listing = output.list(below, limits);
   if (!listing) {

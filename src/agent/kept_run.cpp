@@ -80,7 +80,7 @@ Result<KeptFile> read_file(const json::value& value) {
   file.key.modified_ns = static_cast<std::int64_t>(reader.number("modified_ns"));
   ATELIER_TRY_VOID(reader.done());
   const auto found = std::ranges::find(kPlaces, place);
-  if (found == kPlaces.end() || index >= link::kFilesPerCommitMax)
+  if (found == kPlaces.end() || index >= link::kFilesPerJobMax)
     return fail(Errc::bad_request, "a file of it lies nowhere");
   file.index = static_cast<std::uint32_t>(index);
   file.place = static_cast<KeptPlace>(found - kPlaces.begin());

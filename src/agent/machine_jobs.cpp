@@ -116,8 +116,8 @@ void AgentMachine::handle(const JobFetched& input) {
   } else if (error.code == Errc::disk_full) {
     rest(*job);
     give_back(*job, link::ReturnReason::disk_full, error.what);
-  } else if (error.code == Errc::too_large) {
-    fail(*job, link::EndCause::refused, "", "", error.what);  // it will be as large at the next try
+  } else if (error.code == Errc::too_large || error.code == Errc::bad_prompt) {
+    fail(*job, link::EndCause::refused, "", "", error.what);  // it will be so at the next try
     end_without_run(*job);
   } else if (is_passing(error.code) && (!linked_ || job->fetch_tries < kFetchTriesMax)) {
     job->fetch_at = now_ + kAskAgain * job->fetch_tries;

@@ -197,7 +197,9 @@ namespace {
 /// Nothing if it is larger than can be sent.
 std::optional<link::Commit> commit_of(const HeldJob& job, const NodeOutput& output, std::size_t json_max) {
   const std::size_t files = output.files.size() * kCommitFileBytes;
-  auto ui = shorten_json(job.names.restore(output.ui), files > json_max ? std::size_t{128 << 10} : json_max);
+  std::size_t left = std::min(json_max, link::kTextBytesMax - std::min(files, link::kTextBytesMax));
+  if (json_max <= link::kFormerJsonBytesMax && files > json_max) left = std::size_t{128} << 10;
+  auto ui = shorten_json(job.names.restore(output.ui), left);
   if (!ui) return std::nullopt;
   link::Commit message;
   message.job = job.key.job;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "agent/prepare.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <map>
 
@@ -12,6 +16,34 @@ namespace atelier::agent {
 namespace json = boost::json;
 
 namespace {
+
+/// Stock nodes that save files and name none of them in their `ui` (ComfyUI 0.21.0: nodes_dataset.py,
+/// nodes_lora_extract.py, nodes_model_merging.py, nodes_train.py).
+constexpr std::array<std::string_view, 8> kSilentSavers{"SaveImageDataSetToFolder",
+                                                        "SaveImageTextDataSetToFolder",
+                                                        "LoraSave",
+                                                        "CheckpointSave",
+                                                        "CLIPSave",
+                                                        "VAESave",
+                                                        "ModelSave",
+                                                        "SaveLoRA"};
+
+/// The class of one of them that will run, "" without one. `outputs`: those that run, null or empty for all.
+std::string silent_saver(const json::value& prompt, const json::value* outputs) {
+  const auto* some = outputs != nullptr ? outputs->if_array() : nullptr;
+  const auto runs = [&](std::string_view id) {
+    const auto is_it = [&](const json::value& one) { return one.is_string() && one.get_string() == id; };
+    return some == nullptr || some->empty() || std::ranges::any_of(*some, is_it);
+  };
+  for (const auto& node : prompt.get_object()) {
+    const json::object* members = node.value().if_object();
+    const json::value* kind = members != nullptr ? members->if_contains("class_type") : nullptr;
+    if (kind == nullptr || !kind->is_string() || !runs({node.key().data(), node.key().size()})) continue;
+    const std::string_view name(kind->get_string().data(), kind->get_string().size());
+    if (std::ranges::find(kSilentSavers, name) != kSilentSavers.end()) return std::string(name);
+  }
+  return {};
+}
 
 // ComfyUI 0.21: validation takes a value out of its `__value__` (execution.py, validate_inputs).
 json::value unwrapped(json::value prompt) {
@@ -74,7 +106,7 @@ InputPlaces places_of(const std::vector<link::InputRef>& inputs) {
 
 Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,
                                 const comfy::WorkerNames& names, const link::Lease& lease,
-                                std::string_view client_id) {
+                                std::string_view client_id, bool by_address) {
   comfy::JsonLimits limits;
   limits.bytes_max = 32u << 20;  // the accepted form holds prompt, workflow and pins
   limits.depth_max = 128;
@@ -84,6 +116,14 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   json::value* prompt = form.if_contains("prompt");
   if (prompt == nullptr || !prompt->is_object())
     return fail(Errc::bad_request, "the accepted form has no prompt");
+  const std::string saver = by_address ? silent_saver(*prompt, form.if_contains("outputs")) : std::string();
+  if (!saver.empty()) {
+    return fail(
+        Errc::bad_prompt,
+        fmt::format("{} does not say which files it saves, and this GPU was joined without the folder of "
+                    "its ComfyUI (--comfy-dir): they would be lost. Tell your instructor.",
+                    saver));
+  }
   Prepared prepared;
   prepared.texts.own = comfy::python_json_dumps(*prompt);
   comfy::rewrite(prompt->get_object(), info, names, lease.job, lease.epoch);

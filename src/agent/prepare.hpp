@@ -31,10 +31,12 @@ struct InputPlaces {
 
 /// Rewrites input names and output prefixes (comfy/rewrite), marks whose the results are (comfy/owner_mark)
 /// and changes nothing else; the run id becomes prompt_id, the agent's own client_id takes the participant's
-/// place. Errors: bad_request (not an accepted form), too_large.
+/// place. Errors: bad_request (not an accepted form); too_large;
+/// bad_prompt, with a sentence for people: `by_address` (of this ComfyUI only the address is known), and what
+/// a node saves could not be brought back.
 [[nodiscard]] Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectInfo& info,
                                               const comfy::WorkerNames& names, const link::Lease& lease,
-                                              std::string_view client_id);
+                                              std::string_view client_id, bool by_address = false);
 
 [[nodiscard]] comfy::FileType to_comfy(link::FileType type);
 

@@ -284,15 +284,14 @@ std::shared_ptr<const Entry> make_entry(std::string name, json::object raw, cons
   return entry;
 }
 
-/// Choices of model combos that `extra` has and `base` lacks, put into a copy of base; null if there are
+/// Choices that `extra` has and `base` lacks, put into a copy of base; null if there are
 /// none.
 std::shared_ptr<const Entry> with_choices_of(const Entry& base, const Entry& extra) {
   json::object raw;
   for (const auto& spec : base.node.inputs) {
     const InputSpec* other = extra.node.find_input(spec.name);
     if (other == nullptr || spec.choices == nullptr || other->choices == nullptr || spec.file_list) continue;
-    if (spec.legacy_combo != other->legacy_combo || spec.group != other->group) continue;
-    if (!is_model_combo(spec) && !is_model_combo(*other)) continue;
+    if (spec.legacy_combo != other->legacy_combo || spec.group != other->group || spec.remote) continue;
     std::vector<json::value> added;
     for (const auto& choice : *other->choices)
       if (std::find(spec.choices->begin(), spec.choices->end(), choice) == spec.choices->end())
@@ -345,7 +344,8 @@ struct ObjectInfo::Impl {
   };
   std::vector<Class> classes;  // in the order of the answer
   std::unordered_map<std::string_view, const Class*> by_name;
-  std::size_t text_bytes = 0;  // of all pieces: what print_all reserves
+  std::size_t text_bytes = 0;       // of all pieces: what print_all reserves
+  std::vector<ObjectInfo> sources;  // what was merged
 
   /// When `classes` is complete.
   void index() {
@@ -425,6 +425,7 @@ Result<ObjectInfo> ObjectInfo::parse(std::string_view text, const ObjectInfoLimi
 ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
   if (parts.size() == 1) return parts.front();
   auto impl = std::make_shared<Impl>();
+  impl->sources.assign(parts.begin(), parts.end());
   std::unordered_map<std::string_view, std::size_t> places;
   for (const auto& part : parts) {
     impl->text_bytes = std::max(impl->text_bytes, part.impl_->text_bytes);
@@ -442,6 +443,8 @@ ObjectInfo ObjectInfo::merge(std::span<const ObjectInfo> parts) {
   impl->index();
   return ObjectInfo(std::move(impl));
 }
+
+std::span<const ObjectInfo> ObjectInfo::sources() const { return impl_->sources; }
 
 const NodeClass* ObjectInfo::find(std::string_view class_name) const {
   const auto* const known = impl_->find(class_name);

@@ -112,8 +112,10 @@ class ObjectInfo {
   [[nodiscard]] static Result<ObjectInfo> parse(std::string_view text, const ObjectInfoLimits& limits = {});
 
   /// Union of several: the first that has a class gives its description and its place, later ones add choices
-  /// to those combos that list model files (see is_model_combo).
+  /// to its combos. Which of them takes a prompt: variants.hpp.
   [[nodiscard]] static ObjectInfo merge(std::span<const ObjectInfo> parts);
+  /// Those that were merged; none for what was parsed.
+  [[nodiscard]] std::span<const ObjectInfo> sources() const;
 
   [[nodiscard]] const NodeClass* find(std::string_view class_name) const;  // nullptr if unknown
   [[nodiscard]] std::vector<std::string> class_names() const;              // sorted

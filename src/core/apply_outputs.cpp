@@ -19,7 +19,7 @@ Group group_of(const CommittedFile& file) {
 }
 
 bool sane(const CommittedFile& file) {
-  return file.folder.size() <= 512 && file.stem.size() <= 200 && file.rest.size() <= 100 &&
+  return file.folder.size() <= 512 && file.stem.size() <= 255 && file.rest.size() <= 100 &&
          file.number <= 999'999'999 && file.seen >= -1 && file.seen <= 999'999'999;
 }
 

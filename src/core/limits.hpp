@@ -15,7 +15,7 @@ struct Limits {
   std::size_t capabilities_max = 64;
   std::size_t unlinked_commits_max = 10'000;
   std::size_t commits_per_job_max = 5'000;
-  std::size_t files_per_commit_max = 1'000;
+  std::size_t files_per_commit_max = 5'000;
   std::size_t name_counters_max = 256;  // per participant
   std::size_t run_histories_max = 4'096;
   std::size_t runs_per_history_max = 32;

@@ -12,6 +12,7 @@ from link_worker import node
 
 RANDOM = '0123456789abcdef' * 2
 SEAT = 2
+MANY = 1_100
 
 
 def shown(workshop, file):
@@ -92,6 +93,33 @@ async def saves_elsewhere(run_):
     finish(run_, {'images': [file]})
 
 
+async def saves_many(run_):
+    """1,100 pictures that its `ui` names, and as many texts that nothing names."""
+    run_.start()
+    subfolder, first = run_.place('2')
+    stem = first.removesuffix('_00001_.png')
+    names = [f'{stem}_{number:05}_.png' for number in range(1, MANY + 1)]
+    for name in names:
+        run_.engine.write('output', subfolder, name, png(color=(6, 6, 6)))
+        run_.engine.write('output', subfolder, name.replace('.png', '.txt'), b'a caption')
+    finish(run_, {'images': [{'filename': name, 'subfolder': subfolder, 'type': 'output'} for name in names]})
+
+
+def many_files(workshop, with_folder):
+    """The frames of a film; without the folder a ComfyUI does not say what else it has written."""
+    pictures = succeeds(workshop, 'many', 'saves_many', 'frames/f')['images']
+    assert [file['filename'] for file in pictures] == [f'f_{n:05}_.png' for n in range(1, MANY + 1)]
+    folder = os.path.join(workshop.data, 'participants', str(SEAT), 'output', 'frames')
+    assert len(os.listdir(folder)) == (2 * MANY if with_folder else MANY), len(os.listdir(folder))
+    graph = bad_graph('saves', kind='SaveLoRA')
+    said = sentence(ends(workshop, 'silent', graph)) if not with_folder else succeeds_with(workshop, graph)
+    assert with_folder or 'SaveLoRA does not say which files it saves' in said, said
+
+
+def succeeds_with(workshop, graph):
+    assert ends(workshop, 'silent', graph)['status']['status_str'] == 'success'
+
+
 def meshes(workshop):
     ui = succeeds(workshop, 'mesh', 'saves_mesh', '3d/cup')
     (file,) = ui['3d']
@@ -119,6 +147,9 @@ def videos(workshop):
 
 
 def names(workshop):
+    long = 'x' * 230  # with what ComfyUI puts behind it a name may have 255 bytes
+    (file,) = succeeds(workshop, 'long', 'saves', long)['images']
+    assert file['filename'] == f'{long}_00001_.png', file
     (file,) = succeeds(workshop, 'strange', 'saves', 'c\\d /a\\b\ne')['images']
     assert file == {'filename': 'a_b_e_00001_.png', 'subfolder': 'c_d_', 'type': 'output'}, file
     assert shown(workshop, file) == png(color=(0, 0, 1))
@@ -169,7 +200,7 @@ def test(workshops):
         workshop = Workshop(f'odd-outputs-{name}')
         workshops.append(workshop)
         workshop.serve()
-        engine = FakeComfyUI(os.path.join(WORK, f'comfy-odd-{name}'), extra_nodes=['Misbehave'])
+        engine = FakeComfyUI(os.path.join(WORK, f'comfy-odd-{name}'), extra_nodes=['Misbehave', 'SaveLoRA'])
         text = ['STRING', {}]
         engine.nodes['StringConcatenate'] = {
             **node({name: text for name in ('string_a', 'string_b', 'delimiter')}),
@@ -177,7 +208,7 @@ def test(workshops):
             'python_module': 'comfy_extras.nodes_string',
         }
         try:
-            for conduct in (saves_mesh, shows_mesh, saves_video, saves, saves_strange_name, saves_elsewhere):
+            for conduct in (saves_mesh, shows_mesh, saves_video, saves, saves_strange_name, saves_elsewhere, saves_many):
                 engine.conducts[conduct.__name__] = conduct
             workshop.worker(comfy=engine.url, comfy_dir=engine.folder if with_folder else None)
             workshop.ready_for_jobs()
@@ -185,6 +216,7 @@ def test(workshops):
             videos(workshop)
             names(workshop)
             prefixes(workshop, engine)
+            many_files(workshop, with_folder)
             if not with_folder:
                 large_inputs(workshop, engine)
             workshop.close()

@@ -384,7 +384,44 @@ def models_of_workers(workshops):
             engine.close()
 
 
+def two_versions(workshops):
+    """One class, other choices: each prompt goes where it is taken, and editors are offered all."""
+    workshop = Workshop('other-engines-two-versions')
+    workshops.append(workshop)
+    workshop.serve()
+    engines = []
+    try:
+        for name, choices in (('old', ['old', 'both']), ('new', ['both', 'new'])):
+            engine = FakeComfyUI(os.path.join(WORK, f'comfy-{name}'), extra_nodes=['Misbehave'])
+            engine.nodes['Misbehave']['input']['required']['version'] = [choices]
+            engines.append(engine)
+            workshop.worker(name, comfy=engine.url)
+            until(lambda: 'Misbehave' in workshop.get('/user/1/object_info'), 'the class')
+        of_both = ['old', 'both', 'new']
+        inputs = lambda: workshop.get('/user/1/object_info')['Misbehave']['input']['required']  # noqa: E731
+        until(lambda: sorted(inputs()['version'][0]) == sorted(of_both), 'the choices of both')
+        for round_ in range(3):
+            for version in of_both:
+                graph = bad_graph('honest', color=round_ + 1)
+                graph['2']['inputs']['version'] = version
+                workshop.submit_graph(1, f'{version} {round_}', graph)
+        for round_ in range(3):
+            for version in of_both:
+                item = workshop.wait_history(1, f'{version} {round_}')
+                assert item['status']['status_str'] == 'success', (version, item['status'])
+        for engine, foreign in zip(engines, ('new', 'old'), strict=True):
+            sent = [one['prompt']['2']['inputs']['version'] for one in engine.prompts]
+            assert sent and foreign not in sent, sent
+        graph['2']['inputs']['version'] = 'none'
+        workshop.submit_graph(1, 'nobody', graph, expect=400)
+        workshop.close()
+    finally:
+        for engine in engines:
+            engine.close()
+
+
 def test(workshops):
+    two_versions(workshops)
     folder_of_another(workshops)
     models_of_workers(workshops)
     for version in VERSIONS:

@@ -5,6 +5,7 @@ with exit code 2."""
 
 import os, urllib.error, urllib.request
 from atelier_processes import WORK, Workshop, run, until
+from link_worker import Socket
 
 
 def test(workshops):
@@ -32,6 +33,15 @@ def test(workshops):
     except urllib.error.HTTPError as error:
         text = error.read().decode()
         assert error.code == 426 and '99' in text and 'version 1' in text, (error.code, text)
+
+    headers = {'Authorization': f'Bearer {token}', 'Atelier-Protocol': '1', 'Atelier-Worker': 'w1'}
+    link = Socket(workshop.port, '/worker/link', headers)
+    hello = {'type': 'hello', 'protocol': 2, 'agent': 'script', 'name': 'w1', 'boot': '0' * 32}
+    link.send({**hello, 'slots': [], 'jobs': [], 'disk_free': 1, 'clock': 1})
+    try:
+        raise AssertionError(f'a hello of another version was answered: {link.receive()}')
+    except ConnectionError:
+        link.raw.close()
 
     workshop.engine(step_ms=700)
     first = workshop.worker('twin')

@@ -97,7 +97,7 @@ struct CommittedFile {
   std::uint32_t place = 0;  // its place in the node's ui lists, 0 ..
   OutputType type = OutputType::output;
   std::string folder;  // relative, '/' between parts, without the job's own prefix; <= 512 bytes
-  std::string stem;    // <= 200 bytes
+  std::string stem;    // <= 255 bytes
   bool numbered = true;
   std::uint64_t number = 0;
   std::string rest;           // what follows the number, with the extension; <= 100 bytes

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "comfy/variants.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -30,7 +31,10 @@ Result<Parsed> parse(const Digest& hash, std::string_view bytes) {
   if (sha256(bytes) != hash) return fail(Errc::bad_hash, "object_info differs from its hash");
   ATELIER_TRY(auto info, comfy::ObjectInfo::parse(bytes));
   Parsed parsed;
-  parsed.ability = std::make_shared<const comfy::EngineAbility>(comfy::ability_of(info));
+  comfy::EngineAbility ability = comfy::ability_of(info);
+  std::ranges::move(comfy::variant_names(info), std::back_inserter(ability.classes));
+  std::ranges::sort(ability.classes);
+  parsed.ability = std::make_shared<const comfy::EngineAbility>(std::move(ability));
   parsed.info = std::make_shared<const comfy::ObjectInfo>(std::move(info));
   return parsed;
 }

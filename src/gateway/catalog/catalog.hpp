@@ -39,7 +39,7 @@ class Catalog {
   [[nodiscard]] awaitable<void> drop_old_models();
   /// Either kind.
   [[nodiscard]] bool knows(const Digest& hash) const;
-  /// Null if unknown.
+  /// With the variants of its classes (comfy/variants) among them. Null if unknown.
   [[nodiscard]] std::shared_ptr<const comfy::EngineAbility> ability(const Digest& hash) const;
 
   /// The workers that are connected now, and what their engines have, of both kinds: no object_info known of

@@ -78,6 +78,8 @@ struct ParticipantFace::Impl {
   net::Response get_prompt(const Call& call);
   struct PromptWork;
   awaitable<Result<net::Response>> accept_prompt(std::shared_ptr<PromptWork> work);
+  /// Puts what only some of the workers that have its classes can do into what the job needs.
+  void need_variants(PromptWork& work) const;
   awaitable<std::optional<net::Response>> answer_repeat(const PromptWork& work);
   awaitable<Result<void>> look_for_files(std::shared_ptr<PromptWork> work);
   awaitable<Result<void>> pin_files(PromptWork& work);

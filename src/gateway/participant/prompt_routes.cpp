@@ -16,6 +16,7 @@
 #include "comfy/prompt_graph.hpp"
 #include "comfy/rewrite.hpp"
 #include "comfy/validate.hpp"
+#include "comfy/variants.hpp"
 #include "gateway/participant/face_impl.hpp"
 
 namespace atelier::gateway {
@@ -147,6 +148,7 @@ struct ParticipantFace::Impl::PromptWork {
   std::vector<Pin> pins;
   std::shared_ptr<const std::string> form;
   core::Submitted event;
+  std::vector<std::string> variants;  // that this prompt needs of its classes, if engines differ
 
   comfy::PromptRequest& request() { return **parsed; }
 
@@ -202,6 +204,7 @@ struct ParticipantFace::Impl::PromptWork {
     event.front = accepted.front;
     event.body = digest;
     event.classes = comfy::classes_of(*graph);
+    variants = comfy::needed_variants(*graph, *info);
     std::set<std::string> models;
     for (comfy::ModelReference& model : comfy::models_of(*graph)) models.insert(std::move(model.name));
     event.models.assign(models.begin(), models.end());
@@ -300,11 +303,22 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
     work->event.priority = facts->priority;
     work->event.pinned_worker = facts->pinned_worker;
   }
+  need_variants(*work);
   ATELIER_CO_TRY(const auto submission, co_await workshop.submit(std::move(work->event), work->form));
   crash_point("prompt_before_answer");
   const comfy::QueueNumber number{submission.number, work->request().number.has_value()};
   co_return net::Response::json(
       200, comfy::prompt_accepted(prompt_id, number, work->validation.node_errors.print()));
+}
+
+void ParticipantFace::Impl::need_variants(PromptWork& work) const {
+  if (work.variants.empty()) return;
+  // What a worker is able to do may have been recorded before variants were a part of it.
+  core::JobFacts job;
+  job.submitted = work.event;
+  std::ranges::move(work.variants, std::back_inserter(job.submitted.classes));
+  std::ranges::sort(job.submitted.classes);
+  if (workshop.core().able_worker_exists(job)) work.event.classes = std::move(job.submitted.classes);
 }
 
 awaitable<std::optional<net::Response>> ParticipantFace::Impl::answer_repeat(const PromptWork& work) {

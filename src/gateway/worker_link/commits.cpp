@@ -49,7 +49,7 @@ bool is_for_good(Errc code) {
 
 /// Beyond them core refuses a commit (apply_outputs.cpp).
 Result<void> check_lengths(const core::CommittedFile& file) {
-  if (file.folder.size() <= 512 && file.stem.size() <= 200 && file.rest.size() <= 100) return {};
+  if (file.folder.size() <= 512 && file.stem.size() <= 255 && file.rest.size() <= 100) return {};
   return fail(Errc::too_large, "the name of the file is too long");
 }
 

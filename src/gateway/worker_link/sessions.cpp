@@ -245,6 +245,10 @@ void WorkerLink::Impl::expire_older_boot(const link::Hello& hello) {
 awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::Hello& hello) {
   if (hello.name != session->name)
     co_return fail(Errc::protocol, "the hello's name differs from the handshake's");
+  if (hello.protocol != link::kProtocolVersion)
+    co_return fail(Errc::protocol,
+                   fmt::format("the hello speaks version {} of the worker link, this server {}",
+                               hello.protocol, link::kProtocolVersion));
   ATELIER_CO_TRY_VOID(may_link(session->identity, session->name));  // it may be another's since the handshake
   core::WorkerJoined joined;
   joined.name = hello.name;

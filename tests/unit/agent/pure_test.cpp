@@ -164,6 +164,25 @@ TEST_CASE("the posted prompt is rewritten, under the run id and the agent's own 
   CHECK_FALSE(prepare_prompt("[]", *info, names, lease, "c"));
 }
 
+TEST_CASE("by its address alone a ComfyUI gets no prompt whose files nobody would name") {
+  const auto info = comfy::ObjectInfo::parse("{}");
+  REQUIRE(info);
+  const auto prepared = [&](std::string_view outputs, bool by_address) {
+    const std::string form = fmt::format(R"({{"prompt":{{"1":{{"class_type":"SaveImage","inputs":{{}}}},)"
+                                         R"("2":{{"class_type":"SaveLoRA","inputs":{{}}}}}},"outputs":{}}})",
+                                         outputs);
+    return prepare_prompt(form, *info, {}, link::Lease{}, "c", by_address);
+  };
+  CHECK(prepared("[]", false));
+  CHECK(prepared(R"(["1"])", true));
+  for (const char* outputs : {"[]", R"(["1","2"])"}) {
+    const auto refused = prepared(outputs, true);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::bad_prompt);
+    CHECK(refused.error().what.starts_with("SaveLoRA does not say which files it saves"));
+  }
+}
+
 TEST_CASE("equal graphs of two owners are posted so that a cache keeps their prompts' texts apart") {
   const auto info = comfy::ObjectInfo::parse(R"({
       "Show":{"input":{"required":{"text":["STRING",{}]},"hidden":{"workflow":"EXTRA_PNGINFO"}},"output":[],"output_node":true}})");

@@ -63,7 +63,7 @@ TEST_CASE("inputs stand in the order that input_order states") {
   CHECK(info.find("A")->inputs[1].name == "b");
 }
 
-TEST_CASE("merging unites models and keeps the first description") {
+TEST_CASE("merging unites choices and keeps the first description") {
   const auto other =
       ObjectInfo::parse(
           R"({"Loader":{"input":{"required":{"ckpt_name":[["b.safetensors","z.safetensors"],{}],"lora_name":[["None","y.pt"]]}},"output":["MODEL"],"display_name":"second"},
@@ -77,7 +77,10 @@ TEST_CASE("merging unites models and keeps the first description") {
         json::value{"a.safetensors", "b.safetensors", "z.safetensors"});
   CHECK(loader.at("input").at("required").at("lora_name").at(0) == json::value{"None", "x.pt", "y.pt"});
   CHECK(!loader.as_object().contains("display_name"));
-  CHECK(merged.find("ImageScale")->find_input("crop")->choices->size() == 2);
+  CHECK(print_json(json::value(*merged.find("ImageScale")->find_input("crop")->choices)) ==
+        R"(["disabled","center","other"])");
+  CHECK(merged.sources().size() == 2);
+  CHECK(other.sources().empty());
 }
 
 TEST_CASE("classes are told in the order in which engines tell them") {
