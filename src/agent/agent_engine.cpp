@@ -17,6 +17,7 @@ namespace {
 constexpr milliseconds kPause{300};
 constexpr milliseconds kPauseMost{5'000};
 constexpr milliseconds kPollInterval{5'000};
+constexpr milliseconds kLivedWell{60'000};  // a socket
 constexpr milliseconds kReadTurn{3'600'000};
 constexpr milliseconds kSixHours{6 * 3'600'000}, kDay{24 * 3'600'000};
 constexpr milliseconds kLinkPause{100};
@@ -75,7 +76,7 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   // At its start ComfyUI removes its temp folder and makes another.
   if (engine.folders) {
     ATELIER_CO_TRY(engine.folders, open_engine_folders(options.comfy_dir, engine.temp_parent));
-    ATELIER_CO_TRY_VOID(co_await look_at_folders(slot));
+    co_await look_at_folders(slot);
   }
   co_await sweep_folders(slot, kDay);
   engine.up = true;
@@ -87,12 +88,19 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   info.device = stats.device;
   info.vram_total = stats.vram_total;
   feed(EngineUp{slot, info, stats.vram_free});
+  if (!engine.folders_unused.empty()) tell(slot, engine.folders_unused);
+  int breaks = 0;
+  Instant opened_at = runtime.now();
   for (;;) {
     auto message = co_await open->read(runtime.now() + kReadTurn);
     if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
     if (!message) {
-      auto again = co_await open_socket_again(slot);
+      // One that breaks at once, again and again, is opened less and less often.
+      breaks = runtime.now() - opened_at > kLivedWell ? 0 : breaks + 1;
+      auto again =
+          co_await open_socket_again(slot, std::min(kPause * (1 << std::min(breaks, 6)), kPauseMost));
       if (!again) co_return std::unexpected(std::move(message).error());
+      opened_at = runtime.now();
       log::warn("engine_socket_again", {{"slot", slot}, {"why", message.error().what}});
       open = std::move(*again);
       continue;
@@ -106,7 +114,8 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   }
 }
 
-awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_again(std::uint32_t slot) {
+awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_again(std::uint32_t slot,
+                                                                                  milliseconds pause) {
   Engine& engine = *engines[slot];
   std::vector<AskRun> ours;
   for (const auto& [key, job] : machine.jobs()) {
@@ -116,7 +125,7 @@ awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_agai
       co_return fail(Errc::closed, "pictures may be missing");
     ours.push_back(AskRun{key, slot, job.lease.run_id});
   }
-  if (ours.empty() || !co_await runtime.sleep_for(kPause)) co_return fail(Errc::closed, "it runs nothing");
+  if (ours.empty() || !co_await runtime.sleep_for(pause)) co_return fail(Errc::closed, "it runs nothing");
   ATELIER_CO_TRY(std::unique_ptr<net::WebSocket> open, co_await engine.client.open_socket());
   bool same = false;  // one that was started again meanwhile knows none of them
   std::vector<RunAsked> answers;
@@ -130,26 +139,23 @@ awaitable<Result<std::unique_ptr<net::WebSocket>>> Agent::Impl::open_socket_agai
   co_return open;
 }
 
-void Agent::Impl::tell(std::uint32_t slot, const std::string& what) {
-  feed(EnginePrinted{slot, {"atelier-worker: " + what}});
-}
+void Agent::Impl::tell(std::uint32_t slot, const std::string& what) { feed(EngineNoted{slot, what}); }
 
-awaitable<Result<void>> Agent::Impl::look_at_folders(std::uint32_t slot) {
+awaitable<void> Agent::Impl::look_at_folders(std::uint32_t slot) {
   Engine& engine = *engines[slot];
-  ATELIER_CO_TRY(const auto foreign,
-                 co_await foreign_folder(runtime, engine.client, *engine.folders,
-                                         fmt::format(".atelier-look-{}-{}", options.name, slot)));
+  // The name may be anything: ComfyUI gives no file whose name holds "..".
+  const std::string name = sha256(fmt::format("{}/{}", options.name, slot)).hex().substr(0, 16);
+  const auto foreign =
+      co_await foreign_folder(runtime, engine.client, *engine.folders, ".atelier-look-" + name);
   engine.sees_folders = !foreign;
-  if (foreign) {
-    const std::string why = fmt::format(
-        "the ComfyUI at {} does not see what lies in the {} folder of {}; files go by its upload "
-        "and view. Give its own folder as --comfy-dir",
-        engine.client.base().authority(), *foreign,
-        *foreign == "temp" ? engine.temp_parent : options.comfy_dir);
-    log::warn("comfy_dir_not_used", {{"slot", slot}, {"why", why}});
-    tell(slot, why);
-  }
-  co_return Result<void>();
+  engine.folders_unused.clear();
+  if (!foreign) co_return;
+  engine.folders_unused = fmt::format(
+      "the ComfyUI at {} does not see what lies in the {} folder of {}; files go by its upload and "
+      "view. Give its own folder as --comfy-dir",
+      engine.client.base().authority(), *foreign,
+      *foreign == "temp" ? engine.temp_parent : options.comfy_dir);
+  log::warn("comfy_dir_not_used", {{"slot", slot}, {"why", engine.folders_unused}});
 }
 
 awaitable<Result<void>> Agent::Impl::let_link_follow(std::uint32_t slot) {

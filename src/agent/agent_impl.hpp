@@ -53,7 +53,8 @@ struct Agent::Impl {
     EngineClient client;
     InputStore inputs;
     std::optional<EngineFolders> folders;
-    bool sees_folders = true;  // what answers is the ComfyUI whose folders these are
+    bool sees_folders = true;    // what answers is the ComfyUI whose folders these are
+    std::string folders_unused;  // why, if not
     /// Null: its files go by HTTP.
     [[nodiscard]] const EngineFolders* folders_in_use() const {
       return folders && sees_folders ? &*folders : nullptr;
@@ -131,11 +132,12 @@ struct Agent::Impl {
   awaitable<void> keep_engine(std::uint32_t slot);
   awaitable<Result<void>> live_with_engine(std::uint32_t slot);
   /// After a break, if it is the same ComfyUI and has a run of ours. Errors: closed, unavailable.
-  awaitable<Result<std::unique_ptr<net::WebSocket>>> open_socket_again(std::uint32_t slot);
+  awaitable<Result<std::unique_ptr<net::WebSocket>>> open_socket_again(std::uint32_t slot,
+                                                                       milliseconds pause);
   /// A line in what the gateway shows of this slot.
   void tell(std::uint32_t slot, const std::string& what);
-  /// Are they its own? Errors: unavailable.
-  awaitable<Result<void>> look_at_folders(std::uint32_t slot);
+  /// Are they its own?
+  awaitable<void> look_at_folders(std::uint32_t slot);
   /// Waits while too much waits for the link: what ComfyUI says then stays in its own queue.
   awaitable<Result<void>> let_link_follow(std::uint32_t slot);
   awaitable<void> poll_engine(std::uint32_t slot);

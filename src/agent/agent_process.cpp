@@ -39,7 +39,7 @@ bool Agent::Impl::can_listen(std::string_view host, std::uint16_t port) {
   v6.sin6_port = htons(port);
   v6.sin6_addr = in6addr_loopback;
   const auto* address = six ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
-  return ::bind(socket.get(), address, six ? sizeof v6 : sizeof v4) == 0;
+  return ::bind(socket.get(), address, six ? sizeof v6 : sizeof v4) == 0 || errno != EADDRINUSE;
 }
 
 awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
@@ -60,6 +60,7 @@ awaitable<void> Agent::Impl::keep_process(std::uint32_t slot) {
       why = co_await live_with_process(slot, std::shared_ptr<ChildProcess>(std::move(*started)));
     } else {
       why = started.error().what;
+      tell(slot, why);
     }
     if (stopping || engine.leaving) co_return;
     if (runtime.now() - begun > kLivedWell) pause = kPauseLeast;

@@ -177,6 +177,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
                                                                     const EngineFolders* folders,
                                                                     std::string node, std::string ui) {
   ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui, key));
+  discard_of(*run, node, run->collected.size());  // of an earlier time
   std::vector<link::CommitFile> files;
   std::map<std::pair<std::string, std::string>, std::size_t> known;  // by type and path
   std::set<std::string> places;

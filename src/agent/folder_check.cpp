@@ -18,7 +18,7 @@ struct Place {
 };
 
 /// True also if nothing could be laid there.
-awaitable<Result<bool>> sees(Runtime& runtime, EngineClient& engine, Place place, std::string name) {
+awaitable<bool> sees(Runtime& runtime, EngineClient& engine, Place place, std::string name) {
   const std::string mark = runtime.random_key().hex();
   auto lay = [folder = place.folder, name, mark] {
     return files::write_atomically(folder, folder, name, mark, files::FileMode::writable,
@@ -30,27 +30,20 @@ awaitable<Result<bool>> sees(Runtime& runtime, EngineClient& engine, Place place
   file.type = place.type;
   auto answer = co_await engine.view(file);
   Result<std::string> bytes = std::string();
-  if (answer) {
-    bytes = co_await answer->read_all(kMarkBytesMax, runtime.now() + kReadLimit);
-  } else if (answer.error().code != Errc::not_found) {
-    bytes = std::unexpected(std::move(answer).error());
-  }
+  if (answer) bytes = co_await answer->read_all(kMarkBytesMax, runtime.now() + kReadLimit);
   auto take_away = [folder = place.folder, name] { return folder.remove_file(name); };
   (void)co_await run_blocking(runtime.file_pool(), std::move(take_away));  // the next one takes its place
-  if (!bytes && bytes.error().code == Errc::too_large) co_return false;
-  if (!bytes) co_return std::unexpected(as_unavailable(std::move(bytes).error()));
-  co_return *bytes == mark;
+  co_return bytes && *bytes == mark;
 }
 
 }  // namespace
 
-awaitable<Result<std::optional<std::string>>> foreign_folder(Runtime& runtime, EngineClient& engine,
-                                                             const EngineFolders& folders, std::string name) {
+awaitable<std::optional<std::string>> foreign_folder(Runtime& runtime, EngineClient& engine,
+                                                     const EngineFolders& folders, std::string name) {
   const std::array places{Place{"input", folders.input}, Place{"output", folders.output},
                           Place{"temp", folders.temp}};
   for (const Place& place : places) {
-    ATELIER_CO_TRY(const bool seen, co_await sees(runtime, engine, place, name));
-    if (!seen) co_return std::string(place.type);
+    if (!co_await sees(runtime, engine, place, name)) co_return std::string(place.type);
   }
   co_return std::nullopt;
 }

@@ -12,11 +12,10 @@
 namespace atelier::agent {
 
 /// Lays a small file called `name` into each folder and asks ComfyUI for it (GET /view): "input", "output" or
-/// "temp", the first in which it finds another one or none; nothing if it sees all. A folder in which this
-/// user may not write, or that is full, is passed over. Errors: unavailable (ComfyUI does not answer).
-[[nodiscard]] awaitable<Result<std::optional<std::string>>> foreign_folder(Runtime& runtime,
-                                                                           EngineClient& engine,
-                                                                           const EngineFolders& folders,
-                                                                           std::string name);
+/// "temp", the first of which it does not give the file; nothing if it gives all. A folder in which this user
+/// may not write, or that is full, is passed over.
+[[nodiscard]] awaitable<std::optional<std::string>> foreign_folder(Runtime& runtime, EngineClient& engine,
+                                                                   const EngineFolders& folders,
+                                                                   std::string name);
 
 }  // namespace atelier::agent

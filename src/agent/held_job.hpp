@@ -32,10 +32,11 @@ struct NodeOutput {
   std::set<std::uint32_t> uploading;
   std::optional<Instant> retry_at;
   int bad_hashes = 0, unreachable = 0;
-  bool changed = false;  // one of them is not any more what was collected,
-  int changes = 0;       // which happened so often
-  int no_room = 0;       // how often this worker's disk was full
-  std::string lost;      // why its files are lost
+  std::deque<std::uint32_t> numbers;  // of files that are to be collected once more
+  bool changed = false;               // one of them is not any more what was collected,
+  int changes = 0;                    // which happened so often
+  int no_room = 0;                    // how often this worker's disk was full
+  std::string lost;                   // why its files are lost
 };
 
 struct Unsent {

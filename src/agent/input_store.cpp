@@ -238,9 +238,9 @@ awaitable<Result<void>> InputStore::place_now(std::shared_ptr<RunFiles> run, Run
     if (!came) {
       const Errc code = came.error().code;
       // A run that was forgotten may come again, and an agent that ends be followed by another.
-      if (may_be_continued(code) || code == Errc::cancelled) {
+      if (may_be_continued(code)) {
         co_await keep_part(input.digest, std::move(incoming.file));
-      } else {
+      } else if (code != Errc::cancelled) {  // that one stays on the disk, for whoever wants it
         co_await remove(std::move(incoming.file));
       }
       if (code == Errc::disk_full) co_await make_room(folders->input_temp);

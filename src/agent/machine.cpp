@@ -292,6 +292,7 @@ void AgentMachine::answer(const link::Welcome& message) {
     if (wanted) slot.announced = false;
     if (slot.up && !slot.announced) publish(i);
     pay_idle(i);  // what came between the hello and this
+    tell_note(i);
   }
 }
 
@@ -345,6 +346,7 @@ void AgentMachine::handle(const EngineUp& input) {
   slot.info = input.info;
   slot.answered_at = now_;
   slot.speaks.clear();
+  slot.note.clear();  // it had been out of reach
   slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
   std::vector<RunKey> held;
@@ -395,6 +397,21 @@ void AgentMachine::handle(const EnginePrinted& input) {
   link::LogLines message;
   message.slot = input.slot;
   for (std::size_t i = first; i < input.lines.size(); ++i) message.lines.push_back(input.lines[i]);
+  send(std::move(message));
+}
+
+void AgentMachine::handle(const EngineNoted& input) {
+  if (input.slot >= slots_.size()) return;
+  slots_[input.slot].note = input.text;
+  if (linked_) tell_note(input.slot);
+}
+
+void AgentMachine::tell_note(std::uint32_t index) {
+  std::string note = std::exchange(slots_[index].note, {});
+  if (note.empty() || !listed(index)) return;
+  link::LogLines message;
+  message.slot = index;
+  message.lines.push_back("atelier-worker: " + note);
   send(std::move(message));
 }
 

@@ -81,6 +81,7 @@ class AgentMachine {
     bool announced = false;  // the gateway knows that this engine is ready
     bool hello_up = false;   // what the hello said of it
     bool told = false;       // the gateway knows that there is this slot
+    std::string note;        // to be told when there is a link
     std::string speaks;      // the run whose events come: what comes without a run id is of it
   };
 
@@ -92,6 +93,8 @@ class AgentMachine {
   void handle(const EngineDown& input);
   void handle(const EngineChanged& input);
   void handle(const EnginePrinted& input);
+  void handle(const EngineNoted& input);
+  void tell_note(std::uint32_t slot);
   void handle(const EngineAnswered& input);
   void handle(const Measured& input);
   void handle(const ObjectInfoPublished& input);
@@ -169,6 +172,10 @@ class AgentMachine {
   /// What the gateway takes.
   [[nodiscard]] std::size_t json_bytes_max() const;
   [[nodiscard]] std::size_t frame_bytes_max() const;
+  [[nodiscard]] std::size_t files_per_commit_max() const {
+    const std::uint64_t taken = settings_.files_per_commit_max.value_or(link::kFormerFilesPerCommitMax);
+    return static_cast<std::size_t>(std::min<std::uint64_t>(taken, link::kFilesPerCommitMax));
+  }
 
   // machine_outputs.cpp: what it made, and its end.
   void handle(const Collected& input);
@@ -180,7 +187,7 @@ class AgentMachine {
   void upload(HeldJob& job, NodeOutput& output, bool anew);
   void commit(HeldJob& job, NodeOutput& output);
   /// A file grew or was replaced after its node had named it: all of the node are collected once more.
-  void take_anew(NodeOutput& output);
+  void take_anew(HeldJob& job, NodeOutput& output) const;
   void lose_files(HeldJob& job, NodeOutput& output, std::string why);
   void compute_done(HeldJob& job);
   void end_if_done(HeldJob& job);

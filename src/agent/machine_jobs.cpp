@@ -86,7 +86,7 @@ void AgentMachine::take(const link::Lease& lease) {
 void AgentMachine::fetch(HeldJob& job) {
   job.fetch_at.reset();
   ++job.fetch_tries;
-  out_.emplace_back(FetchJob{job.key, job.lease});
+  out_.emplace_back(FetchJob{job.key, job.lease, job.inputs_placed_anew});
 }
 
 void AgentMachine::prefetch(const link::Hint& hint) {
@@ -165,7 +165,7 @@ void AgentMachine::handle(const RunPosted& input) {
         // The participant has the file: it is this machine that lost it.
         job->inputs_placed_anew = true;
         job->phase = Phase::fetching;
-        out_.emplace_back(FetchJob{job->key, job->lease, true});
+        fetch(*job);
         return;
       }
       const Refusal refusal = read_refusal(input.body);
@@ -427,7 +427,7 @@ void AgentMachine::repeat(HeldJob& job) {
   }
   if (job.computed() && job.started) send(link::Computed{job.key.job, job.key.epoch, job.gpu_ms});
   for (NodeOutput& output : job.nodes) {
-    if (output.phase == NodePhase::uploading) upload(job, output, false);
+    if (output.phase == NodePhase::uploading && !output.changed) upload(job, output, output.changes > 0);
     if (output.phase == NodePhase::committing) commit(job, output);
   }
   if (job.ended_sent) {
@@ -455,7 +455,7 @@ void AgentMachine::tick(HeldJob& job) {
       }
     } else if (linked_) {
       output.retry_at.reset();
-      if (output.phase == NodePhase::uploading) upload(job, output, false);
+      if (output.phase == NodePhase::uploading && !output.changed) upload(job, output, output.changes > 0);
       if (output.phase == NodePhase::committing) commit(job, output);
     }
   }

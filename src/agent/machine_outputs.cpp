@@ -71,8 +71,8 @@ void AgentMachine::handle(const Collected& input) {
     end_if_done(*job);
     return;
   }
-  if (input.files->size() > link::kFilesPerCommitMax ||
-      job->files + input.files->size() > link::kFilesPerJobMax) {
+  if (input.files->size() > files_per_commit_max() ||
+      job->files + input.files->size() > link::kFilesPerJobMax + output->numbers.size()) {
     output->phase = NodePhase::failed;
     output->lost =
         fmt::format("node {} made {} files, more than can be kept", output->node, input.files->size());
@@ -80,9 +80,17 @@ void AgentMachine::handle(const Collected& input) {
     return;
   }
   output->files = *input.files;
-  for (link::CommitFile& file : output->files) file.file = job->files++;
+  // Those that are collected once more have the numbers that they had.
+  for (link::CommitFile& file : output->files) {
+    if (output->numbers.empty()) {
+      file.file = job->files++;
+    } else {
+      file.file = output->numbers.front();
+      output->numbers.pop_front();
+    }
+  }
   output->phase = NodePhase::uploading;
-  if (linked_) upload(*job, *output, false);
+  if (linked_) upload(*job, *output, output->changes > 0);
   end_if_done(*job);  // with the last one it is to be kept
 }
 
@@ -135,7 +143,7 @@ void AgentMachine::handle(const Uploaded& input) {
   if (input.result) {
     output->uploaded.insert(input.index);
     if (output->changed) {
-      take_anew(*output);
+      take_anew(*job, *output);
     } else if (output->uploaded.size() == output->files.size()) {
       commit(*job, *output);
     }
@@ -160,21 +168,26 @@ void AgentMachine::handle(const Uploaded& input) {
         return;
       }
       [[fallthrough]];
-    default:
-      if (job->restored || output->changes == kChangesMax) {
-        lose_files(*job, *output, error.what);
-        return;
+    case Errc::io:
+      if (!job->restored && output->changes < kChangesMax) {
+        output->changed = true;
+        break;
       }
-      output->changed = true;
+      [[fallthrough]];
+    default:
+      lose_files(*job, *output, error.what);
+      return;
   }
-  if (output->changed) take_anew(*output);
+  if (output->changed) take_anew(*job, *output);
 }
 
-void AgentMachine::take_anew(NodeOutput& output) {
+void AgentMachine::take_anew(HeldJob& job, NodeOutput& output) const {
   if (!output.uploading.empty()) return;  // their answers would be taken for those of the new ones
   output.changed = false;
   ++output.changes;
   output.bad_hashes = 0;
+  job.kept = false;
+  for (const link::CommitFile& file : output.files) output.numbers.push_back(file.file);
   output.files.clear();
   output.uploaded.clear();
   output.phase = NodePhase::collecting;

@@ -120,9 +120,10 @@ Result<Prepared> prepare_prompt(std::string_view accepted, const comfy::ObjectIn
   if (!saver.empty()) {
     return fail(
         Errc::bad_prompt,
-        fmt::format("{} does not say which files it saves, and this GPU was joined without the folder of "
-                    "its ComfyUI (--comfy-dir): they would be lost. Tell your instructor.",
-                    saver));
+        fmt::format(
+            "{} does not say which files it saves, and this GPU was joined without the right folder of "
+            "its ComfyUI (--comfy-dir): they would be lost. Tell your instructor.",
+            saver));
   }
   Prepared prepared;
   prepared.texts.own = comfy::python_json_dumps(*prompt);

@@ -220,6 +220,11 @@ struct EnginePrinted {
   std::uint32_t slot = 0;
   std::vector<std::string> lines;
 };
+/// What whoever looks at the workshop should know of it; nobody may be listening yet.
+struct EngineNoted {
+  std::uint32_t slot = 0;
+  std::string text;
+};
 /// It answered a poll.
 struct EngineAnswered {
   std::uint32_t slot = 0;
@@ -293,7 +298,7 @@ struct StopRequested {};
 struct Tick {};
 
 using Input = std::variant<LinkUp, LinkDown, FromGateway, EngineUp, EngineDown, EngineChanged, EngineAdded,
-                           EngineRemoved, EngineEvent, EngineFrame, EngineUnread, EnginePrinted,
+                           EngineRemoved, EngineEvent, EngineFrame, EngineUnread, EnginePrinted, EngineNoted,
                            EngineAnswered, Measured, JobFetched, RunPosted, RunAsked, Collected, Uploaded,
                            ObjectInfoPublished, DrainRequested, StopRequested, Tick>;
 

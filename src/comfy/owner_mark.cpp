@@ -98,10 +98,10 @@ Piece member_of(std::string_view text, Piece mark) {
   if (!text.substr(0, name_quote + 1).ends_with(quotes)) return mark;
   Piece member{name_quote + 1 - quotes.size(), mark.until + quotes.size()};
   const std::size_t next = blanks.behind(member.until), before = blanks.before(member.from);
-  if (next < text.size() && text[next] == ',') {
-    member.until = blanks.behind(next + 1);
-  } else if (before > 0 && text[before - 1] == ',') {
+  if (before > 0 && text[before - 1] == ',') {
     member.from = before - 1;
+  } else if (next < text.size() && text[next] == ',') {  // it is the first one
+    member.until = blanks.behind(next + 1);
   }
   return member;
 }
@@ -110,7 +110,8 @@ Piece member_of(std::string_view text, Piece mark) {
 
 void mark_owner(json::object& prompt, const ObjectInfo& info, std::string_view owner) {
   const std::string mark = std::string(kMark) + sha256(owner).hex().substr(0, kDigits);
-  for (const PromptNode& node : PromptGraph(prompt, info).nodes()) {
+  const PromptGraph graph(prompt, info);
+  for (const PromptNode& node : graph.nodes()) {
     if (node.node_class == nullptr || node.inputs == nullptr) continue;
     if (const std::string_view name = mark_name(*node.node_class); !name.empty())
       (*node.inputs)[name] = json::string_view(mark);

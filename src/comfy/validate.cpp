@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -21,6 +22,9 @@ namespace atelier::comfy {
 namespace json = boost::json;
 
 namespace {
+
+/// So many errors show a participant's files; nobody reads more, and each holds the whole list.
+constexpr std::size_t kFileErrorsMax = 100;
 
 constexpr std::size_t kChainMax = 900;           // Python's recursion ends a little above
 constexpr std::size_t kDependentsMax = 100'000;  // entries of dependent_outputs in one answer
@@ -344,14 +348,18 @@ bool errors_list_files(const Validation& validation, const PromptGraph& graph) {
 void list_files_in_errors(Validation& validation, const PromptGraph& graph,
                           const std::function<std::vector<std::string>(const FileListKey&)>& files) {
   if (!validation.node_errors.is_object()) return;
+  std::map<FileListKey, std::vector<std::string>> known;
+  std::size_t left = kFileErrorsMax;
   std::string summary;
   if (!validation.accepted) summary = text_view(validation.error.object().at("details").as_string());
   each_file_error(validation.node_errors.object(), graph, [&](json::object& error, const InputSpec& spec) {
     const std::string before(text_view(error.at("details").as_string()));
-    show_own_files(error, spec, files(*spec.file_list));
+    auto names = known.find(*spec.file_list);
+    if (names == known.end()) names = known.emplace(*spec.file_list, files(*spec.file_list)).first;
+    show_own_files(error, spec, names->second);
     if (const std::size_t at = summary.find(before); at != std::string::npos)
       summary.replace(at, before.size(), text_view(error.at("details").as_string()));
-    return true;
+    return --left > 0;
   });
   if (!validation.accepted)
     validation.error.object().at("details") = json::string_view(summary.data(), summary.size());

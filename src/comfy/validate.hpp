@@ -40,7 +40,7 @@ struct Validation {
 
 /// Is there an error about a combo that lists files? The catalog knows none of them.
 [[nodiscard]] bool errors_list_files(const Validation& validation, const PromptGraph& graph);
-/// Puts them into what these errors say of the choices; `files` as in ObjectInfoView.
+/// Puts them into what the first hundred of these errors say of the choices; `files` as in ObjectInfoView.
 void list_files_in_errors(Validation& validation, const PromptGraph& graph,
                           const std::function<std::vector<std::string>(const FileListKey&)>& files);
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/hash.hpp"
+#include "comfy/dynamic_inputs.hpp"
 #include "comfy/input_spec.hpp"
 #include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
@@ -30,6 +31,7 @@ bool lists(const InputSpec& spec, const json::value& value) {
 
 bool fits(const NodeClass& node_class, const json::object* values) {
   for (const InputSpec& spec : node_class.inputs) {
+    if (is_dynamic_type(spec.type)) continue;  // its values stand under other names
     const json::value* value = values != nullptr ? values->if_contains(spec.name) : nullptr;
     if (value == nullptr) {
       if (spec.group == InputGroup::required) return false;
@@ -80,15 +82,17 @@ std::string class_of_variant(std::string name) {
   return name;
 }
 
-std::vector<std::string> needed_variants(const PromptGraph& graph, const ObjectInfo& merged) {
+NeededVariants needed_variants(const PromptGraph& graph, const ObjectInfo& merged) {
   struct Part {
-    const ObjectInfo* info;
+    std::size_t source;
     std::set<std::string_view> unfit;  // classes whose nodes it does not take
   };
   std::vector<Part> parts;
   std::set<std::string_view> differ;
-  for (const ObjectInfo& info : merged.sources()) {
-    Part part{&info, {}};
+  const std::span<const ObjectInfo> sources = merged.sources();
+  for (std::size_t source = 0; source < sources.size(); ++source) {
+    const ObjectInfo& info = sources[source];
+    Part part{source, {}};
     bool has_all = true;
     for (const PromptNode& node : graph.nodes()) {
       const NodeClass* own = info.find(node.class_type);
@@ -101,9 +105,11 @@ std::vector<std::string> needed_variants(const PromptGraph& graph, const ObjectI
     parts.push_back(std::move(part));
   }
   const auto chosen = std::ranges::find_if(parts, [](const Part& part) { return part.unfit.empty(); });
-  std::vector<std::string> needed;
+  NeededVariants needed;
   if (chosen == parts.end()) return needed;
-  for (const std::string_view name : differ) needed.push_back(variant_name(*chosen->info->find(name)));
+  needed.source = chosen->source;
+  for (const std::string_view name : differ)
+    needed.names.push_back(variant_name(*sources[chosen->source].find(name)));
   return needed;
 }
 

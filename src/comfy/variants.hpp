@@ -23,6 +23,10 @@ class PromptGraph;
 /// What an engine must have, beside the prompt's classes, to take it: nothing if all of those that were
 /// merged into `merged` and have the classes take it, or none does. Of several that do the first one is
 /// chosen.
-[[nodiscard]] std::vector<std::string> needed_variants(const PromptGraph& graph, const ObjectInfo& merged);
+struct NeededVariants {
+  std::vector<std::string> names;
+  std::size_t source = 0;  // of merged.sources(), the chosen one
+};
+[[nodiscard]] NeededVariants needed_variants(const PromptGraph& graph, const ObjectInfo& merged);
 
 }  // namespace atelier::comfy

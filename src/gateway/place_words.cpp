@@ -7,17 +7,12 @@
 #include <string_view>
 
 #include "comfy/variants.hpp"
+
 namespace atelier::gateway {
 namespace {
 
 using workshop::Ahead;
 using workshop::WorseCause;
-
-/// A class, or one of its variants.
-std::string node_words(const std::string& missing) {
-  std::string name = comfy::class_of_variant(missing);
-  return name == missing ? name : name + " with what is chosen in it";
-}
 
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
@@ -133,7 +128,7 @@ Words PlaceWords::obstacle_of_kind() const {
   const auto apart = [&](std::string_view code, std::string_view what) {
     return Words{code, fmt::format("No connected GPU has everything that this job needs: the nearest, {}, "
                                    "lacks {}{}. The job is kept.",
-                                   name_of(kind.worker), what, node_words(kind.missing))};
+                                   name_of(kind.worker), what, comfy::class_of_variant(kind.missing))};
   };
   const bool is_apart = pinned.empty() && kind.worker;
   switch (kind.obstacle) {
@@ -153,8 +148,12 @@ Words PlaceWords::obstacle_of_kind() const {
               fmt::format("{} {} no new jobs any more{}", who, several ? "take" : "takes", end)};
     case core::Obstacle::missing_node:
       if (is_apart) return apart("missing_node", "the node ");
+      if (const std::string name = comfy::class_of_variant(kind.missing); name != kind.missing)
+        return {"missing_node",
+                fmt::format("{} the node {} in the version that this workflow needs. The job is kept.", has,
+                            name)};
       return {"missing_node", fmt::format("{} the node {}, which this workflow needs. The job is kept.", has,
-                                          node_words(kind.missing))};
+                                          comfy::class_of_variant(kind.missing))};
     case core::Obstacle::missing_model:
       if (is_apart) return apart("missing_model", "");
       return {"missing_model",

@@ -158,6 +158,7 @@ template <class F>
 void fields(F& f, Arg<F, Settings> m) {
   f("previews_per_second_max", m.previews_per_second_max, Range{0, 1000});
   f("json_bytes_max", m.json_bytes_max);
+  f("files_per_commit_max", m.files_per_commit_max);
   f("result_bytes_max", m.result_bytes_max);
 }
 

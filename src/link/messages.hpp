@@ -36,7 +36,8 @@ inline constexpr std::size_t kSlotsMax = 64;
 inline constexpr std::size_t kGpusMax = 64;
 inline constexpr std::size_t kJobsMax = 256;  // lines of a hello
 inline constexpr std::size_t kFilesPerCommitMax = 5000;
-inline constexpr std::size_t kFilesPerJobMax = 10'000;  // numbers N of uploads
+inline constexpr std::size_t kFormerFilesPerCommitMax = 1000;  // with a gateway that names no limit
+inline constexpr std::size_t kFilesPerJobMax = 10'000;         // numbers N of uploads
 inline constexpr std::size_t kInputsMax = 1000;
 inline constexpr std::size_t kHoldsMax = 64;
 inline constexpr std::size_t kNodesMax = 5000;  // committed nodes of one job
@@ -155,8 +156,9 @@ struct InputRef {
 
 struct Settings {
   std::uint32_t previews_per_second_max = 30;  // per job; the agent drops the older ones
-  // What this gateway takes. One that does not say it takes kFormerJsonBytesMax, and no frame in parts.
-  std::optional<std::uint64_t> json_bytes_max, result_bytes_max;
+  // What this gateway takes. One that does not say it takes kFormerJsonBytesMax, no frame in
+  // parts, and kFormerFilesPerCommitMax.
+  std::optional<std::uint64_t> json_bytes_max, result_bytes_max, files_per_commit_max;
   bool operator==(const Settings&) const = default;
 };
 

@@ -205,7 +205,7 @@ class FakeComfyUI:
         self.call(self._down())
 
     async def cut_sockets(self, say=lambda: None):
-        """For a conduct: WebSockets are reset, all else goes on. Until one is open again; `say` before that."""
+        """For a conduct: WebSockets are reset, all else goes on. Until one is open again; first, `say`."""
         while self.sockets:
             self.sockets.popitem()[1].transport.abort()
         say()

@@ -96,7 +96,10 @@ def test(workshops):
             assert 'atelier:' not in said and pid() == runs, (script[:length][-40:], said)
         code, said = join(workshop, token, *options, script=script.replace(b"machine='", b"machine='un"))
         assert code == 1 and 'is for un' in said, said
-        found_comfyui(workshop, token)
+        if answers('http://127.0.0.1:8188/system_stats'):
+            print('left out: a ComfyUI runs at port 8188 of this machine')
+        else:
+            found_comfyui(workshop, token)
     finally:
         stop()
 

@@ -120,7 +120,7 @@ def agents_that_end_meanwhile(workshops, name):
     os.utime(left, (1, 1))
     picture = png(64, 64, COLOR) + os.urandom(64 * MIB)
     named = workshop.upload(1, 'cup.png', picture)['name']
-    proxy.down.rate = 16 * MIB
+    proxy.down.rate = 4 * MIB
     workshop.post('/user/1/api/prompt', {'prompt': invert_graph(named), 'prompt_id': 'cup'})
 
     def has_come(count):

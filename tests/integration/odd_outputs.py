@@ -101,14 +101,15 @@ async def saves_many(run_):
     names = [f'{stem}_{number:05}_.png' for number in range(1, MANY + 1)]
     for name in names:
         run_.engine.write('output', subfolder, name, png(color=(6, 6, 6)))
-        run_.engine.write('output', subfolder, name.replace('.png', '.txt'), b'a caption')
+        run_.engine.write('output', subfolder, f'caption {name}.txt', b'a caption')
     finish(run_, {'images': [{'filename': name, 'subfolder': subfolder, 'type': 'output'} for name in names]})
 
 
 def many_files(workshop, with_folder):
     """The frames of a film; without the folder a ComfyUI does not say what else it has written."""
     pictures = succeeds(workshop, 'many', 'saves_many', 'frames/f')['images']
-    assert [file['filename'] for file in pictures] == [f'f_{n:05}_.png' for n in range(1, MANY + 1)]
+    named = [file['filename'] for file in pictures]
+    assert named == [f'f_{n:05}_.png' for n in range(1, MANY + 1)], (len(named), named[:2], named[-2:])
     folder = os.path.join(workshop.data, 'participants', str(SEAT), 'output', 'frames')
     assert len(os.listdir(folder)) == (2 * MANY if with_folder else MANY), len(os.listdir(folder))
     graph = bad_graph('saves', kind='SaveLoRA')
@@ -208,7 +209,8 @@ def test(workshops):
             'python_module': 'comfy_extras.nodes_string',
         }
         try:
-            for conduct in (saves_mesh, shows_mesh, saves_video, saves, saves_strange_name, saves_elsewhere, saves_many):
+            conducts = (saves_mesh, shows_mesh, saves_video, saves, saves_strange_name, saves_elsewhere)
+            for conduct in (*conducts, saves_many):
                 engine.conducts[conduct.__name__] = conduct
             workshop.worker(comfy=engine.url, comfy_dir=engine.folder if with_folder else None)
             workshop.ready_for_jobs()

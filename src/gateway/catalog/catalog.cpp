@@ -321,6 +321,8 @@ std::shared_ptr<const comfy::ObjectInfo> Catalog::object_info() const {
   return impl_->merged;
 }
 
+std::size_t Catalog::engines_connected() const { return impl_->engines.of.present.size(); }
+
 std::vector<std::shared_ptr<const comfy::ModelLists>> Catalog::models() const {
   Impl& self = *impl_;
   self.expire();

@@ -51,6 +51,8 @@ class Catalog {
   void forget(std::string_view worker);
   /// The union; empty before the first report, never null. Whose time is over leaves it when it is asked for.
   [[nodiscard]] std::shared_ptr<const comfy::ObjectInfo> object_info() const;
+  /// How many of object_info()'s sources, the first ones, are of workers that are connected now.
+  [[nodiscard]] std::size_t engines_connected() const;
   /// The lists of models of the same workers; of a file that several have the first one tells.
   [[nodiscard]] std::vector<std::shared_ptr<const comfy::ModelLists>> models() const;
   /// Raised with every change of object_info(), for ETags and caches.

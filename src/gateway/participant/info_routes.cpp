@@ -44,7 +44,8 @@ comfy::ModelLists::Files models_of(const files::Files& files, const Reported& re
     for (const auto& [name, file] : *found) {
       comfy::ModelFile& known = models.try_emplace(name, file).first->second;
       const bool is_named = known.is_named || file.is_named;
-      if (!known.has_details || known.modified == 0) known = file;  // older engines tell no times
+      // Older engines tell no times.
+      if (file.has_details && (!known.has_details || known.modified == 0)) known = file;
       known.is_named = is_named;
     }
   }

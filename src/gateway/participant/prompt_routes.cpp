@@ -27,6 +27,7 @@ namespace {
 constexpr std::size_t kOnThreadMax = 16 << 10;
 constexpr std::size_t kOwnerDigits = 32;
 constexpr std::size_t kFormBytesMax = 32 << 20;    // of the accepted form, as the agent takes it
+constexpr std::size_t kClassesMax = 256;           // of a job, as core takes it
 constexpr std::size_t kFilesMax = 1'000;           // that one prompt may name, those in its folders included
 constexpr std::size_t kNamesBytesMax = 400 << 10;  // of all of them: a lease is one frame
 
@@ -96,7 +97,8 @@ std::uint64_t signature_of(const core::Submitted& event, const comfy::PromptGrap
   return signature;
 }
 
-/// Tells a worker whose ComfyUI keeps results whether two jobs are of one person, and not of whom.
+/// Tells a worker whose ComfyUI keeps results whether two jobs are of one person. Not a secret: who knows the
+/// workshop can find out the number.
 std::string owner_mark(Key128 workshop, ParticipantId participant) {
   return sha256(fmt::format("owner/{}/{}", workshop.hex(), participant)).hex().substr(0, kOwnerDigits);
 }
@@ -148,7 +150,7 @@ struct ParticipantFace::Impl::PromptWork {
   std::vector<Pin> pins;
   std::shared_ptr<const std::string> form;
   core::Submitted event;
-  std::vector<std::string> variants;  // that this prompt needs of its classes, if engines differ
+  comfy::NeededVariants variants;  // that this prompt needs of its classes, if engines differ
 
   comfy::PromptRequest& request() { return **parsed; }
 
@@ -312,13 +314,16 @@ awaitable<Result<net::Response>> ParticipantFace::Impl::accept_prompt(std::share
 }
 
 void ParticipantFace::Impl::need_variants(PromptWork& work) const {
-  if (work.variants.empty()) return;
-  // What a worker is able to do may have been recorded before variants were a part of it.
+  const std::size_t all = work.variants.names.size() + work.event.classes.size();
+  if (work.variants.names.empty() || all > kClassesMax) return;
   core::JobFacts job;
   job.submitted = work.event;
-  std::ranges::move(work.variants, std::back_inserter(job.submitted.classes));
+  std::ranges::move(work.variants.names, std::back_inserter(job.submitted.classes));
   std::ranges::sort(job.submitted.classes);
-  if (workshop.core().able_worker_exists(job)) work.event.classes = std::move(job.submitted.classes);
+  // Who is here and not able has had its abilities recorded by a release that knew no variants. Who is away
+  // is waited for.
+  const bool here = work.variants.source < catalog.engines_connected();
+  if (!here || workshop.core().able_worker_exists(job)) work.event.classes = std::move(job.submitted.classes);
 }
 
 awaitable<std::optional<net::Response>> ParticipantFace::Impl::answer_repeat(const PromptWork& work) {

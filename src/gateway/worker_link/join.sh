@@ -111,7 +111,8 @@ check_token() {
   if enrols; then return 0; fi # by the worker itself: enrol
   command -v curl >/dev/null || return 0
   status=$(printf 'Authorization: Bearer %s\n' "$token" |
-    curl -s ${ca_file:+--cacert "$ca_file"} -o /dev/null -w '%{http_code}' --header @- "$server/worker/link" || true)
+    curl -s ${ca_file:+--cacert "$ca_file"} -o /dev/null -w '%{http_code}' --header @- \
+      "$server/worker/link" || true)
   [ "$status" != 401 ] ||
     die "401: $server does not take this token; use the content of its DATA_DIR/worker.token"
 }
@@ -180,9 +181,17 @@ names_comfyui() {
 find_comfyui() {
   if names_comfyui "$@"; then return 0; fi
   # What answers there may be what the worker that runs here has started.
-  if worker_runs && [ -f "$folder/found" ]; then
-    cat "$folder/found"
-    return 0
+  if worker_runs; then
+    former=$(cat "$folder/found" 2>/dev/null ||
+      sed -n 's/^exec .*\( --comfy-dir .* --launch .*\)$/\1/p' "$folder/start.sh" 2>/dev/null || true)
+    if [ -n "$former" ]; then
+      printf '%s' "$former"
+      return 0
+    fi
+    if grep -q "'--launch" "$folder/start.sh" 2>/dev/null; then
+      say "the worker that runs here starts its ComfyUI itself: give its options (--launch ...) again"
+      return 1
+    fi
   fi
   answers http://127.0.0.1:8188/system_stats && return 0
   for place in "${COMFYUI_PATH:-}" /workspace/ComfyUI "$HOME/ComfyUI" /opt/ComfyUI /root/ComfyUI /ComfyUI; do
@@ -212,7 +221,7 @@ write_start_script() {
     printf 'exec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
       "$(quoted "$server")" "$(quoted "$folder/worker.token")"
     for option; do printf ' %s' "$(quoted "$option")"; done
-    find_comfyui "$@" >"$folder/found.new"
+    find_comfyui "$@" >"$folder/found.new" || exit 1
     cat "$folder/found.new"
     printf '\n'
   } >"$folder/start.sh.new"

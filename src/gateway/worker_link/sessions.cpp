@@ -287,6 +287,7 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   welcome.blob_url = "/worker";
   welcome.answers = session->answers;
   welcome.settings.json_bytes_max = link::kJsonBytesMax;
+  welcome.settings.files_per_commit_max = link::kFilesPerCommitMax;
   welcome.settings.result_bytes_max = link::kResultBytesMax;
   for (const link::HelloSlot& slot : session->slots) {
     for (const Digest& hash : {slot.object_info, slot.models.value_or(Digest())}) {

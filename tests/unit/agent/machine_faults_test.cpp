@@ -265,44 +265,6 @@ TEST_CASE("a commit refused for its hash is uploaded anew, three times at most")
   CHECK(rig.only_sent<link::Ended>().cause == link::EndCause::outputs_lost);
 }
 
-TEST_CASE(
-    "a file that changes after its node has named it is collected anew, when no upload of it is under way") {
-  Rig rig;
-  rig.ready();
-  rig.run();
-  rig.executed("9");
-  std::vector<link::CommitFile> files = Rig::one_file();
-  files.push_back(files.front());
-  files.back().place = "images/1";
-  rig.collected("9", files);
-  CHECK(rig.count<Upload>() == 2);
-  const Error changed(Errc::io, "it is larger now");
-  rig.feed(Uploaded{kJob, "9", 0, std::unexpected(changed)});
-  rig.advance(milliseconds(10'000));
-  CHECK(rig.count<Collect>() == 0);
-  rig.feed(Uploaded{kJob, "9", 1, {}});
-  for (int again = 1; again <= 5; ++again) {
-    rig.advance(milliseconds(2'000));
-    CHECK(rig.only<Collect>().node == "9");
-    rig.collected("9");
-    CHECK(rig.only<Upload>().file == static_cast<std::uint32_t>(1 + again));
-    if (again < 5) rig.feed(Uploaded{kJob, "9", 0, std::unexpected(changed)});
-  }
-  SUBCASE("it is whole now") {
-    rig.feed(Uploaded{kJob, "9", 0, {}});
-    CHECK(rig.only_sent<link::Commit>().files.size() == 1);
-  }
-  SUBCASE("it never ends") {
-    rig.feed(Uploaded{kJob, "9", 0, std::unexpected(changed)});
-    rig.finish_run();
-    rig.history();
-    rig.no_rest();
-    const auto ended = rig.only_sent<link::Ended>();
-    CHECK(ended.cause == link::EndCause::outputs_lost);
-    CHECK(ended.reason.find("it is larger now") != std::string::npos);
-  }
-}
-
 TEST_CASE("a commit refused for want of space is repeated") {
   Rig rig;
   rig.ready();

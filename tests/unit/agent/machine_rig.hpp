@@ -176,7 +176,8 @@ struct Rig {
   void no_rest(RunKey key = kJob) { feed(Collected{key, "", std::vector<link::CommitFile>{}}); }
 
   AgentMachine machine;
-  link::Settings settings{30, link::kJsonBytesMax, link::kResultBytesMax};  // of the next welcome
+  link::Settings settings{30, link::kJsonBytesMax, link::kResultBytesMax,
+                          link::kFilesPerCommitMax};  // of the next welcome
   Instant now{1'000'000};
   std::vector<Action> last;
   std::uint64_t links = 0;

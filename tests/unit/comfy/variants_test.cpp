@@ -24,7 +24,7 @@ std::vector<std::string> needed(const ObjectInfo& merged, std::string_view load,
       fixtures::request(fmt::format(R"({{"1":{{"class_type":"Load","inputs":{{{}}}}},)"
                                     R"("2":{{"class_type":"Sample","inputs":{{"model":["1",0],{}}}}}}})",
                                     load, sample));
-  return needed_variants(PromptGraph(request.prompt.object(), merged), merged);
+  return needed_variants(PromptGraph(request.prompt.object(), merged), merged).names;
 }
 
 }  // namespace
