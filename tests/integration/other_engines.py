@@ -318,7 +318,10 @@ def folder_of_another(workshops):
         upload_that_fails(workshop, engine)
         found = [name for _, _, names in os.walk(elsewhere) for name in names]
         assert not found, found
-        assert f'does not see what lies in the input folder of {elsewhere}' in worker.text()
+        said = f'does not see what lies in the input folder of {elsewhere}'
+        assert said in worker.text()
+        log = '/api/v1/workers/w1/log'
+        until(lambda: said in json.dumps(workshop.get(log)), 'the log that the instructor sees')
         workshop.close()
     finally:
         engine.close()
