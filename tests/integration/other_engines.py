@@ -346,6 +346,12 @@ def models_of_two_workers(workshop, first, second):
     for route in ('/experiment/models', '/experiment/models/checkpoints'):
         second.doors['GET', route] = lambda request: (404, b'404: Not Found')  # it tells no sizes
     workers = [worker('w1', first), worker('w2', second)]
+
+    def ready():
+        here = [one for one in workshop.get('/api/v1/workers')['workers'] if one['connected']]
+        return len([one for one in here if one['slots'][0]['state'] == 'idle']) == 2
+
+    until(ready, 'both workers')  # before the first one is, all lists that have come are shown
     every = ['b.safetensors', 'both.safetensors', 'sd/a.safetensors']
     until(lambda: list_of('models/checkpoints') == every and list_of('embeddings'), 'the models of both')
     assert list_of('embeddings') == ['sub/easy.neg'], list_of('embeddings')
