@@ -177,7 +177,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
                                                                     const EngineFolders* folders,
                                                                     std::string node, std::string ui) {
   ATELIER_CO_TRY(const std::vector<UiFile> named, files_of_ui(ui, key));
-  discard_of(*run, node, run->collected.size());  // of an earlier time
+  discard_of(*run, node);  // of an earlier time
   std::vector<link::CommitFile> files;
   std::map<std::pair<std::string, std::string>, std::size_t> known;  // by type and path
   std::set<std::string> places;
@@ -194,7 +194,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
     }
     auto taken_or_not = co_await take(run, key, engine, folders, one);
     if (!taken_or_not) {
-      discard_of(*run, node, files.size());
+      discard_of(*run, node);
       co_return std::unexpected(std::move(taken_or_not).error());
     }
     std::optional<Taken> taken = std::move(*taken_or_not);
@@ -258,11 +258,10 @@ void Collector::discard(RunFiles& run, const std::string& name) {
   runtime_.file_pool().post(std::move(remove));
 }
 
-void Collector::discard_of(RunFiles& run, const std::string& node, std::size_t files) {
-  for (std::uint32_t i = 0; i < files; ++i) {
-    const auto found = run.collected.find({node, i});
-    if (found != run.collected.end()) discard(run, found->second.path);
-  }
+void Collector::discard_of(RunFiles& run, const std::string& node) {
+  for (auto found = run.collected.lower_bound({node, 0});
+       found != run.collected.end() && found->first.first == node; ++found)
+    discard(run, found->second.path);
 }
 
 void Collector::forget(RunFiles& run) {

@@ -55,8 +55,8 @@ class Collector {
                                       bool own, LocalFile raw, std::string shown);
   /// Deletes a copy of a run before its end: the next try makes another, and the disk may be full.
   void discard(RunFiles& run, const std::string& name);
-  /// The first `files` ones of a node.
-  void discard_of(RunFiles& run, const std::string& node, std::size_t files);
+  /// All of a node.
+  void discard_of(RunFiles& run, const std::string& node);
 
   Runtime& runtime_;
   Spool& spool_;

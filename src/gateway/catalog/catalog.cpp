@@ -204,27 +204,20 @@ awaitable<Result<void>> Catalog::load() {
     return {};
   };
   ATELIER_CO_TRY_VOID(co_await self.files.run(std::move(read)));
-  const auto skip = [](const Stored& one, const Error& error) {
-    log::warn("catalog_entry_skipped", {{"hash", one.hash.hex().substr(0, 16)}, {"reason", error.what}});
+  const auto take = [&self](const std::vector<Stored>& all, auto parse_one, auto& into) -> awaitable<void> {
+    for (const Stored& one : all) {
+      auto work = [&one, parse_one] { return parse_one(one.hash, one.bytes); };
+      auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
+      if (parsed) {
+        into.put(one.hash, std::move(*parsed));
+      } else {
+        log::warn("catalog_entry_skipped",
+                  {{"hash", one.hash.hex().substr(0, 16)}, {"reason", parsed.error().what}});
+      }
+    }
   };
-  for (const Stored& one : stored) {
-    auto work = [&one] { return parse(one.hash, one.bytes); };
-    auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
-    if (parsed) {
-      self.engines.put(one.hash, std::move(*parsed));
-    } else {
-      skip(one, parsed.error());
-    }
-  }
-  for (const Stored& one : models) {
-    auto work = [&one] { return parse_models(one.hash, one.bytes); };
-    auto parsed = co_await run_blocking(self.runtime.compute_pool(), std::move(work));
-    if (parsed) {
-      self.models.put(one.hash, std::move(*parsed));
-    } else {
-      skip(one, parsed.error());
-    }
-  }
+  co_await take(stored, parse, self.engines);
+  co_await take(models, parse_models, self.models);
   self.merge();
   co_return Result<void>{};
 }
