@@ -96,9 +96,9 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
     if (!message && message.error().code == Errc::timeout && open->is_open()) continue;
     if (!message) {
       // One that breaks at once, again and again, is opened less and less often.
-      breaks = runtime.now() - opened_at > kLivedWell ? 0 : breaks + 1;
+      if (runtime.now() - opened_at > kLivedWell) breaks = 0;
       auto again =
-          co_await open_socket_again(slot, std::min(kPause * (1 << std::min(breaks, 6)), kPauseMost));
+          co_await open_socket_again(slot, std::min(kPause * (1 << std::min(breaks++, 6)), kPauseMost));
       if (!again) co_return std::unexpected(std::move(message).error());
       opened_at = runtime.now();
       log::warn("engine_socket_again", {{"slot", slot}, {"why", message.error().what}});

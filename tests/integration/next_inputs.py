@@ -75,14 +75,18 @@ def next_inputs_come_early(workshops, name, with_folder):
     assert item['status']['status_str'] == 'success', item['status']
 
 
-def large_input_over_a_line_that_breaks(workshops, name, with_folder):
+def engine_behind_a_proxy(workshops, name):
     workshop = Workshop(name)
     workshops.append(workshop)
     workshop.serve()
-    proxy = ChaosProxy(workshop.port)
     directory = os.path.join(workshop.data, 'comfy')
     os.makedirs(directory)
     workshop.engine(step_ms=1, directory=directory)
+    return workshop, ChaosProxy(workshop.port), directory
+
+
+def large_input_over_a_line_that_breaks(workshops, name, with_folder):
+    workshop, proxy, directory = engine_behind_a_proxy(workshops, name)
     workshop.worker(join=proxy.url, comfy_dir=directory if with_folder else None)
     workshop.ready_for_jobs()
     picture = png(64, 64, COLOR) + os.urandom(64 * MIB)
@@ -104,14 +108,8 @@ def large_input_over_a_line_that_breaks(workshops, name, with_folder):
 
 def agents_that_end_meanwhile(workshops, name):
     """Killed, and stopped: the next process has what came before."""
-    workshop = Workshop(name)
-    workshops.append(workshop)
-    workshop.serve()
-    proxy = ChaosProxy(workshop.port)
-    directory = os.path.join(workshop.data, 'comfy')
-    os.makedirs(directory)
+    workshop, proxy, directory = engine_behind_a_proxy(workshops, name)
     incoming = os.path.join(directory, 'input', '.atelier-incoming')
-    workshop.engine(step_ms=1, directory=directory)
     worker = workshop.worker(join=proxy.url, comfy_dir=directory)
     workshop.ready_for_jobs()
     left = os.path.join(incoming, 't-1-0')

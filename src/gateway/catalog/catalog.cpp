@@ -21,6 +21,7 @@ constexpr std::uint64_t kBytesMax = 64u << 20;
 constexpr std::string_view kModelsEnding = ".models.json", kInfoEnding = ".json";
 // How long a worker that is away stays in the union: longer than a machine needs to start again.
 constexpr milliseconds kStays{10 * 60'000};
+constexpr milliseconds kExpected{60'000};
 
 struct Parsed {
   std::shared_ptr<const comfy::ObjectInfo> info;
@@ -120,7 +121,8 @@ struct Catalog::Impl {
   files::Files& files;
   Kept<Parsed> engines;
   Kept<Models> models;
-  std::set<Digest> old_models;  // that left the union
+  std::set<Digest> old_models;            // that left the union
+  std::map<Digest, Instant> expected_at;  // lists of models
   std::map<std::string, Worker, std::less<>> workers;
   std::shared_ptr<const comfy::ObjectInfo> merged = std::make_shared<const comfy::ObjectInfo>();
   std::uint64_t generation = 0;
@@ -254,10 +256,14 @@ awaitable<Result<void>> Catalog::add_models(Digest hash, std::shared_ptr<const s
 
 awaitable<void> Catalog::drop_old_models() {
   Impl& self = *impl_;
-  std::set<Digest> gone = std::exchange(self.old_models, {});
-  std::erase_if(gone, [&of = self.models.of](const Digest& hash) {
-    return of.present.contains(hash) || of.away.contains(hash);
-  });
+  const Instant now = self.runtime.now();
+  std::erase_if(self.expected_at, [now](const auto& entry) { return now - entry.second > kExpected; });
+  std::set<Digest> gone, expected;
+  for (const Digest& hash : std::exchange(self.old_models, {})) {
+    if (self.models.of.present.contains(hash) || self.models.of.away.contains(hash)) continue;
+    (self.expected_at.contains(hash) ? expected : gone).insert(hash);
+  }
+  self.old_models = std::move(expected);
   if (gone.empty()) co_return;
   for (const Digest& hash : gone) {
     self.models.known.erase(hash);
@@ -273,6 +279,12 @@ awaitable<void> Catalog::drop_old_models() {
 
 bool Catalog::knows(const Digest& hash) const {
   return impl_->engines.known.contains(hash) || impl_->models.known.contains(hash);
+}
+
+bool Catalog::expect(const Digest& hash) {
+  Impl& self = *impl_;
+  if (self.models.known.contains(hash)) self.expected_at[hash] = self.runtime.now();
+  return knows(hash);
 }
 
 std::shared_ptr<const comfy::EngineAbility> Catalog::ability(const Digest& hash) const {

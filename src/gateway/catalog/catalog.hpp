@@ -39,6 +39,9 @@ class Catalog {
   [[nodiscard]] awaitable<void> drop_old_models();
   /// Either kind.
   [[nodiscard]] bool knows(const Digest& hash) const;
+  /// As knows, for a worker that will say that its engine has it: lists of models then stay for a minute,
+  /// though nobody has them yet.
+  [[nodiscard]] bool expect(const Digest& hash);
   /// With the variants of its classes (comfy/variants) among them. Null if unknown.
   [[nodiscard]] std::shared_ptr<const comfy::EngineAbility> ability(const Digest& hash) const;
 

@@ -118,10 +118,14 @@ std::string metrics_text(const MetricsSource& source) {
   const auto scaled = [](const std::optional<std::uint64_t>& value, double by) -> std::optional<double> {
     return value ? std::optional(number(*value) / by) : std::nullopt;
   };
+  // No memory in all: the driver did not say.
+  const auto memory = [](const link::GpuReading& gpu, std::uint64_t bytes) {
+    return gpu.memory_total == 0 ? std::nullopt : std::optional(number(bytes));
+  };
   of_gpus("atelier_gpu_memory_total_bytes", "Memory of a GPU.",
-          [](const link::GpuReading& gpu) -> std::optional<double> { return number(gpu.memory_total); });
+          [&](const link::GpuReading& gpu) { return memory(gpu, gpu.memory_total); });
   of_gpus("atelier_gpu_memory_used_bytes", "Memory of a GPU that is in use.",
-          [](const link::GpuReading& gpu) -> std::optional<double> { return number(gpu.memory_used); });
+          [&](const link::GpuReading& gpu) { return memory(gpu, gpu.memory_used); });
   of_gpus("atelier_gpu_load_ratio", "Share of the last moment in which the GPU computed.",
           [&](const link::GpuReading& gpu) { return scaled(gpu.load_percent, 100); });
   of_gpus("atelier_gpu_temperature_celsius", "How warm a GPU is.",

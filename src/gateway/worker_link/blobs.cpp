@@ -73,8 +73,10 @@ awaitable<net::Response> WorkerLink::Impl::serve_blob(net::Request& request, Wor
   const SessionPtr session = link ? session_of(LinkId{*link}) : nullptr;
   if (!session) co_return refuse(409, "stale_link: this is not the worker's present link.");
   if (session->identity != identity) co_return refuse(403, "This link is another worker's.");
-  if (what == "object_info" && parts.size() == 3) co_return co_await object_info(request, parts[2]);
-  if (what == "models" && parts.size() == 3) co_return co_await take_models(request, parts[2]);
+  if (what == "object_info" && parts.size() == 3)
+    co_return co_await take_catalog_entry(request, CatalogEntry::object_info, parts[2]);
+  if (what == "models" && parts.size() == 3)
+    co_return co_await take_catalog_entry(request, CatalogEntry::models, parts[2]);
   if (what == "model_sizes" && parts.size() == 3) co_return co_await take_model_sizes(request, parts[2]);
   if (what == "tunnel" && parts.size() == 3) {
     const auto id = Key128::parse(parts[2]);
@@ -266,36 +268,24 @@ net::Response WorkerLink::Impl::not_stored(const files::StagedName& name, const 
   return refuse(error);
 }
 
-awaitable<net::Response> WorkerLink::Impl::object_info(net::Request& request, std::string_view hex) {
+awaitable<net::Response> WorkerLink::Impl::take_catalog_entry(net::Request& request, CatalogEntry kind,
+                                                              std::string_view hex) {
+  const bool is_info = kind == CatalogEntry::object_info;
   const auto hash = Digest::parse(hex);
   if (!hash) co_return refuse(400, hash.error().what);
-  if (request.method == net::Method::get) {
-    co_return catalog.knows(*hash) ? net::Response(200) : refuse(404, "This object_info is not known here.");
-  }
+  if (request.method == net::Method::get)
+    co_return catalog.expect(*hash) ? net::Response(200) : refuse(404, "This is not known here.");
   if (request.method != net::Method::put) co_return refuse(405, "HEAD or PUT.");
-  auto body = co_await request.read_all(kObjectInfoBytesMax);
+  auto body = co_await request.read_all(is_info ? kObjectInfoBytesMax : comfy::ModelLists::kPrintedBytesMax);
   if (!body) co_return refuse(body.error());
-  if (!catalog.knows(*hash)) {
-    auto added = co_await catalog.add(*hash, std::make_shared<const std::string>(std::move(*body)));
+  if (!catalog.expect(*hash)) {
+    auto bytes = std::make_shared<const std::string>(std::move(*body));
+    auto added = co_await (is_info ? catalog.add(*hash, std::move(bytes))
+                                   : catalog.add_models(*hash, std::move(bytes)));
     if (!added) co_return refuse(added.error());
   }
-  if (auto declared = co_await declare_capability(*hash); !declared) co_return refuse(declared.error());
-  update_connected();
-  co_return net::Response(204);
-}
-
-awaitable<net::Response> WorkerLink::Impl::take_models(net::Request& request, std::string_view hex) {
-  const auto hash = Digest::parse(hex);
-  if (!hash) co_return refuse(400, hash.error().what);
-  if (request.method == net::Method::get) {
-    co_return catalog.knows(*hash) ? net::Response(200) : refuse(404, "These lists are not known here.");
-  }
-  if (request.method != net::Method::put) co_return refuse(405, "HEAD or PUT.");
-  auto body = co_await request.read_all(comfy::ModelLists::kPrintedBytesMax);
-  if (!body) co_return refuse(body.error());
-  if (!catalog.knows(*hash)) {
-    auto added = co_await catalog.add_models(*hash, std::make_shared<const std::string>(std::move(*body)));
-    if (!added) co_return refuse(added.error());
+  if (is_info) {
+    if (auto declared = co_await declare_capability(*hash); !declared) co_return refuse(declared.error());
   }
   update_connected();
   co_await catalog.drop_old_models();

@@ -291,7 +291,7 @@ awaitable<Result<void>> WorkerLink::Impl::join(SessionPtr session, const link::H
   welcome.settings.result_bytes_max = link::kResultBytesMax;
   for (const link::HelloSlot& slot : session->slots) {
     for (const Digest& hash : {slot.object_info, slot.models.value_or(Digest())}) {
-      const bool lacked = hash && !catalog.knows(hash);
+      const bool lacked = hash && !catalog.expect(hash);
       if (lacked && std::ranges::find(welcome.want, hash) == welcome.want.end()) welcome.want.push_back(hash);
     }
   }

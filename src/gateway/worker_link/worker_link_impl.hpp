@@ -128,8 +128,8 @@ struct WorkerLink::Impl {
                                       std::uint64_t size);
   /// Answers, and tells the operator if the disk is full.
   net::Response not_stored(const files::StagedName& name, const Error& error);
-  awaitable<net::Response> object_info(net::Request& request, std::string_view hex);
-  awaitable<net::Response> take_models(net::Request& request, std::string_view hex);
+  enum class CatalogEntry : std::uint8_t { object_info, models };
+  awaitable<net::Response> take_catalog_entry(net::Request& request, CatalogEntry kind, std::string_view hex);
   /// Kept until the capability of this object_info is declared, and for the next one that says the same.
   awaitable<net::Response> take_model_sizes(net::Request& request, std::string_view hex);
   awaitable<Result<std::shared_ptr<const AcceptedForm>>> accepted_form(JobId job);

@@ -29,6 +29,7 @@ struct Room {
   }
   void both() { catalog.set_connected({{"gpu-1", {info, one}}, {"gpu-2", {info, two}}}); }
   void only_second() { catalog.set_connected({{"gpu-2", {info, two}}}); }
+  void only_second_lists() { catalog.set_connected({{"gpu-1", {info}}, {"gpu-2", {info, two}}}); }
   static std::set<std::string> loras(const Catalog& of) {
     std::set<std::string> names;
     for (const auto& lists : of.models()) {
@@ -73,7 +74,7 @@ TEST_CASE("a worker that has other models by now lists these at once, one that s
   // Its ComfyUI comes up with nodes that are not known here yet.
   room.catalog.set_connected({{"gpu-1", {sha256("later"), room.one}}, {"gpu-2", {room.info, room.two}}});
   CHECK(room.loras() == Room::Names{"c.pt", "b.pt", "both.pt"});
-  room.catalog.set_connected({{"gpu-1", {room.info}}, {"gpu-2", {room.info, room.two}}});  // an older agent
+  room.only_second_lists();  // an older agent
   CHECK(room.loras() == Room::Names{"b.pt", "both.pt"});
   room.only_second();
   room.catalog.forget("gpu-1");
@@ -96,7 +97,7 @@ TEST_CASE("the models that workers had are listed after a restart, before the fi
 TEST_CASE("what a worker had before is not listed after a restart") {
   Room room;
   room.both();
-  room.catalog.set_connected({{"gpu-1", {room.info}}, {"gpu-2", {room.info, room.two}}});
+  room.only_second_lists();
   run(room.runtime, room.catalog.drop_old_models());
   CHECK_FALSE(room.catalog.knows(room.one));
   CHECK(room.loras() == Room::Names{"b.pt", "both.pt"});
@@ -108,6 +109,30 @@ TEST_CASE("what a worker had before is not listed after a restart") {
   room.both();
   run(room.runtime, room.catalog.drop_old_models());
   CHECK(room.catalog.knows(room.one));
+}
+
+TEST_CASE("lists that a worker has asked for stay for a minute, though nobody has them any more") {
+  Room room;
+  room.both();
+  CHECK(room.catalog.expect(room.one));
+  CHECK(room.catalog.expect(room.info));
+  CHECK_FALSE(room.catalog.expect(sha256("others")));
+  room.only_second_lists();
+  room.runtime.advance(milliseconds{50'000});
+  run(room.runtime, room.catalog.drop_old_models());
+  CHECK(room.catalog.knows(room.one));
+  CHECK(room.loras() == Room::Names{"b.pt", "both.pt"});
+  SUBCASE("and the worker has them") {
+    room.both();
+    room.runtime.advance(milliseconds{50'000});
+    run(room.runtime, room.catalog.drop_old_models());
+    CHECK(room.loras() == Room::Names{"a.pt", "b.pt", "both.pt"});
+  }
+  SUBCASE("and it never says so") {
+    room.runtime.advance(milliseconds{50'000});
+    run(room.runtime, room.catalog.drop_old_models());
+    CHECK_FALSE(room.catalog.knows(room.one));
+  }
 }
 
 TEST_CASE("lists that nobody has any more leave memory and disk, damaged ones are skipped") {
