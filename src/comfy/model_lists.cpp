@@ -71,6 +71,7 @@ bool ModelLists::add(std::string_view folder, std::string_view name, const Model
   if (files_ >= kFilesMax || name_bytes_ + name.size() > kNameBytesMax || !is_told_name(name)) return false;
   if (!add(folder)) return false;
   ModelFile taken = file;
+  if (!taken.has_details) taken = {.is_named = taken.is_named, .has_details = false};
   if (taken.bytes > kBytesMax) taken.bytes = 0;
   taken.modified = seconds(taken.modified);
   taken.created = seconds(taken.created);

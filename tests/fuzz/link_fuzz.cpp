@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a worker sends, and what it is sent: messages of the link, preview frames, ComfyUI's events and frames
-// inside them, attachments made of them. What is accepted survives a round trip.
+// inside them, attachments made of them, lists of models. What is accepted survives a round trip.
 
 #include <boost/json.hpp>
 
@@ -8,6 +8,7 @@
 
 #include "base/match.hpp"
 #include "comfy/messages.hpp"
+#include "comfy/model_lists.hpp"
 #include "fuzz.hpp"
 #include "gateway/worker_link/accepted_form.hpp"
 #include "link/codec.hpp"
@@ -66,6 +67,21 @@ void check_texts(std::string_view bytes) {
   expect(other && (!named || other->prompt_id == "other"), "an event can get another prompt_id");
 }
 
+void check_model_lists(std::string_view bytes) {
+  const auto lists = comfy::ModelLists::parse(bytes);
+  if (!lists) return;
+  const std::string text = lists->print();
+  expect(text.size() <= comfy::ModelLists::kPrintedBytesMax, "lists of models are bounded");
+  const auto again = comfy::ModelLists::parse(text);
+  expect(again && *again == *lists && again->print() == text, "lists of models come back as they were");
+  for (const auto& [folder, files] : lists->folders()) {
+    expect(comfy::is_told_folder(folder), "a folder of models has a name that is told");
+    for (const auto& [name, file] : files) {
+      expect(comfy::is_told_name(name), "a model has a name that leads nowhere else");
+    }
+  }
+}
+
 void check_frame(std::string_view bytes) {
   const auto frame = comfy::decode_frame(bytes);
   const auto legacy = comfy::to_legacy_preview(bytes);
@@ -97,6 +113,7 @@ void check_frame(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes = fuzz::text_of(data, size);
   check_texts(bytes);
+  check_model_lists(bytes);
   check_frame(bytes);
   if (const auto preview = link::decode_preview(bytes)) {
     expect(link::encode_preview(*preview) == bytes, "a preview of the link comes back as it was");

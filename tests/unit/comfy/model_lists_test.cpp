@@ -48,7 +48,7 @@ TEST_CASE("what is no list of models is refused, what is no fact counts as not k
     CHECK_FALSE(ModelLists::parse(text));
   const auto lists = ModelLists::parse(
       R"({"loras":{"a.pt":{"size":-1,"modified":"now","created":1e300},"../b.pt":{"size":1},)"
-      R"("c.pt":{"size":1e300,"modified":-5,"more":[1]},"d.pt":{}},"../up":{"a.pt":{}},"custom_nodes":{}})");
+      R"("c.pt":{"size":1e300,"modified":-5,"more":[1]},"d.pt":{"created":1}},"../up":{"a.pt":{}},"custom_nodes":{}})");
   REQUIRE(lists);
   ModelLists expected;
   for (const char* name : {"a.pt", "c.pt"}) expected.add("loras", name, {});
