@@ -223,7 +223,7 @@ void Agent::Impl::do_action(InterruptRun&& action) {
 }
 void Agent::Impl::do_action(Collect&& action) {
   auto run = files_of(action.key);
-  Collector::note(*run, action.key, action.ui);
+  Collector::note(*run, action.key, action.node, action.ui);
   tasks.spawn("collect outputs", collect(std::move(action), std::move(run)));
 }
 void Agent::Impl::do_action(CollectRest&& action) {

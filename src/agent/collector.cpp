@@ -12,6 +12,7 @@
 #include "agent/restored_copy.hpp"
 #include "agent/ui_files.hpp"
 #include "base/log.hpp"
+#include "comfy/files.hpp"
 #include "comfy/rewrite.hpp"
 #include "files/safe_path.hpp"
 
@@ -47,6 +48,14 @@ bool may_be_a_text(const Error& error) {
   return error.code != Errc::unavailable && error.code != Errc::disk_full && error.code != Errc::cancelled;
 }
 
+/// As of a node that shows the path which it was given (PreviewAny).
+bool is_repeated(const RunFiles& run, const std::string& node, const PlacedFile& placed) {
+  if (placed.named.type != link::FileType::output) return false;
+  const auto first = run.output_paths.find(placed.path);
+  return first != run.output_paths.end() && first->second != node &&
+         comfy::content_kind_of(placed.path) != comfy::ContentKind::model3d;
+}
+
 }  // namespace
 
 awaitable<Result<Digest>> hash_file(Runtime& runtime, std::shared_ptr<const files::File> file) {
@@ -64,12 +73,12 @@ awaitable<Result<Digest>> hash_file(Runtime& runtime, std::shared_ptr<const file
   co_return hasher->finish();
 }
 
-void Collector::note(RunFiles& run, RunKey key, const std::string& ui) {
+void Collector::note(RunFiles& run, RunKey key, const std::string& node, const std::string& ui) {
   auto named = files_of_ui(ui, key);
   if (!named) return;
   for (const UiFile& file : *named) {
     auto placed = place_file(file, key);
-    if (placed && placed->named.type == link::FileType::output) run.output_paths.insert(placed->path);
+    if (placed && placed->named.type == link::FileType::output) run.output_paths.emplace(placed->path, node);
   }
 }
 
@@ -184,6 +193,7 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
   for (const UiFile& one : named) {
     if (!one.sure && places.contains(one.place)) continue;
     const auto placed = place_file(one, key);
+    if (placed && !one.sure && is_repeated(*run, node, *placed)) continue;
     const auto before = placed ? known.find({one.type, placed->path}) : known.end();
     // What is named more often than one place may say is a further file.
     if (before != known.end() &&

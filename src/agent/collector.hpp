@@ -20,10 +20,11 @@ class Collector {
  public:
   Collector(Runtime& runtime, Spool& spool) : runtime_(runtime), spool_(spool) {}
 
-  /// Notes what `ui` names, so that rest() leaves it out. Call it before collect() suspends.
-  static void note(RunFiles& run, RunKey key, const std::string& ui);
+  /// Notes what `ui` of `node` names, so that rest() leaves it out. Call it before collect() suspends.
+  static void note(RunFiles& run, RunKey key, const std::string& node, const std::string& ui);
 
   /// The files of one node in the order of its `ui`, each once: what names it again adds a line to its place.
+  /// A text that names what an earlier node has named stays a text, but of a mesh: a viewer loads that by it.
   /// `folders` may be null: then /view.
   /// Errors: unavailable (the engine does not answer); all else means that a file is missing, empty, broken,
   /// or outside ComfyUI's folders, in a sentence for people.

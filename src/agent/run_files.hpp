@@ -40,7 +40,7 @@ struct RunFiles {
   std::string post_body;
   comfy::PromptTexts prompt_texts;                                       // empty until the prompt was fetched
   std::map<std::pair<std::string, std::uint32_t>, LocalFile> collected;  // (node, index)
-  std::set<std::string> output_paths;                   // named by some `ui`, relative to the output folder
+  std::map<std::string, std::string> output_paths;      // relative to the output folder -> who named it first
   std::map<std::string, files::FileKey> older_outputs;  // in its folder before it ran: none of its own
   std::map<std::string, std::string> input_names;       // worker's name -> the participant's
   std::set<Digest> input_digests;

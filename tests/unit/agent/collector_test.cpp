@@ -25,9 +25,9 @@ struct Rig {
   }
   void write(const std::string& path, std::string_view content) { files::write_text(temp / path, content); }
 
-  Result<std::vector<link::CommitFile>> collect(std::string ui) {
-    Collector::note(*run, kKey, ui);
-    return wait([&, ui] { return collector.collect(run, kKey, engine, &folders, "9", ui); });
+  Result<std::vector<link::CommitFile>> collect(std::string ui, std::string node = "9") {
+    Collector::note(*run, kKey, node, ui);
+    return wait([&, node, ui] { return collector.collect(run, kKey, engine, &folders, node, ui); });
   }
   Result<std::vector<link::CommitFile>> rest() {
     return wait([&] { return collector.rest(run, kKey, &folders); });
@@ -112,6 +112,27 @@ TEST_CASE("a text that names no file of the job stays a text") {
       R"({"result":["atelier/8-1/secret.glb","cup.glb","atelier/7-1/../8-1/secret.glb","atelier/7-1/gone.glb"]})");
   REQUIRE(taken);
   CHECK(taken->empty());
+}
+
+TEST_CASE("a text that names what an earlier node has named is no second file, unless it is a mesh") {
+  Rig rig;
+  for (const char* name : {"cup_00001_.gif", "cup_00001.glb", "odd_00001_.gif"})
+    rig.write(std::string("output/atelier/7-1/") + name, name);
+  const auto saved = rig.collect(
+      R"({"gifs":[{"filename":"cup_00001_.gif","subfolder":"atelier/7-1","type":"output"}],
+          "3d":[{"filename":"cup_00001.glb","subfolder":"atelier/7-1","type":"output"}],
+          "text":["/comfy/output/atelier/7-1/cup_00001_.gif"]})",
+      "3");
+  REQUIRE(saved);
+  CHECK(saved->size() == 2);
+  const auto shown = rig.collect(
+      R"({"text":["/comfy/output/atelier/7-1/cup_00001_.gif","/comfy/output/atelier/7-1/odd_00001_.gif"],
+          "result":["atelier/7-1/cup_00001.glb"]})",
+      "4");
+  REQUIRE(shown);
+  REQUIRE(shown->size() == 2);
+  CHECK((*shown)[0].place == "text/1");
+  CHECK((*shown)[1].place == "result/0");
 }
 
 TEST_CASE("a text that names a file which is no result stays a text, and an object that names it does not") {
