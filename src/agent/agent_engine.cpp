@@ -89,6 +89,11 @@ awaitable<Result<void>> Agent::Impl::live_with_engine(std::uint32_t slot) {
   info.vram_total = stats.vram_total;
   feed(EngineUp{slot, info, stats.vram_free});
   if (!engine.folders_unused.empty()) tell(slot, engine.folders_unused);
+  if (!engine.folders) {
+    log::info("files_by_http", {{"slot", slot},
+                                {"why", "no --comfy-dir"},
+                                {"then", "inputs up to ComfyUI's upload limit; what it writes stays there"}});
+  }
   int breaks = 0;
   Instant opened_at = runtime.now();
   for (;;) {

@@ -10,9 +10,13 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "agent/agent.hpp"
 #include "agent/credentials.hpp"
@@ -28,13 +32,15 @@ constexpr int kExitFailed = 1;
 constexpr int kExitConfig = 2;
 
 struct Given {
-  std::string join, token_file, ca_file, comfy_dir, name, launch, log_dir;
+  std::string join, token_file, ca_file, comfy_dir, launch, log_dir;
+  std::optional<std::string> name;
   std::vector<std::string> comfy;
-  int slots = 0;
+  std::optional<int> slots;
   int drain_s = 600;
   int hang_limit_s = 90;
   int look_again_s = 60;
   bool enrol_only = false;
+  bool check_only = false;
 };
 
 constexpr const char* kAbout =
@@ -95,8 +101,8 @@ std::string state_dir_of(const std::string& name) {
 }
 
 /// The addresses of all slots: those given, or as many as wanted at ports in a row.
-void spread_over_ports(int slots, std::vector<net::Url>& comfy, std::vector<std::string>& mistakes) {
-  if (slots == 0 || comfy.empty() || comfy.size() == static_cast<std::size_t>(slots)) return;
+void spread_over_ports(std::size_t slots, std::vector<net::Url>& comfy, std::vector<std::string>& mistakes) {
+  if (comfy.empty() || comfy.size() == slots) return;
   if (comfy.size() > 1) {
     mistakes.push_back(fmt::format(
         "--slots {}: --comfy is given {} times; give it once, or once for each slot", slots, comfy.size()));
@@ -104,11 +110,32 @@ void spread_over_ports(int slots, std::vector<net::Url>& comfy, std::vector<std:
     mistakes.push_back(
         fmt::format("--slots {}: there are not so many ports from {} on", slots, comfy[0].port));
   } else {
-    while (comfy.size() < static_cast<std::size_t>(slots)) {
+    while (comfy.size() < slots) {
       comfy.push_back(comfy.back());
       ++comfy.back().port;
     }
   }
+}
+
+/// What keeps the line from being one command for a shell; empty if nothing does.
+std::string mistake_in_command(std::string_view line) {
+  char quote = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == '\\' && quote != '\'') {
+      ++i;
+    } else if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (c == '&' && i > 0 && (line[i - 1] == '>' || line[i - 1] == '<')) {
+      continue;  // 2>&1
+    } else if (std::string_view(";&|()\n").find(c) != std::string_view::npos) {
+      return "it must be one command; put several into a script, and give that";
+    }
+  }
+  if (quote != 0) return fmt::format("the quote {} is not closed", quote);
+  return line.find_first_not_of(' ') == std::string_view::npos ? "it names no command" : "";
 }
 
 /// Of a worker that has enrolled the token may be gone.
@@ -143,19 +170,21 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
     }
   };
   url("--join", given.join, options.join);
+  if (options.join.target.starts_with("/user/"))
+    mistakes.emplace_back("--join: the server's address alone, without /user/ and what follows");
   for (const std::string& address : given.comfy) url("--comfy", address, options.comfy.emplace_back());
-  if (given.slots < 0 || given.slots > static_cast<int>(link::kSlotsMax) ||
-      given.comfy.size() > link::kSlotsMax) {
+  const int slots = given.slots.value_or(static_cast<int>(given.comfy.size()));
+  if (slots < 1 || slots > static_cast<int>(link::kSlotsMax)) {
     mistakes.push_back(fmt::format("--slots: 1 to {}", link::kSlotsMax));
   } else {
-    spread_over_ports(given.slots, options.comfy, mistakes);
+    spread_over_ports(static_cast<std::size_t>(slots), options.comfy, mistakes);
   }
   if (!given.ca_file.empty()) {
     auto tls = net::TlsContext::client(given.ca_file);
     if (!tls) mistakes.push_back("--ca-file: " + tls.error().what);
     if (tls) options.tls = std::move(*tls);
   }
-  options.name = given.name.empty() ? host_name() : given.name;
+  options.name = given.name.value_or(host_name());
   if (!is_worker_name(options.name))
     mistakes.emplace_back("--name: 1 to 64 of letters, digits, '.', '_' and '-'");
   std::set<std::string> addresses;
@@ -169,6 +198,9 @@ std::vector<std::string> check(const Given& given, AgentOptions& options) {
         "use "
         "--launch, or leave --comfy-dir out");
   }
+  if (std::error_code error;
+      !given.comfy_dir.empty() && !std::filesystem::is_directory(given.comfy_dir, error))
+    mistakes.push_back(fmt::format("--comfy-dir: {} is no folder", given.comfy_dir));
   if (!given.launch.empty()) {
     for (const net::Url& comfy : options.comfy) {
       if (comfy.host == "127.0.0.1" || comfy.host == "localhost" || comfy.host == "::1") continue;
@@ -242,6 +274,7 @@ int worker_main(int argc, char** argv) {
       "once the worker has enrolled");
   app.add_flag("--enrol-only", given.enrol_only,
                "Only make sure that the server knows this worker, enrolling it if need be");
+  app.add_flag("--check-only", given.check_only, "Only look whether the options are right");
   app.add_option("--ca-file", given.ca_file,
                  "PEM file with the authority of the server's certificate, instead of the system's");
   app.add_option(
@@ -250,7 +283,7 @@ int worker_main(int argc, char** argv) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--launch", given.launch,
-                 "One command (no && or ;) that starts a ComfyUI. The worker runs it, with --port, at the "
+                 "One command that starts a ComfyUI. The worker runs it, with --port, at the "
                  "address of --comfy, and starts it again when it ends");
   app.add_option("--log-dir", given.log_dir,
                  "Folder for what launched ComfyUIs print [~/.local/state/atelier-worker/NAME]");
@@ -272,9 +305,7 @@ int worker_main(int argc, char** argv) {
                  "Seconds until a running ComfyUI is asked again for its nodes and models, which may have "
                  "become more")
       ->capture_default_str();
-  app.get_option("--launch")->check([](const std::string& command) {
-    return command.find_first_not_of(' ') == std::string::npos ? "it names no command" : std::string();
-  });
+  app.get_option("--launch")->check([](const std::string& command) { return mistake_in_command(command); });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -285,6 +316,7 @@ int worker_main(int argc, char** argv) {
   const std::vector<std::string> mistakes = check(given, options);
   for (const std::string& mistake : mistakes) fmt::print(stderr, "atelier-worker: {}\n", mistake);
   if (!mistakes.empty()) return kExitConfig;
+  if (given.check_only) return 0;
   ::signal(SIGPIPE, SIG_IGN);
   if (given.enrol_only) return enrol_only(options);
   RealRuntime runtime;

@@ -180,8 +180,9 @@ awaitable<Result<void>> BeastSocket::dial(std::string host, std::string target, 
   if (got == Waiter::End::cancelled) co_return fail(Errc::cancelled, "the handshake was cancelled");
   if (step->error == ws::error::upgrade_declined) {
     const auto status = response->result_int();
-    co_return fail(errc_of_status(status), fmt::format("{}{} answered {}: {}", host, target, status,
-                                                       response->body().substr(0, kQuotedBytesMax)));
+    std::string said = response->body().substr(0, kQuotedBytesMax);
+    said.erase(said.find_last_not_of(" \r\n") + 1);
+    co_return fail(errc_of_status(status), fmt::format("{}{} answered {}: {}", host, target, status, said));
   }
   const Errc code =
       step->error.category() == boost::system::system_category() || step->error == asio::error::eof

@@ -85,6 +85,8 @@ def test(workshops):
         assert code == 1 and '401' in said and 'worker.token' in said, said
         assert connected(workshop) == ['renamed'], 'a wrong token must not stop the worker that runs'
         runs = pid()
+        code, said = join(workshop, token, *options, '--bogus')
+        assert code == 1 and '--bogus' in said and pid() == runs, said
         code, said = join(workshop, '', *options)
         assert code == 1 and 'ATELIER_ENROL' in said, said
         digest = next(line for line in script.splitlines() if line.startswith(b'digest='))

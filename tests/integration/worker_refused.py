@@ -3,9 +3,39 @@
 """A worker with a wrong token or protocol version, or whose name another worker takes, is told so and ends
 with exit code 2."""
 
-import os, urllib.error, urllib.request
-from atelier_processes import WORK, Workshop, run, until
+import os, subprocess, urllib.error, urllib.request
+from atelier_processes import BIN, WORK, Workshop, run, until
 from link_worker import Socket
+
+
+def said_of(*options):
+    """What the worker says of these options, and its exit code."""
+    arguments = [os.path.join(BIN, 'atelier-worker'), '--check-only', *options]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stdout + done.stderr
+
+
+def wrong_options_are_said(token_file):
+    right = ('--join', 'http://127.0.0.1:1', '--token-file', token_file, '--name', 'w1')
+    assert said_of(*right, '--slots', '3', '--launch', "python 'a;b/main.py' 2>&1") == (0, '')
+    for wrong, word in (
+        (('--slots', '0'), '--slots: 1 to '),
+        (('--slots', '65'), '--slots: 1 to '),
+        (('--launch', 'cd /tmp && python main.py'), 'one command'),
+        (('--launch', 'python main.py; true'), 'one command'),
+        (('--launch', "python 'main.py"), "the quote ' is not closed"),
+        (('--comfy-dir', '/nowhere'), '/nowhere is no folder'),
+    ):
+        code, said = said_of(*right, *wrong)
+        assert code == 2 and word in said, (wrong, code, said)
+    for wrong, word in (
+        (('--join', 'http://127.0.0.1:1/user/1/'), 'address alone'),
+        (('--name', ''), '--name: 1 to 64'),
+    ):
+        changed = list(right)
+        changed[changed.index(wrong[0]) + 1] = wrong[1]
+        code, said = said_of(*changed)
+        assert code == 2 and word in said, (wrong, code, said)
 
 
 def test(workshops):
@@ -21,7 +51,8 @@ def test(workshops):
     os.chmod(wrong, 0o600)
     worker = workshop.worker(token_file=wrong)
     assert worker.child.wait(timeout=20) == 2, worker.text()
-    assert 'token' in worker.text()
+    assert 'worker.token' in worker.text() and '\\x0a' not in worker.text(), worker.text()
+    wrong_options_are_said(wrong)
 
     request = urllib.request.Request(
         workshop.url + '/worker/link',

@@ -139,18 +139,22 @@ install_program() {
   chmod 755 "$folder/atelier-worker.new"
   "$folder/atelier-worker.new" --version >/dev/null || die "the worker does not run on this system"
   printf '%s\n' "$token" >"$folder/worker.token.new"
-  if enrols; then enrol "$@"; fi
+  try_program --check-only "$@" || give_up "these options are not right: see above"
+  if enrols; then
+    try_program --enrol-only "$@" || give_up "this machine has not become a worker of $server"
+  fi
   mv -f "$folder/atelier-worker.new" "$folder/atelier-worker"
   mv -f "$folder/worker.token.new" "$folder/worker.token"
 }
 
 # Before anything that runs is touched.
-enrol() {
-  "$folder/atelier-worker.new" --join "$server" --token-file "$folder/worker.token.new" --enrol-only "$@" ||
-    {
-      rm -f "$folder/atelier-worker.new" "$folder/worker.token.new"
-      die "this machine has not become a worker of $server"
-    }
+try_program() {
+  "$folder/atelier-worker.new" --join "$server" --token-file "$folder/worker.token.new" "$@"
+}
+
+give_up() {
+  rm -f "$folder/atelier-worker.new" "$folder/worker.token.new"
+  die "$*"
 }
 
 answers() { # URL
