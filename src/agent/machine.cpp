@@ -140,7 +140,7 @@ void AgentMachine::handle(const LinkUp& input) {
   socket_open_ = true;
   clock_offset_ = input.clock - now_.ms;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-    slots_[i].announced = slots_[i].hello_up = slots_[i].up;
+    slots_[i].announced = slots_[i].hello_up = slots_[i].takes_jobs();
     slots_[i].told = listed(i);
     slots_[i].owes_idle = false;  // this hello shows it
   }
@@ -283,14 +283,14 @@ void AgentMachine::answer(const link::Welcome& message) {
   if (draining_) send(link::Draining{leaving_ ? "the agent is stopping" : "asked by the gateway"});
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    if (listed(i) && !slot.up && (slot.hello_up || restored.contains(i)))
+    if (listed(i) && !slot.takes_jobs() && (slot.hello_up || restored.contains(i)))
       send(link::EngineLost{i, JobId{}, Epoch{},
                             slot.hello_up ? "it died while the link was opened" : "it is not up yet"});
     const bool wanted = std::ranges::any_of(message.want, [&slot](const Digest& hash) {
       return hash == slot.info.object_info || hash == slot.info.models;
     });
     if (wanted) slot.announced = false;
-    if (slot.up && !slot.announced) publish(i);
+    if (slot.takes_jobs() && !slot.announced) publish(i);
     pay_idle(i);  // what came between the hello and this
     tell_note(i);
   }
@@ -310,7 +310,7 @@ void AgentMachine::handle(const ObjectInfoPublished& input) {
   if (input.slot >= slots_.size()) return;
   Slot& slot = slots_[input.slot];
   slot.publishing = false;
-  if (!slot.up || slot.announced) return;
+  if (!slot.takes_jobs() || slot.announced) return;
   if (input.result && input.digest == slot.info.object_info && input.models == slot.info.models) {
     announce(input.slot);
   } else {
@@ -340,13 +340,14 @@ void AgentMachine::handle(const EngineUp& input) {
   if (!listed(input.slot)) return;
   Slot& slot = slots_[input.slot];
   log::info("engine_up", {{"slot", input.slot}, {"version", input.info.comfy_version}});
-  slot.announced = false;
+  slot.announced = slot.stands_still = false;
   slot.up = true;
   slot.ever_up = true;
   slot.info = input.info;
   slot.answered_at = now_;
   slot.speaks.clear();
-  slot.note.clear();  // it had been out of reach
+  slot.note = std::exchange(slot.was_noted, false) ? "ComfyUI answers again" : "";
+  if (linked_) tell_note(input.slot);
   slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
   std::vector<RunKey> held;
@@ -361,7 +362,7 @@ void AgentMachine::handle(const EngineDown& input) {
   if (input.slot >= slots_.size() || !slots_[input.slot].up) return;
   Slot& slot = slots_[input.slot];
   log::warn("engine_lost", {{"slot", input.slot}, {"why", input.why}});
-  slot.up = false;
+  slot.up = slot.stands_still = false;
   slot.announced = false;
   slot.owes_idle = false;  // engine_ready says that it is idle
   slot.publish_at.reset();
@@ -388,7 +389,7 @@ void AgentMachine::handle(const EngineChanged& input) {
   const std::uint64_t start = slot.info.engine_start;  // which is another one after it was unloaded
   slot.info = input.info;
   slot.info.engine_start = start;
-  if (linked_) publish(input.slot);
+  if (linked_ && !slot.stands_still) publish(input.slot);
 }
 
 void AgentMachine::handle(const EnginePrinted& input) {
@@ -409,6 +410,7 @@ void AgentMachine::handle(const EngineNoted& input) {
 void AgentMachine::tell_note(std::uint32_t index) {
   std::string note = std::exchange(slots_[index].note, {});
   if (note.empty() || !listed(index)) return;
+  slots_[index].was_noted = true;
   link::LogLines message;
   message.slot = index;
   message.lines.push_back("atelier-worker: " + note);
@@ -444,7 +446,13 @@ void AgentMachine::own_idle_slots() {
 }
 
 void AgentMachine::pay_idle(std::uint32_t index) {
-  if (!linked_ || !listed(index) || !slots_[index].owes_idle || busy(index)) return;
+  if (!listed(index) || busy(index)) return;
+  if (std::exchange(slots_[index].stands_still, false)) {  // it has come to its end
+    slots_[index].owes_idle = false;                       // engine_ready, or the next hello, says it
+    if (linked_) publish(index);
+    return;
+  }
+  if (!linked_ || !slots_[index].owes_idle) return;
   if (slots_[index].rest_until || out_of_room()) return;
   slots_[index].owes_idle = false;
   send(link::SlotIdle{index});

@@ -67,6 +67,7 @@ class AgentMachine {
     Place place = Place::here;
     bool up = false;
     bool ever_up = false;
+    bool stands_still = false;  // it does not end what it runs, and nobody here can start it again
     EngineInfo info;
     Instant answered_at;
     link::TelemetrySlot reading;        // of its last answer
@@ -82,7 +83,9 @@ class AgentMachine {
     bool hello_up = false;   // what the hello said of it
     bool told = false;       // the gateway knows that there is this slot
     std::string note;        // to be told when there is a link
+    bool was_noted = false;  // something was, since it came up
     std::string speaks;      // the run whose events come: what comes without a run id is of it
+    [[nodiscard]] bool takes_jobs() const { return up && !stands_still; }
   };
 
   // machine.cpp: the link, the engines, time.

@@ -264,10 +264,26 @@ void AgentMachine::interrupt(HeldJob& job) {
 
 void AgentMachine::lose_patience(HeldJob& job) {
   // A node that never looks whether it shall stop would keep the GPU until it is done.
-  if (!options_.launched || now_ - *job.interrupted_at < kInterruptPatience) return;
-  log::warn("interrupt_ignored", {{"job", job.key.job}, {"slot", job.lease.slot}, {"then", "restart"}});
+  if (now_ - *job.interrupted_at < kInterruptPatience) return;
+  Slot& slot = slots_[job.lease.slot];
+  const bool is_over = job.ghost || job.stop_requested;  // at the gateway, which waits for the slot alone
+  if (!options_.launched && (!is_over || slot.stands_still)) return;
+  log::warn("interrupt_ignored", {{"job", job.key.job},
+                                  {"slot", job.lease.slot},
+                                  {"then", options_.launched ? "restart" : "no more jobs until it ends"}});
   job.interrupted_at = now_;
-  out_.emplace_back(RestartEngine{job.lease.slot});
+  if (options_.launched) {
+    out_.emplace_back(RestartEngine{job.lease.slot});
+    return;
+  }
+  const std::string why =
+      "ComfyUI goes on with a job that was cancelled; if it does not end, restart it there";
+  slot.stands_still = true;
+  slot.announced = false;
+  slot.owes_idle = false;  // engine_ready will say that it is idle
+  send(link::EngineLost{job.lease.slot, JobId{}, Epoch{}, why});
+  slot.note = why;
+  if (linked_) tell_note(job.lease.slot);
 }
 
 void AgentMachine::stop(const link::Stop& message) {

@@ -16,9 +16,9 @@ link::HelloSlot AgentMachine::line_of(std::uint32_t index) const {
   line.comfy_version = slot.info.comfy_version;
   line.object_info = slot.info.object_info;
   line.models = slot.info.models;
-  line.engine = slot.up        ? link::EngineState::ready
-                : slot.ever_up ? link::EngineState::lost
-                               : link::EngineState::starting;
+  line.engine = slot.takes_jobs() ? link::EngineState::ready
+                : slot.ever_up    ? link::EngineState::lost
+                                  : link::EngineState::starting;
   line.engine_start = slot.info.engine_start;
   line.device = slot.info.device;
   line.vram_total = slot.info.vram_total;

@@ -4,6 +4,49 @@
 
 namespace atelier::agent {
 
+TEST_CASE("a joined engine that goes on with a cancelled job takes no more until that has come to its end") {
+  Rig rig;
+  rig.ready();
+  rig.run();
+  rig.gateway(link::Stop{kJob.job, kJob.epoch, "cancelled"});
+  std::size_t lost = 0, told = 0;
+  const auto ask_on = [&](milliseconds time) {
+    for (milliseconds waited{0}; waited < time; waited += milliseconds(1'000)) {
+      rig.advance(milliseconds(1'000));
+      rig.feed(RunAsked{kJob, RunPlace::running, {}});
+      lost += rig.sent<link::EngineLost>().size();
+      told += rig.sent<link::LogLines>().size();
+      for (const link::EngineLost& each : rig.sent<link::EngineLost>()) CHECK_FALSE(each.job);
+    }
+  };
+  ask_on(kInterruptPatience - milliseconds(5'000));
+  CHECK(lost == 0);
+  ask_on(3 * kInterruptPatience);
+  CHECK(lost == 1);
+  CHECK(told == 1);
+  SUBCASE("over a new link, too") {
+    rig.lose_link();
+    CHECK(rig.open().slots.at(0).engine == link::EngineState::lost);
+    rig.welcome(link::Verdict::drop);
+    CHECK(rig.count<PublishObjectInfo>() == 0);
+    CHECK(rig.sent<link::SlotIdle>().empty());
+  }
+  SUBCASE("and its ComfyUI ends") {
+    rig.feed(EngineDown{0, "the connection was refused"});
+    CHECK(rig.machine.held() == 0);
+    rig.engine_up();
+    CHECK(rig.sent<link::EngineReady>().size() == 1);
+    return;
+  }
+  rig.feed(RunAsked{kJob, RunPlace::absent, {}});
+  REQUIRE(rig.count<PublishObjectInfo>() == 1);
+  CHECK(rig.sent<link::SlotIdle>().empty());
+  rig.feed(ObjectInfoPublished{0, sha256("object_info"), {}});
+  CHECK(rig.sent<link::EngineReady>().size() == 1);
+  CHECK(rig.sent<link::SlotIdle>().empty());
+  CHECK(rig.machine.held() == 0);
+}
+
 TEST_CASE("files that cannot be fetched give their own job up, and neither the slot nor the job in it") {
   Rig rig;
   rig.ready();
