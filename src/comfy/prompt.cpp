@@ -144,8 +144,12 @@ void PromptRequest::set_create_time(std::int64_t unix_ms) { extra_data.object()[
 
 std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                const PromptLimits& limits) {
-  auto parsed = Json::parse(
-      body, JsonLimits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max, .arena = true});
+  const JsonLimits json_limits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max, .arena = true};
+  auto parsed = Json::parse(body, json_limits);
+  // ComfyUI takes what Python does: NaN, and the half of an emoji that a browser sends.
+  if (!parsed && parsed.error().code == Errc::bad_request) {
+    if (auto strict = Json::parse(strict_json(body), json_limits)) parsed = std::move(strict);
+  }
   if (!parsed) {
     if (parsed.error().code == Errc::too_large)
       return std::unexpected(

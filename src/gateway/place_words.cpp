@@ -140,7 +140,8 @@ Words PlaceWords::obstacle_of_kind() const {
       return {"pinned_away",
               fmt::format("This job waits for {}, which was chosen for it and is not connected.", pinned)};
     case core::Obstacle::engine_away:
-      return {"engine_away", fmt::format("{} {} starting ComfyUI{}", who, several ? "are" : "is", end)};
+      return {"engine_away",
+              fmt::format("{} {} no ComfyUI that is ready{}", who, several ? "have" : "has", end)};
     case core::Obstacle::worker_paused:
       return {"worker_paused", fmt::format("{} {} paused{}", who, several ? "are" : "is", end)};
     case core::Obstacle::worker_drains:

@@ -79,8 +79,11 @@ awaitable<net::Response> InstructorFace::Impl::get_participant(ApiCall& call) {
   const auto number = parse_canonical(call.captures.front(), options.num_users);
   const ParticipantId id{number.value_or(0)};
   if (!number || !call.caller.owns(id)) {
-    const Problem nobody(404, fmt::format("There is no participant {}; they are numbered from 1 to {}.",
-                                          call.captures.front(), options.num_users));
+    const std::string& name = call.captures.front();
+    const Problem nobody(404, number
+                                  ? fmt::format("Participant {} is somebody else.", name)
+                                  : fmt::format("There is no participant {}; they are numbered from 1 to {}.",
+                                                name, options.num_users));
     co_return problem_response(nobody);
   }
   co_return api_json(

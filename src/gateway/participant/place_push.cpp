@@ -46,6 +46,8 @@ ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId
   const core::Core& core = workshop.core();
   const auto view = outlook == nullptr ? nullptr : outlook->view();
   const std::int64_t since = view == nullptr ? 0 : (workshop.now() - view->at).count();
+  // Places are the view's, and some may have started since.
+  const std::size_t waiting = std::max(core.jobs_waiting(), view == nullptr ? 0 : view->order.size());
   PlaceText text;
   std::string jobs;
   core.each_job_of(participant, [&](const core::JobFacts& job) {
@@ -60,8 +62,8 @@ ParticipantFace::Impl::PlaceText ParticipantFace::Impl::place_text(ParticipantId
     const PlaceWords words{core, job, view.get(), standing, since, setback};
     jobs += fmt::format(R"({}{{"prompt_id":{},"place":{},"of":{},"eta_ms":{},"reason":{})",
                         jobs.empty() ? "" : ",", comfy::quote_json(job.submitted.prompt_id),
-                        place == 0 ? "null" : fmt::format("{}", place), core.jobs_waiting(),
-                        ready_text(standing, since), comfy::quote_json(words.reason().sentence));
+                        place == 0 ? "null" : fmt::format("{}", place), waiting, ready_text(standing, since),
+                        comfy::quote_json(words.reason().sentence));
     if (const std::string cause = words.cause().sentence; !cause.empty())
       jobs += fmt::format(R"(,"cause":{})", comfy::quote_json(cause));
     jobs += '}';

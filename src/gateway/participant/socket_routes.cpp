@@ -34,7 +34,11 @@ std::vector<std::string> linked_nodes(const core::JobFacts& job) {
 /// Of a prompt without client_id ComfyUI sends these to everybody (here: to the participant's sockets), and
 /// nothing else (CI G6, G26).
 bool is_for_everybody(std::string_view text) {
-  return text.starts_with(R"({"type":"progress)") || text.starts_with(R"({"type":"execution_interrupted")");
+  constexpr std::string_view kHead = R"({"type":)";
+  if (!text.starts_with(kHead)) return false;
+  text.remove_prefix(kHead.size());
+  if (text.starts_with(' ')) text.remove_prefix(1);  // as ComfyUI writes it
+  return text.starts_with(R"("progress)") || text.starts_with(R"("execution_interrupted")");
 }
 
 /// Which of the progress messages that wait for a slow browser a newer one takes the place of. Previews have

@@ -87,7 +87,8 @@ net::Response PublicFace::health(const net::Request& request) const {
   const auto counters = workshop_.counters();
   const std::size_t waiting = workshop_.core().jobs_waiting();
   const std::size_t alarmed = alarms();
-  const bool needs_somebody = !disk || workers.empty() || alarmed > 0;
+  const bool works = std::ranges::any_of(workers, &WorkerView::works);
+  const bool needs_somebody = !disk || !works || alarmed > 0;
   const std::string_view verdict = !journal ? "failed" : needs_somebody ? "degraded" : "ok";
   const std::uint64_t free_mb = space ? space->bytes / 1'000'000 : 0;
   if (request.headers.get("Accept").find("text/html") == std::string_view::npos) {
@@ -113,6 +114,8 @@ net::Response PublicFace::health(const net::Request& request) const {
                        : fmt::format("{} connected.", workers.size() == 1
                                                           ? std::string("1 worker is")
                                                           : fmt::format("{} workers are", workers.size())));
+  if (!workers.empty() && !works)
+    line("None of them takes jobs: they are paused, drained, or their ComfyUI is not ready. Jobs are kept.");
   line(fmt::format("{} jobs wait.", waiting));
   if (alarmed > 0) {
     line(
@@ -169,7 +172,7 @@ net::Response PublicFace::queue_status() const {
   std::string workers;
   for (const WorkerView& worker : workers_ ? workers_() : std::vector<WorkerView>{}) {
     workers += fmt::format(R"({}{{"name":{},"state":"{}"}})", workers.empty() ? "" : ",",
-                           comfy::quote_json(worker.name), worker.busy ? "busy" : "idle");
+                           comfy::quote_json(worker.name), worker.state);
   }
   const std::size_t running = jobs_on_workers();
   const std::size_t live = core.jobs_live();

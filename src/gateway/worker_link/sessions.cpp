@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/match.hpp"
 #include "gateway/worker_link/worker_link_impl.hpp"
+#include "gateway/worker_link/worker_state.hpp"
 
 namespace atelier::gateway {
 namespace {
@@ -490,8 +491,9 @@ std::vector<WorkerView> WorkerLink::workers() const {
     if (!worker.link || !session) return;
     WorkerView view;
     view.name = worker.name;
+    view.state = worker_state(worker);
+    view.busy = view.state == "busy";
     for (const core::SlotFacts& slot : worker.slots) {
-      view.busy = view.busy || slot.state == core::SlotState::busy;
       view.version = slot.engine_version;
       view.device = slot.kind;
       view.vram_total = slot.vram_mib << 20;

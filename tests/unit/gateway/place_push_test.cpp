@@ -62,6 +62,26 @@ TEST_CASE("a job that waits is told its place, when it will be ready, and why it
   CHECK(pushed.back().at("jobs").as_array().empty());
 }
 
+TEST_CASE("no place is behind the last one, however fast jobs start") {
+  Waiting room;
+  room.rig.join();
+  std::vector<JobId> jobs;
+  for (int n = 1; n < 9; ++n) jobs.push_back(room.rig.submit(7, uuid(n)));
+  room.hear(milliseconds{3'000});
+  std::size_t told = 0;
+  for (const JobId job : jobs) {
+    room.rig.finish(job);
+    for (const auto& pushed : room.hear(milliseconds{300})) {
+      for (const boost::json::value& each : pushed.at("jobs").as_array()) {
+        if (each.at("place").is_null()) continue;
+        CHECK(each.at("place").as_int64() <= each.at("of").as_int64());
+        ++told;
+      }
+    }
+  }
+  CHECK(told > 0);
+}
+
 TEST_CASE("places are pushed when they change, and no more than once a second") {
   Waiting room;
   room.rig.join();
@@ -213,7 +233,7 @@ TEST_CASE("a worker that is paused, drains or has no ComfyUI is said, not that i
   const auto& jobs = pushed.back().at("jobs").as_array();
   CHECK(std::ranges::any_of(jobs, [](const boost::json::value& each) {
     return text(each.at("reason")) ==
-           "gpu-2, which was chosen for this job, is starting ComfyUI. Your place is kept.";
+           "gpu-2, which was chosen for this job, has no ComfyUI that is ready. Your place is kept.";
   }));
 }
 

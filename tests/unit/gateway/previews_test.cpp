@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "comfy/messages.hpp"
@@ -143,6 +144,21 @@ TEST_CASE("a custom node's own event comes as it is; of a prompt without client_
   for (Tab* tab : {&run.mine, &run.other})
     CHECK(tab->take() == Texts{R"({"type":"my_pack.progress","data":{"value":2}})"});
   CHECK(run.theirs.take() == Texts{});
+}
+
+TEST_CASE("that a prompt without client_id was interrupted is told to all of its seat") {
+  Running run;
+  run.end();
+  const JobId job = run.rig.submit(7, uuid(2), "");
+  run.rig.started(job);
+  run.rig.computed(job);
+  run.quiet();
+  // As ComfyUI prints it.
+  const std::string event =
+      fmt::format(R"({{"type": "execution_interrupted", "data": {{"prompt_id": "{}"}}}})", uuid(2));
+  run.rig.ended(job, core::Outcome::cancelled, event);
+  for (Tab* tab : {&run.mine, &run.other}) CHECK(std::ranges::count(tab->take(), event) == 1);
+  CHECK(std::ranges::count(run.theirs.take(), event) == 0);
 }
 
 TEST_CASE("where a waiting job stands is pushed when it changed, at most once a second, to its own seat") {

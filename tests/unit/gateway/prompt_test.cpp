@@ -131,6 +131,19 @@ TEST_CASE("above the cap of the whole workshop everybody's next prompt is 429") 
   CHECK(post_prompt(rig, 8, prompt_body(uuid(2))).status == 429);
 }
 
+TEST_CASE("what Python takes as JSON is taken: half of an emoji, NaN") {
+  Rig rig;
+  const auto with = [](std::string_view extra) {
+    return prompt_body(uuid(1), "tab",
+                       fmt::format(R"(,"extra_data":{{"extra_pnginfo":{{"note":{}}}}})", extra));
+  };
+  REQUIRE(post_prompt(rig, 7, with(R"("x\ud83d NaN")")).status == 200);
+  const auto told = rig.get("/user/7/queue").json().at("queue_pending").at(0).at(3).at("extra_pnginfo");
+  CHECK(text(told.at("note")) == "x\xef\xbf\xbd NaN");
+  CHECK(post_prompt(rig, 8, with("NaN")).status == 200);
+  CHECK(post_prompt(rig, 9, with("NaNa")).status == 400);
+}
+
 TEST_CASE("a prompt that cannot be validated is 400 with ComfyUI's words, and nothing is recorded") {
   Rig rig;
   Reply reply = post_prompt(rig, 7, R"({"client_id":"x"})");

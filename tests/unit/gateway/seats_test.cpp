@@ -125,7 +125,7 @@ TEST_CASE("health tells machines the verdict in JSON and people in words") {
   rig.everybody->set_workers([] {
     WorkerView worker;
     worker.name = "gpu \"1\"";
-    worker.busy = true;
+    worker.state = "busy";
     return std::vector<WorkerView>{worker};
   });
   rig.submit(7, uuid(1));
@@ -136,6 +136,23 @@ TEST_CASE("health tells machines the verdict in JSON and people in words") {
   const Reply page = rig.get("/health", {{"Accept", "text/html,*/*"}});
   CHECK(page.body.find("All well") != std::string::npos);
   CHECK(page.body.find("1 jobs wait") != std::string::npos);
+}
+
+TEST_CASE("workers of which none takes jobs need somebody, and the queue's status says what is with each") {
+  Rig rig;
+  std::vector<std::string_view> states{"engine_lost", "paused", "draining"};
+  rig.everybody->set_workers([&] {
+    std::vector<WorkerView> workers(states.size());
+    for (std::size_t i = 0; i < states.size(); ++i) workers[i].state = states[i];
+    return workers;
+  });
+  CHECK(rig.get("/health").json().at("verdict") == "degraded");
+  CHECK(rig.get("/health", {{"Accept", "text/html"}}).body.find("None of them takes jobs") !=
+        std::string::npos);
+  const auto told = rig.get("/api/queue/status").json().at("workers");
+  for (std::size_t i = 0; i < states.size(); ++i) CHECK(text(told.at(i).at("state")) == states[i]);
+  states.emplace_back("idle");
+  CHECK(rig.get("/health").json().at("verdict") == "ok");
 }
 
 TEST_CASE("health fails when the journal takes nothing any more") {

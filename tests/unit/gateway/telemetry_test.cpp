@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "gateway/public/metrics.hpp"
+#include "gateway/worker_link/worker_state.hpp"
 #include "unit/gateway/link_rig.hpp"
 
 namespace atelier::gateway::test {
@@ -34,6 +35,24 @@ TEST_CASE("what a worker says of itself is in the API while it is connected") {
   }
   CHECK(rig.api(net::Method::get, path).json().at("telemetry").is_null());
   CHECK(rig.api(net::Method::get, "/workers/gpu-9/telemetry").status == 404);
+}
+
+TEST_CASE("what a worker is about is told by its slots, and by what the instructor wants of it") {
+  using core::SlotState;
+  const auto state = [](std::vector<SlotState> slots, bool paused = false, bool draining = false) {
+    core::WorkerFacts worker;
+    worker.paused = paused;
+    worker.draining = draining;
+    for (const SlotState each : slots) worker.slots.emplace_back().state = each;
+    return std::string(worker_state(worker));
+  };
+  CHECK(state({}) == "engine_lost");
+  CHECK(state({SlotState::engine_lost}, true) == "engine_lost");
+  CHECK(state({SlotState::engine_lost, SlotState::idle}) == "idle");
+  CHECK(state({SlotState::idle, SlotState::busy}, true, true) == "busy");
+  CHECK(state({SlotState::idle}, true) == "paused");
+  CHECK(state({SlotState::idle}, false, true) == "draining");
+  CHECK(state({SlotState::stopping}) == "stopping");
 }
 
 TEST_CASE("the last lines of an engine are kept, and only so many") {
