@@ -4,10 +4,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "rehearsal/nodes/nodes.hpp"
 
 namespace atelier::rehearsal {
+namespace {
+
+template <class Pointer>
+Pointer pointer_in(const NodeCall& call, std::string_view name) {
+  const auto found = call.inputs.find(name);
+  const auto* pointer = found == call.inputs.end() ? nullptr : std::get_if<Pointer>(&found->second);
+  if (pointer == nullptr || !*pointer)
+    throw std::logic_error(fmt::format("the input {} was not checked", name));
+  return *pointer;
+}
+
+}  // namespace
 
 std::int64_t NodeCall::integer(std::string_view name) const {
   const auto found = inputs.find(name);
@@ -32,19 +45,9 @@ std::string NodeCall::text(std::string_view name) const {
 
 bool NodeCall::has(std::string_view name) const { return inputs.contains(name); }
 
-TensorPtr NodeCall::tensor(std::string_view name) const {
-  static const TensorPtr kNothing = std::make_shared<const Tensor>(Tensor{1, 1, 1, 3, {0, 0, 0}});
-  const auto found = inputs.find(name);
-  const auto* tensor = found == inputs.end() ? nullptr : std::get_if<TensorPtr>(&found->second);
-  return tensor && *tensor ? *tensor : kNothing;
-}
+TensorPtr NodeCall::tensor(std::string_view name) const { return pointer_in<TensorPtr>(*this, name); }
 
-VideoPtr NodeCall::video(std::string_view name) const {
-  static const VideoPtr kNothing = std::make_shared<const Video>();
-  const auto found = inputs.find(name);
-  const auto* video = found == inputs.end() ? nullptr : std::get_if<VideoPtr>(&found->second);
-  return video && *video ? *video : kNothing;
-}
+VideoPtr NodeCall::video(std::string_view name) const { return pointer_in<VideoPtr>(*this, name); }
 
 NodeResult<Tensor> make_tensor(std::uint64_t frames, std::uint64_t height, std::uint64_t width,
                                std::uint32_t channels) {

@@ -75,7 +75,8 @@ struct NodeOutput {
   std::optional<bool> animated;    // `ui.animated`; none: not said
 };
 
-/// One run of one node. All required inputs are there and have the declared kind: comfy::validate saw to it.
+/// One run of one node. All required inputs are there and have the declared kind: comfy::validate and
+/// check_linked_inputs saw to it.
 struct NodeCall {
   std::map<std::string, Value, std::less<>> inputs;
   const Folders* folders = nullptr;
@@ -86,6 +87,7 @@ struct NodeCall {
   [[nodiscard]] std::int64_t integer(std::string_view name) const;
   [[nodiscard]] double number(std::string_view name) const;
   [[nodiscard]] std::string text(std::string_view name) const;
+  /// Never nullptr. A node that asks for what nobody checked is our mistake: std::logic_error.
   [[nodiscard]] TensorPtr tensor(std::string_view name) const;
   [[nodiscard]] VideoPtr video(std::string_view name) const;
   [[nodiscard]] bool has(std::string_view name) const;  // for optional inputs

@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "comfy/python_text.hpp"
+#include "rehearsal/linked_inputs.hpp"
 
 namespace atelier::rehearsal {
 namespace json = boost::json;
@@ -18,27 +19,13 @@ namespace {
 constexpr milliseconds kReportInterval{50};
 constexpr int kStepsPerNode = 10;
 
-struct Link {
-  std::string node;
-  std::size_t slot = 0;
-};
-
-// A list of two, a node id and a slot (comfy_execution/graph_utils.py, is_link).
-std::optional<Link> as_link(const json::value& value) {
-  const auto* list = value.if_array();
-  if (list == nullptr || list->size() != 2 || !(*list)[0].is_string() || !(*list)[1].is_number())
-    return std::nullopt;
-  const auto slot = (*list)[1].to_number<double>();
-  return Link{std::string((*list)[0].as_string()),
-              slot < 0 || slot > 1000 ? 1000 : static_cast<std::size_t>(slot)};
-}
-
 Value as_value(const json::value& value) {
   if (value.is_int64()) return value.as_int64();
   if (value.is_uint64()) return static_cast<std::int64_t>(value.as_uint64());
   if (value.is_double()) return value.as_double();
   if (value.is_bool()) return std::int64_t{value.as_bool()};
   if (value.is_string()) return std::string(value.as_string());
+  if (value.is_null()) return std::monostate();
   return comfy::print_json(value);
 }
 
@@ -194,9 +181,11 @@ NodeCall PromptRun::make_call(const std::string& id, const comfy::NodeClass& dec
     if (value == nullptr) continue;
     if (const auto link = as_link(*value)) {
       const auto found = results_.find(link->node);
-      if (found != results_.end() && link->slot < found->second.size()) {
-        call.inputs.emplace(spec.name, found->second[link->slot]);
-      }
+      if (found == results_.end()) continue;
+      const auto count = static_cast<std::int64_t>(found->second.size());
+      const std::int64_t slot = link->slot < 0 ? link->slot + count : link->slot;  // -1 is the last one
+      if (slot >= 0 && slot < count)
+        call.inputs.emplace(spec.name, found->second[static_cast<std::size_t>(slot)]);
     } else {
       call.inputs.emplace(spec.name, as_value(*value));
     }
@@ -220,13 +209,18 @@ awaitable<NodeResult<NodeOutput>> PromptRun::run_node(const std::string& id, con
   const bool go_on = co_await spend_step_time(id);
   if (!go_on) co_return interrupted();
   NodeWatch watch(*this, id);
-  NodeCall call = make_call(id, *info_.find(node.name));
+  const comfy::NodeClass& declared = *info_.find(node.name);
+  NodeCall call = make_call(id, declared);
   call.watch = &watch;
+  if (auto wrong = check_linked_inputs(declared, inputs_of(item_->prompt.object(), id), call))
+    co_return std::unexpected(std::move(*wrong));
   auto work = [&node, &call]() -> NodeResult<NodeOutput> {
     try {
       return node.run(call);
     } catch (const std::bad_alloc&) {
       return node_failure("RuntimeError", "there is not enough memory for this picture");
+    } catch (const std::exception& mistake) {  // of ours: this prompt ends, the engine does not
+      return node_failure("RuntimeError", mistake.what());
     }
   };
   co_return co_await run_blocking(runtime_.compute_pool(), std::move(work));
