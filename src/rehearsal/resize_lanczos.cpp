@@ -103,6 +103,15 @@ NodeResult<Bytes> scale_down_columns(const Bytes& from, std::uint32_t old_height
   return to;
 }
 
+// Which axis comes first shows: what lies between the two passes is rounded to 8 bits. Pillow 13.0.0
+// (src/libImaging/Resample.c, ImagingResampleInner) begins with the columns if the height shrinks by more
+// than twice what the width does; a width that grows shrinks by less than nothing.
+bool columns_first(const Tensor& source, const Tensor& result) {
+  const std::int64_t lower = std::int64_t{source.height} - result.height;
+  const std::int64_t narrower = std::int64_t{source.width} - result.width;
+  return lower > 0 && lower > 2 * narrower;
+}
+
 // Pillow scales colours multiplied by their alpha, so that what is transparent does not bleed; both ways in 8
 // bits.
 void multiply_by_alpha(Bytes& rgba) {
@@ -133,15 +142,20 @@ NodeResult<Tensor> resize_lanczos(const Tensor& source, Tensor result, Watch& wa
     const bool by_alpha =
         source.channels == 4 && (result.width != source.width || result.height != source.height);
     if (by_alpha) multiply_by_alpha(bytes);
-    if (result.width != source.width) {  // an axis that keeps its size is left alone, as in Pillow
+    // An axis that keeps its size is left alone, as in Pillow.
+    const bool across = result.width != source.width, down = result.height != source.height;
+    const bool down_first = columns_first(source, result);
+    if (across && !down_first)
       bytes = scale_across(bytes, source.width, result.width, source.height, source.channels);
-    }
-    if (result.height != source.height) {
-      auto scaled = scale_down_columns(bytes, source.height, result.height, result.row_length(),
+    if (down) {
+      const std::size_t row_length = down_first ? source.row_length() : result.row_length();
+      auto scaled = scale_down_columns(bytes, source.height, result.height, row_length,
                                        std::uint64_t{frame} * result.height, total, watch);
       if (!scaled) return std::unexpected(std::move(scaled).error());
       bytes = std::move(*scaled);
     }
+    if (across && down_first)
+      bytes = scale_across(bytes, source.width, result.width, result.height, source.channels);
     if (by_alpha) divide_by_alpha(bytes);
     float* to = result.samples.data() + frame * result.frame_length();
     std::ranges::transform(bytes, to, [](std::uint8_t byte) { return static_cast<float>(byte) / 255.0F; });
