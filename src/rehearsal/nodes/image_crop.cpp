@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ImageCrop, ImageCropV2: a rectangle of every picture; what lies outside is left out, at least one pixel
-// remains. PrimitiveBoundingBox: such a rectangle, a JSON object on its link.
+// ImageCrop, ImageCropV2: a rectangle of every picture; what lies outside is left out.
+// PrimitiveBoundingBox: such a rectangle, a JSON object on its link.
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
@@ -19,14 +19,30 @@ struct Box {
   std::int64_t x = 0, y = 0, width = 512, height = 512;
 };
 
+// Where Python's slice [first:last] of `size` elements begins and how long it is.
+struct Slice {
+  std::uint32_t first = 0, length = 0;
+};
+Slice slice(std::int64_t first, std::int64_t last, std::int64_t size) {
+  const auto place = [&](std::int64_t at) {
+    return std::clamp<std::int64_t>(at < 0 ? at + size : at, 0, size);
+  };
+  first = place(first);
+  last = std::max(place(last), first);
+  return {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first)};
+}
+
+// ComfyUI 0.21.0 (comfy_extras/nodes_images.py) slices, so what is below 0 counts from the far end. Its
+// preview is what fails when nothing is left; ImageCrop's inputs always leave something.
 NodeResult<Tensor> crop(const Tensor& image, const Box& box) {
-  const std::int64_t x = std::min<std::int64_t>(box.x, std::int64_t{image.width} - 1);
-  const std::int64_t y = std::min<std::int64_t>(box.y, std::int64_t{image.height} - 1);
-  if (x < 0 || y < 0) return node_failure("RuntimeError", "the rectangle begins outside the picture");
-  const std::int64_t width = std::clamp<std::int64_t>(box.width, 1, image.width - x);
-  const std::int64_t height = std::clamp<std::int64_t>(box.height, 1, image.height - y);
-  return cut(image, static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y),
-             static_cast<std::uint32_t>(width), static_cast<std::uint32_t>(height));
+  const auto along = [](std::int64_t first, std::int64_t length, std::uint32_t size) {
+    first = std::min<std::int64_t>(first, std::int64_t{size} - 1);
+    return slice(first, first + length, size);
+  };
+  const Slice across = along(box.x, box.width, image.width), down = along(box.y, box.height, image.height);
+  if (across.length == 0 || down.length == 0)
+    return node_failure("ValueError", "the rectangle has no pixels");
+  return cut(image, across.first, down.first, across.length, down.length);
 }
 
 // What is not there has ComfyUI's default.
@@ -40,8 +56,15 @@ NodeResult<Box> parse_box(const std::string& text) {
   for (const auto& [name, place] : parts) {
     const json::value* part = value.as_object().if_contains(name);
     if (part == nullptr) continue;
-    if (!part->is_int64()) return node_failure("TypeError", "a rectangle's numbers are whole");
-    *place = part->as_int64();
+    constexpr std::int64_t kFar = std::int64_t{1} << 40;  // beyond every picture, and sums fit
+    if (part->is_bool())
+      *place = part->get_bool() ? 1 : 0;  // as in Python
+    else if (part->is_int64())
+      *place = std::clamp(part->get_int64(), -kFar, kFar);
+    else if (part->is_uint64())
+      *place = kFar;
+    else
+      return node_failure("TypeError", "a rectangle's numbers are whole");
   }
   return box;
 }

@@ -2,6 +2,7 @@
 // How the picture nodes fail and stop. What they make is compared with a real ComfyUI's pictures in
 // tests/integration/golden_pictures.py.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "fixtures.hpp"
 #include "image/video.hpp"
@@ -193,7 +194,53 @@ TEST_CASE("a rectangle is an object of whole numbers") {
   CHECK(crop("5") == "AttributeError");
   CHECK(crop("no JSON") == "AttributeError");
   CHECK(crop(R"({"x":1.5})") == "TypeError");
-  CHECK(crop(R"({"x":-1})") == "RuntimeError");
+  CHECK(crop(R"({"x":null})") == "TypeError");
+  CHECK(crop(R"({"x":true,"width":1})") == "none");
+}
+
+TEST_CASE("a rectangle is one of Python's slices, and one without pixels cannot be shown") {
+  Bench bench;
+  // Width and first column of what is left of 20 x 30 pixels; width 0: a ValueError. As ComfyUI 0.21.0 does.
+  struct Cut {
+    std::int64_t x, width;
+    std::uint32_t wide, from;
+  };
+  const std::vector<Cut> cuts{{0, 0, 0, 0},
+                              {0, -1, 19, 0},
+                              {3, -1, 0, 0},
+                              {3, -3, 0, 0},
+                              {3, -4, 16, 3},
+                              {-5, 5, 0, 0},
+                              {-5, 3, 3, 15},
+                              {-25, 10, 5, 0},
+                              {-25, 27, 2, 0},
+                              {100, 5, 1, 19},
+                              {0, -100, 0, 0},
+                              {-1, 100, 1, 19},
+                              {INT64_MIN, 3, 0, 0},
+                              {INT64_MAX, INT64_MAX, 1, 19},
+                              {INT64_MIN, INT64_MIN, 0, 0}};
+  const Tensor source = pattern(20, 30);
+  for (const Cut& cut : cuts) {
+    CAPTURE(cut.x);
+    CAPTURE(cut.width);
+    for (const bool across : {true, false}) {
+      const Tensor turned = across ? source : pattern(30, 20);
+      const std::string box =
+          across ? fmt::format(R"({{"x":{},"y":2,"width":{},"height":3}})", cut.x, cut.width)
+                 : fmt::format(R"({{"x":2,"y":{},"width":3,"height":{}}})", cut.x, cut.width);
+      const std::map<std::string, Value, std::less<>> inputs{{"image", shared(turned)}, {"crop_region", box}};
+      if (cut.wide == 0) {
+        CHECK(bench.failure("ImageCropV2", inputs) == "ValueError");
+        continue;
+      }
+      const Tensor part = bench.tensor("ImageCropV2", inputs);
+      CHECK((across ? part.width : part.height) == cut.wide);
+      CHECK((across ? part.height : part.width) == 3);
+      const std::size_t x = across ? cut.from : 2, y = across ? 2 : cut.from;
+      CHECK(part.samples[0] == turned.samples[y * turned.row_length() + x * 3]);
+    }
+  }
 }
 
 TEST_CASE("a mask is shown as temporary pictures that say nothing of their prompt") {
