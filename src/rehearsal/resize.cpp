@@ -150,11 +150,13 @@ std::optional<Scaling> parse_scaling(std::string_view name) {
 
 NodeResult<Tensor> resize(const Tensor& source, std::uint32_t width, std::uint32_t height, Scaling scaling,
                           Watch& watch) {
-  if (source.width == 0 || source.height == 0 || width == 0 || height == 0) {
+  const bool nothing = source.width == 0 || source.height == 0;
+  if ((nothing && scaling != Scaling::lanczos) || width == 0 || height == 0) {
     return node_failure("RuntimeError", "a picture without pixels cannot be scaled");
   }
   auto result = make_tensor(source.frames, height, width, source.channels);
   if (!result) return std::unexpected(std::move(result).error());
+  if (nothing) return result;  // Pillow 13 adds up no samples, which is black, where PyTorch refuses
   if (scaling == Scaling::lanczos) return resize_lanczos(source, std::move(*result), watch);
   if (scaling == Scaling::area) return resize_area(source, std::move(*result), watch);
   return resize_by_taps(source, std::move(*result), scaling, watch);

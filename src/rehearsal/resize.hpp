@@ -20,7 +20,7 @@ enum class Scaling { nearest_exact, bilinear, area, bicubic, lanczos };
 [[nodiscard]] std::optional<Scaling> parse_scaling(std::string_view name);  // ComfyUI's option names
 
 /// All frames to width x height (both at least 1). Fails if interrupted, too large, or the source has no
-/// pixels.
+/// pixels; of none lanczos makes black ones, as in ComfyUI 0.21.0.
 [[nodiscard]] NodeResult<Tensor> resize(const Tensor& source, std::uint32_t width, std::uint32_t height,
                                         Scaling scaling, Watch& watch);
 

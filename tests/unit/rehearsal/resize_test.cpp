@@ -115,6 +115,15 @@ TEST_CASE("a result above the limit and a source without pixels are failures, no
   CHECK_FALSE(resize(Tensor{0, 5, 1, 3, {}}, 4, 4, Scaling::area, watch).has_value());
 }
 
+TEST_CASE("lanczos makes black pixels of none, where a centre crop leaves none") {
+  const Tensor nothing = center_crop(pattern(16, 16), 3, 200);
+  CHECK(nothing.width == 0);
+  CHECK(scaled(nothing, 3, 200, Scaling::lanczos).samples == std::vector<float>(std::size_t{3} * 200 * 3));
+  FakeWatch watch;
+  for (const auto scaling : {Scaling::nearest_exact, Scaling::bilinear, Scaling::area, Scaling::bicubic})
+    CHECK_FALSE(resize(nothing, 3, 200, scaling, watch).has_value());
+}
+
 TEST_CASE("the centre crop cuts what Python's rounding cuts") {
   // 7 x 4 to 1:1: (7 - 4) / 2 = 1.5, half to even: 2 on each side, 3 remain.
   const Tensor narrow = center_crop(pattern(7, 4), 10, 10);
