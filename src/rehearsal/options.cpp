@@ -6,6 +6,8 @@
 #include <charconv>
 #include <optional>
 
+#include "rehearsal/node.hpp"
+
 namespace atelier::rehearsal {
 namespace {
 
@@ -47,6 +49,20 @@ bool set_value(CommandLine& line, const std::string& key, const std::string& val
   return true;
 }
 
+// All nodes, a space between, in lines that a terminal holds.
+std::string node_list() {
+  constexpr std::size_t kColumns = 100;
+  std::string list, line = "Nodes:";
+  for (const NodeClass& node : node_classes()) {
+    if (line.size() + 1 + node.name.size() > kColumns) {
+      list += line + "\n";
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + std::string(node.name);
+  }
+  return list + line + ".";
+}
+
 }  // namespace
 
 std::expected<CommandLine, std::vector<std::string>> parse_command_line(
@@ -86,15 +102,18 @@ std::expected<CommandLine, std::vector<std::string>> parse_command_line(
   return line;
 }
 
-std::string_view help_text() {
-  return R"(atelier-rehearsal: a small image engine on the CPU with ComfyUI's HTTP and WebSocket interface.
+std::string help_text() {
+  constexpr std::string_view kBeginning =
+      R"(atelier-rehearsal: a small image engine on the CPU with ComfyUI's HTTP and WebSocket interface.
 
 It stands where a ComfyUI with a GPU will stand, so that everything can be tried without one: point a worker
 at it (atelier-worker --comfy http://127.0.0.1:8188), or any client that speaks to ComfyUI.
 
-Nodes: LoadImage SaveImage PreviewImage EmptyImage ImageScale ImageInvert ImageCrop ImageBatch SolidMask
-MaskToImage InvertMask. Pictures of PNG, JPEG, WebP, GIF and TIFF; at most 100 million pixels at once. It has
-no models and does not pretend to.
+)";
+  constexpr std::string_view kEnd = R"(
+Each is described at /object_info. Pictures of PNG, JPEG, WebP, GIF and TIFF, and videos; at most 100 million
+pixels at once. It has no models and does not pretend to. It keeps nothing between prompts: a repeated one
+runs again.
 
   --port P        TCP port, 0 for any free one (default 8188)
   --listen A      address to listen on (default 127.0.0.1; there is no password: keep it local)
@@ -110,6 +129,7 @@ When it serves it prints a line "ready http://127.0.0.1:8188/" on standard outpu
 Ctrl-C or SIGTERM stop it cleanly.
 Exit codes: 0 stopped, 1 failed, 2 wrong option or port in use.
 )";
+  return fmt::format("{}{}{}", kBeginning, node_list(), kEnd);
 }
 
 }  // namespace atelier::rehearsal

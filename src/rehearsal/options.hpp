@@ -25,6 +25,6 @@ struct CommandLine {
 /// All mistakes at once, one sentence each. "--key value" and "--key=value".
 [[nodiscard]] std::expected<CommandLine, std::vector<std::string>> parse_command_line(
     const std::vector<std::string>& arguments);
-[[nodiscard]] std::string_view help_text();
+[[nodiscard]] std::string help_text();  // with the names of all nodes
 
 }  // namespace atelier::rehearsal

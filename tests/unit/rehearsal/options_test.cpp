@@ -2,6 +2,11 @@
 #include "rehearsal/options.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rehearsal/node.hpp"
 
 using atelier::rehearsal::parse_command_line;
 
@@ -21,4 +26,15 @@ TEST_CASE("all mistakes are told at once") {
   const auto line = parse_command_line({"--port", "70000", "--prot", "--step-ms=soon", "--name"});
   REQUIRE_FALSE(line.has_value());
   CHECK(line.error().size() == 4);
+}
+
+TEST_CASE("the help names every node, in lines that fit") {
+  std::string text(atelier::rehearsal::help_text());
+  for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
+    CHECK(end - at <= 110);
+  std::ranges::replace_if(text, [](char letter) { return letter == '\n' || letter == '.'; }, ' ');
+  for (const auto& node : atelier::rehearsal::node_classes()) {
+    CAPTURE(node.name);
+    CHECK(text.contains(fmt::format(" {} ", node.name)));
+  }
 }
