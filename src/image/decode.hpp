@@ -5,10 +5,10 @@
 // (vips_block_untrusted_set).
 //
 // Threads: any thread; the calls block and use one thread. Memory: about 3 times the decoded samples at the
-// peak. Orientation (EXIF tag 274) is applied to the samples, as ComfyUI's LoadImage does. Colour profiles
-// are not applied (ComfyUI does not either); CMYK and Lab are converted to sRGB. Known differences from
-// ComfyUI 0.21, which decodes through FFmpeg: JPEG's colour conversion may differ by a few levels, an
-// animated PNG gives its default picture only, frames of a TIFF that differ in size are left out.
+// peak. Orientation (EXIF tag 274) is applied to the samples, as viewers do. Colour profiles are not applied
+// (ComfyUI does not either); CMYK and Lab are converted to sRGB. An animated PNG gives its default picture
+// only, frames of a TIFF that differ in size are left out. tests/golden/README.md lists what ComfyUI 0.21.0,
+// which decodes through FFmpeg, makes otherwise.
 
 #include <optional>
 #include <string_view>
