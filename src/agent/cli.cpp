@@ -117,19 +117,34 @@ void spread_over_ports(std::size_t slots, std::vector<net::Url>& comfy, std::vec
   }
 }
 
+/// Where a $(...) or a `...` that begins at `at` ends; npos if it does not.
+std::size_t end_of_substitution(std::string_view line, std::size_t at) {
+  if (line[at] == '`') return line.find('`', at + 1);
+  std::size_t open = 0;
+  for (std::size_t i = at + 1; i < line.size(); ++i) {
+    if (line[i] == '(') ++open;
+    if (line[i] == ')' && --open == 0) return i;
+  }
+  return std::string_view::npos;
+}
+
 /// What keeps the line from being one command for a shell; empty if nothing does.
 std::string mistake_in_command(std::string_view line) {
   char quote = 0;
   for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (c == '\\' && quote != '\'') {
+    const char c = line[i], before = i > 0 ? line[i - 1] : ' ';
+    if (quote != '\'' && (c == '`' || line.substr(i).starts_with("$("))) {
+      i = end_of_substitution(line, i);
+      if (i == std::string_view::npos)
+        return fmt::format("what {} begins is not closed", c == '`' ? "`" : "$(");
+    } else if (c == '\\' && quote != '\'') {
       ++i;
     } else if (quote != 0) {
       if (c == quote) quote = 0;
     } else if (c == '\'' || c == '"') {
       quote = c;
-    } else if (c == '&' && i > 0 && (line[i - 1] == '>' || line[i - 1] == '<')) {
-      continue;  // 2>&1
+    } else if ((c == '&' && (before == '>' || before == '<')) || (c == '|' && before == '>')) {
+      continue;  // 2>&1, >|
     } else if (std::string_view(";&|()\n").find(c) != std::string_view::npos) {
       return "it must be one command; put several into a script, and give that";
     }

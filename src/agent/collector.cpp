@@ -208,6 +208,11 @@ awaitable<Result<std::vector<link::CommitFile>>> Collector::collect(std::shared_
       co_return std::unexpected(std::move(taken_or_not).error());
     }
     std::optional<Taken> taken = std::move(*taken_or_not);
+    if (placed && placed->named.type == link::FileType::output) {
+      // A text that names no file yet keeps it from nobody.
+      const auto first = run->output_paths.emplace(placed->path, node).first;
+      if (!taken && first->second == node) run->output_paths.erase(first);
+    }
     if (!taken) continue;
     link::CommitFile file = std::move(taken->named);
     // A node that shows one of its inputs: the participant knows it by its own name.

@@ -285,7 +285,9 @@ void AgentMachine::answer(const link::Welcome& message) {
     Slot& slot = slots_[i];
     if (listed(i) && !slot.takes_jobs() && (slot.hello_up || restored.contains(i)))
       send(link::EngineLost{i, JobId{}, Epoch{},
-                            slot.hello_up ? "it died while the link was opened" : "it is not up yet"});
+                            slot.up         ? "it stands still"
+                            : slot.hello_up ? "it died while the link was opened"
+                                            : "it is not up yet"});
     const bool wanted = std::ranges::any_of(message.want, [&slot](const Digest& hash) {
       return hash == slot.info.object_info || hash == slot.info.models;
     });
@@ -346,8 +348,9 @@ void AgentMachine::handle(const EngineUp& input) {
   slot.info = input.info;
   slot.answered_at = now_;
   slot.speaks.clear();
-  slot.note = std::exchange(slot.was_noted, false) ? "ComfyUI answers again" : "";
+  slot.note = slot.was_noted ? "ComfyUI answers" : "";
   if (linked_) tell_note(input.slot);
+  slot.was_noted = false;
   slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
   std::vector<RunKey> held;
@@ -447,14 +450,18 @@ void AgentMachine::own_idle_slots() {
 
 void AgentMachine::pay_idle(std::uint32_t index) {
   if (!listed(index) || busy(index)) return;
-  if (std::exchange(slots_[index].stands_still, false)) {  // it has come to its end
-    slots_[index].owes_idle = false;                       // engine_ready, or the next hello, says it
-    if (linked_) publish(index);
+  Slot& slot = slots_[index];
+  if (slot.rest_until || out_of_room()) return;
+  if (std::exchange(slot.stands_still, false)) {  // its run has come to its end
+    slot.owes_idle = true;                        // behind engine_ready, if the gateway has not lost the slot
+    slot.note = "ComfyUI has ended that job, and works on";
+    if (!linked_) return;
+    tell_note(index);
+    publish(index);
     return;
   }
-  if (!linked_ || !slots_[index].owes_idle) return;
-  if (slots_[index].rest_until || out_of_room()) return;
-  slots_[index].owes_idle = false;
+  if (!linked_ || !slot.owes_idle) return;
+  slot.owes_idle = false;
   send(link::SlotIdle{index});
 }
 

@@ -28,8 +28,9 @@ struct MachineOptions {
 
 /// A run without any sign of life for so long is asked for.
 inline constexpr milliseconds kSilence{15'000};
-/// An engine that goes on with an interrupted run for so long is started again, if the agent started it. The
-/// workshop has ended the job by then: after 10 s, or a minute after its time limit.
+/// An engine that goes on with an interrupted run for so long is started again, if the agent started it; else
+/// it gets no job until that run has ended. The workshop has ended the job by then: after 10 s, or a minute
+/// after its time limit.
 inline constexpr milliseconds kInterruptPatience{90'000};
 
 class AgentMachine {
@@ -83,7 +84,7 @@ class AgentMachine {
     bool hello_up = false;   // what the hello said of it
     bool told = false;       // the gateway knows that there is this slot
     std::string note;        // to be told when there is a link
-    bool was_noted = false;  // something was, since it came up
+    bool was_noted = false;  // something was, since it last came up
     std::string speaks;      // the run whose events come: what comes without a run id is of it
     [[nodiscard]] bool takes_jobs() const { return up && !stands_still; }
   };

@@ -276,8 +276,7 @@ void AgentMachine::lose_patience(HeldJob& job) {
     out_.emplace_back(RestartEngine{job.lease.slot});
     return;
   }
-  const std::string why =
-      "ComfyUI goes on with a job that was cancelled; if it does not end, restart it there";
+  const std::string why = "ComfyUI goes on with a job that was stopped; if it does not end, restart it there";
   slot.stands_still = true;
   slot.announced = false;
   slot.owes_idle = false;  // engine_ready will say that it is idle

@@ -10,6 +10,7 @@
 
 #include "comfy/foreign_names.hpp"
 #include "comfy/input_spec.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
 
 namespace atelier::comfy {
@@ -348,10 +349,15 @@ CheckResult check_value(const NodeClass& node_class, const InputSpec& spec, json
                       fmt::format("Failed to convert an input value to a {} value", type),
                       fmt::format("{}, {}, {}", spec.name, python_str(value), text), std::move(extra));
   }
-  if (has_own_validator(node_class, spec)) return std::optional<json::object>{};
-  auto range = check_range(spec, value);
-  if (!range || *range) return range;
-  return check_choice(spec, value, exists);
+  if (!has_own_validator(node_class, spec)) {
+    auto wrong = check_range(spec, value);
+    if (wrong && !*wrong) wrong = check_choice(spec, value, exists);
+    if (!wrong || *wrong) return wrong;
+  }
+  // Out of "__value__" ComfyUI follows it unchecked: to a node that is not there its thread ends, and with it
+  // all that waits.
+  if (is_link(value)) return bad_link_error(spec, value);
+  return std::optional<json::object>{};
 }
 
 CheckResult check_files(const NodeClass& node_class, const json::object& values, const FileLookup& exists) {

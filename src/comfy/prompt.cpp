@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <utility>
 
@@ -142,13 +143,23 @@ std::optional<std::string> PromptRequest::workflow_id() const {
 
 void PromptRequest::set_create_time(std::int64_t unix_ms) { extra_data.object()["create_time"] = unix_ms; }
 
+namespace {
+
+/// ComfyUI takes what Python does: NaN, and the half of an emoji that a browser sends.
+bool has_more_than_json(std::string_view body) {
+  return std::ranges::any_of(std::array<std::string_view, 4>{"NaN", "Infinity", "\\ud", "\\uD"},
+                             [body](std::string_view each) { return body.contains(each); });
+}
+
+}  // namespace
+
 std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                const PromptLimits& limits) {
   const JsonLimits json_limits{.bytes_max = limits.bytes_max, .depth_max = limits.depth_max, .arena = true};
   auto parsed = Json::parse(body, json_limits);
-  // ComfyUI takes what Python does: NaN, and the half of an emoji that a browser sends.
-  if (!parsed && parsed.error().code == Errc::bad_request) {
-    if (auto strict = Json::parse(strict_json(body), json_limits)) parsed = std::move(strict);
+  if (!parsed && parsed.error().code == Errc::bad_request && has_more_than_json(body)) {
+    auto strict = Json::parse(strict_json(body), json_limits);
+    if (strict || strict.error().code == Errc::too_large) parsed = std::move(strict);
   }
   if (!parsed) {
     if (parsed.error().code == Errc::too_large)

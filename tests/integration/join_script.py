@@ -85,8 +85,9 @@ def test(workshops):
         assert code == 1 and '401' in said and 'worker.token' in said, said
         assert connected(workshop) == ['renamed'], 'a wrong token must not stop the worker that runs'
         runs = pid()
-        code, said = join(workshop, token, *options, '--bogus')
-        assert code == 1 and '--bogus' in said and pid() == runs, said
+        for wrong in ('--bogus', '--help'):
+            code, said = join(workshop, token, *options, wrong)
+            assert code == 1 and wrong in said and pid() == runs, said
         code, said = join(workshop, '', *options)
         assert code == 1 and 'ATELIER_ENROL' in said, said
         digest = next(line for line in script.splitlines() if line.startswith(b'digest='))
@@ -113,8 +114,9 @@ def found_comfyui(workshop, token):
     with open(os.path.join(home, 'ComfyUI', 'main.py'), 'w') as file:
         program = os.path.join(BIN, 'atelier-rehearsal')
         file.write(f'import os, sys\nos.execv({program!r}, [{program!r}, *sys.argv[1:]])\n')
+    place = os.path.join(home, 'ComfyUI')
     for _ in range(2):
-        code, said = join(workshop, token, '--name', 'finds', HOME=home)
+        code, said = join(workshop, token, '--name', 'finds', '--comfy-dir', place, '--log-dir', home, HOME=home)
         assert code == 0, said
         with open(os.path.join(FOLDER, 'start.sh')) as file:
             assert '--launch' in file.read(), said

@@ -17,13 +17,16 @@ def said_of(*options):
 
 def wrong_options_are_said(token_file):
     right = ('--join', 'http://127.0.0.1:1', '--token-file', token_file, '--name', 'w1')
-    assert said_of(*right, '--slots', '3', '--launch', "python 'a;b/main.py' 2>&1") == (0, '')
+    substituted = '$(which python) "$(cat a; echo b)/main.py"'
+    for launch in ("python 'a;b/main.py' 2>&1", substituted, '`which python` a'):
+        assert said_of(*right, '--slots', '3', '--launch', launch) == (0, ''), launch
     for wrong, word in (
         (('--slots', '0'), '--slots: 1 to '),
         (('--slots', '65'), '--slots: 1 to '),
         (('--launch', 'cd /tmp && python main.py'), 'one command'),
         (('--launch', 'python main.py; true'), 'one command'),
         (('--launch', "python 'main.py"), "the quote ' is not closed"),
+        (('--launch', '$(which python main.py'), 'is not closed'),
         (('--comfy-dir', '/nowhere'), '/nowhere is no folder'),
     ):
         code, said = said_of(*right, *wrong)

@@ -91,6 +91,7 @@ struct Catalog::Impl {
     std::set<Digest> present, away;
     bool operator==(const Union&) const = default;
   };
+  using Expected = std::map<Digest, Instant>;
   /// What is known of one kind.
   template <class T>
   struct Kept {
@@ -99,7 +100,7 @@ struct Catalog::Impl {
     Union of;                   // nothing before the first worker
 
     /// As the newest. Gives those that make room for it.
-    std::vector<Digest> put(const Digest& hash, T one);
+    std::vector<Digest> put(const Digest& hash, T one, const Expected& expected = {});
     /// What the union is over, those first that tell of what several have.
     [[nodiscard]] std::vector<Digest> in_union(bool before_first) const;
   };
@@ -121,21 +122,21 @@ struct Catalog::Impl {
   files::Files& files;
   Kept<Parsed> engines;
   Kept<Models> models;
-  std::set<Digest> old_models;            // that left the union
-  std::map<Digest, Instant> expected_at;  // lists of models
+  std::set<Digest> old_models;  // that left the union
+  Expected expected_at;         // lists of models
   std::map<std::string, Worker, std::less<>> workers;
   std::shared_ptr<const comfy::ObjectInfo> merged = std::make_shared<const comfy::ObjectInfo>();
   std::uint64_t generation = 0;
 };
 
 template <class T>
-std::vector<Digest> Catalog::Impl::Kept<T>::put(const Digest& hash, T one) {
+std::vector<Digest> Catalog::Impl::Kept<T>::put(const Digest& hash, T one, const Expected& expected) {
   std::erase(order, hash);
   order.push_back(hash);
   known.insert_or_assign(hash, std::move(one));
   // Whoever brings one is about to say that an engine has it.
   const auto not_needed = [&](const Digest& h) {
-    return h != hash && !of.present.contains(h) && !of.away.contains(h);
+    return h != hash && !of.present.contains(h) && !of.away.contains(h) && !expected.contains(h);
   };
   std::vector<Digest> gone;
   while (order.size() > kStoredMax + of.present.size() + of.away.size()) {
@@ -242,7 +243,7 @@ awaitable<Result<void>> Catalog::add_models(Digest hash, std::shared_ptr<const s
   auto work = [hash, bytes] { return parse_models(hash, *bytes); };
   ATELIER_CO_TRY(auto parsed, co_await run_blocking(self.runtime.compute_pool(), std::move(work)));
   self.old_models.erase(hash);
-  const std::vector<Digest> gone = self.models.put(hash, std::move(parsed));
+  const std::vector<Digest> gone = self.models.put(hash, std::move(parsed), self.expected_at);
   auto write = [&self, hash, bytes, gone]() -> Result<void> {
     // They change with each file that comes or goes: those that nobody has any more would fill the disk.
     for (const Digest& old : gone)

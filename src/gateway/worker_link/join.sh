@@ -129,7 +129,7 @@ choose_folder() {
   folder=$(cd "$folder" && pwd)
 }
 
-install_program() {
+fetch_program() {
   fetch "$server/worker/atelier-worker" "$folder/atelier-worker.new" ||
     die "the worker could not be fetched from $server"
   printf '%s  %s\n' "$digest" "$folder/atelier-worker.new" | sha256sum -c - >/dev/null 2>&1 || {
@@ -138,8 +138,13 @@ install_program() {
   }
   chmod 755 "$folder/atelier-worker.new"
   "$folder/atelier-worker.new" --version >/dev/null || die "the worker does not run on this system"
+}
+
+# Nothing that runs is touched before the new program has found all well.
+install_program() {
   printf '%s\n' "$token" >"$folder/worker.token.new"
-  try_program --check-only "$@" || give_up "these options are not right: see above"
+  find_comfyui "$@" >"$folder/found.new" || give_up "nothing was changed"
+  check_options "$@" || give_up "these options are not right (see above): nothing was changed"
   if enrols; then
     try_program --enrol-only "$@" || give_up "this machine has not become a worker of $server"
   fi
@@ -147,13 +152,17 @@ install_program() {
   mv -f "$folder/worker.token.new" "$folder/worker.token"
 }
 
-# Before anything that runs is touched.
+check_options() {
+  eval "set -- \"\$@\" $(cat "$folder/found.new")"
+  try_program --check-only "$@"
+}
+
 try_program() {
   "$folder/atelier-worker.new" --join "$server" --token-file "$folder/worker.token.new" "$@"
 }
 
 give_up() {
-  rm -f "$folder/atelier-worker.new" "$folder/worker.token.new"
+  rm -f "$folder/atelier-worker.new" "$folder/worker.token.new" "$folder/found.new"
   die "$*"
 }
 
@@ -177,6 +186,13 @@ worker_runs() {
 names_comfyui() {
   for option; do
     case $option in --comfy | --comfy=* | --launch | --launch=*) return 0 ;; esac
+  done
+  return 1
+}
+
+names_comfy_dir() {
+  for option; do
+    case $option in --comfy-dir | --comfy-dir=*) return 0 ;; esac
   done
   return 1
 }
@@ -205,8 +221,8 @@ find_comfyui() {
         if [ -x "$candidate" ]; then python=$candidate; fi
       done
       say "starting the ComfyUI of $place"
-      printf ' --comfy-dir %s --launch %s' "$(quoted "$place")" \
-        "$(quoted "$(quoted "$python") $(quoted "$place/main.py")")"
+      if ! names_comfy_dir "$@"; then printf ' --comfy-dir %s' "$(quoted "$place")"; fi
+      printf ' --launch %s' "$(quoted "$(quoted "$python") $(quoted "$place/main.py")")"
       return 0
     fi
   done
@@ -225,7 +241,6 @@ write_start_script() {
     printf 'exec %s --join %s --token-file %s' "$(quoted "$folder/atelier-worker")" \
       "$(quoted "$server")" "$(quoted "$folder/worker.token")"
     for option; do printf ' %s' "$(quoted "$option")"; done
-    find_comfyui "$@" >"$folder/found.new" || exit 1
     cat "$folder/found.new"
     printf '\n'
   } >"$folder/start.sh.new"
@@ -316,13 +331,23 @@ wait_for_link() {
   exit 1
 }
 
+refuse_questions() {
+  for option; do
+    case $option in
+      --help | -h | --version) die "options of the worker are told by: atelier-worker --help" ;;
+    esac
+  done
+}
+
 main() {
+  refuse_questions "$@"
   find_ca_file "$@"
   check_address
   check_machine
   choose_folder
   ask_for_token
   check_token
+  fetch_program
   install_program "$@"
   write_start_script "$@"
   log=$folder/worker.log

@@ -135,6 +135,19 @@ TEST_CASE("a text that names what an earlier node has named is no second file, u
   CHECK((*shown)[1].place == "result/0");
 }
 
+TEST_CASE("a text that names a file before it is there keeps it from nobody") {
+  Rig rig;
+  const char* shown = R"({"text":["/comfy/output/atelier/7-1/cup_00001_.gif"]})";
+  CHECK(rig.collect(shown, "3")->empty());
+  rig.write("output/atelier/7-1/cup_00001_.gif", "cup");
+  SUBCASE("who saves it names it by a text, too") {
+    CHECK(rig.collect(shown, "4")->size() == 1);
+    CHECK(rig.collect(shown, "5")->empty());
+    CHECK(rig.rest()->empty());
+  }
+  SUBCASE("who saves it does not name it") { CHECK(rig.rest()->size() == 1); }
+}
+
 TEST_CASE("a text that names a file which is no result stays a text, and an object that names it does not") {
   Rig rig;
   rig.run->prompt_texts = {"{}", "{}", "{}"};

@@ -24,26 +24,49 @@ TEST_CASE("a joined engine that goes on with a cancelled job takes no more until
   ask_on(3 * kInterruptPatience);
   CHECK(lost == 1);
   CHECK(told == 1);
+  std::size_t ready = 0, idle = 0;
+  const auto came = [&] {
+    ready += rig.sent<link::EngineReady>().size();
+    idle += rig.sent<link::SlotIdle>().size();
+    if (rig.count<PublishObjectInfo>() == 0) return;
+    rig.feed(ObjectInfoPublished{0, sha256("object_info"), {}});
+    ready += rig.sent<link::EngineReady>().size();
+    idle += rig.sent<link::SlotIdle>().size();
+  };
+  SUBCASE("it does not know the run any more") {
+    rig.feed(RunAsked{kJob, RunPlace::absent, {}});
+    came();
+    rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
+    came();
+  }
+  SUBCASE("it says that it has ended it") {
+    rig.engine("execution_interrupted", R"("timestamp":5)");
+    rig.engine_ends();
+    came();
+    rig.feed(RunAsked{kJob, RunPlace::done, RunHistory{link::Outcome::cancelled, "", "{}", 0, {}}});
+    came();
+    rig.no_rest();
+    rig.gateway(link::EndedOk{kJob.job, kJob.epoch});
+    came();
+  }
   SUBCASE("over a new link, too") {
     rig.lose_link();
     CHECK(rig.open().slots.at(0).engine == link::EngineState::lost);
     rig.welcome(link::Verdict::drop);
-    CHECK(rig.count<PublishObjectInfo>() == 0);
-    CHECK(rig.sent<link::SlotIdle>().empty());
+    came();
+    CHECK(ready + idle == 0);
+    rig.feed(RunAsked{kJob, RunPlace::absent, {}});
+    came();
   }
-  SUBCASE("and its ComfyUI ends") {
+  SUBCASE("its ComfyUI ends") {
     rig.feed(EngineDown{0, "the connection was refused"});
-    CHECK(rig.machine.held() == 0);
     rig.engine_up();
-    CHECK(rig.sent<link::EngineReady>().size() == 1);
-    return;
+    came();
+    idle = 1;  // nothing else waits for it
   }
-  rig.feed(RunAsked{kJob, RunPlace::absent, {}});
-  REQUIRE(rig.count<PublishObjectInfo>() == 1);
-  CHECK(rig.sent<link::SlotIdle>().empty());
-  rig.feed(ObjectInfoPublished{0, sha256("object_info"), {}});
-  CHECK(rig.sent<link::EngineReady>().size() == 1);
-  CHECK(rig.sent<link::SlotIdle>().empty());
+  // The gateway may not have taken the slot for lost.
+  CHECK(ready == 1);
+  CHECK(idle >= 1);
   CHECK(rig.machine.held() == 0);
 }
 

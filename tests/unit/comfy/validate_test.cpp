@@ -112,6 +112,19 @@ TEST_CASE("several wrong members of a multiple choice are told together") {
   CHECK(check(graph("Any", R"({"remote":"whatever"})")).validation.accepted);
 }
 
+TEST_CASE("a list that ComfyUI would follow as a link is none out of __value__") {
+  for (const char* input : {"anything", "either", "many", "remote"}) {
+    for (const char* link : {R"(["zz",0])", R"(["1",0])"}) {
+      const auto checked = check(graph("Any", fmt::format(R"({{"{}":{{"__value__":{}}}}})", input, link)));
+      REQUIRE_FALSE(checked.validation.accepted);
+      const auto type = checked.error("1").at("type");
+      CHECK(type ==
+            boost::json::value(std::string_view(input) == "many" ? "value_not_in_list" : "bad_linked_input"));
+    }
+  }
+  CHECK(check(graph("Any", R"({"text":{"__value__":["zz",0]}})")).validation.accepted);  // becomes a text
+}
+
 TEST_CASE("links fit by equal type, by union and by the star") {
   const std::string mask = R"("2":{"class_type":"SolidMask","inputs":{"value":1,"width":8,"height":8}})";
   CHECK(check(fmt::format(

@@ -186,22 +186,3 @@ TEST_CASE("a link counts the outputs as Python does: -1 is the last one, true th
     CHECK(end == "success");
   }
 }
-
-TEST_CASE("what comes over a link that validation did not follow is looked at as well") {
-  Room room;
-  // ComfyUI unwraps __value__ when it has looked at links already, so this one may bring anything.
-  const auto over = [&](json::value link) {
-    return room.run(
-        {{"image",
-          {{"class_type", "EmptyImage"},
-           {"inputs", {{"width", 9}, {"height", 7}, {"batch_size", 1}, {"color", 0}}}}},
-         {"n",
-          {{"class_type", "GrowMask"},
-           {"inputs",
-            {{"mask", {{"__value__", std::move(link)}}}, {"expand", 1}, {"tapered_corners", true}}}}},
-         {"show", {{"class_type", "MaskPreview"}, {"inputs", {{"mask", json::array{"n", 0}}}}}}});
-  };
-  CHECK(over(json::array{"image", 0}).starts_with("GrowMask: AttributeError: 'Tensor' object "));
-  CHECK(over(json::array{"image", -2}).starts_with("GrowMask: AttributeError: 'NoneType' object "));
-  CHECK(over(json::array{"nobody", 0}).starts_with("GrowMask: AttributeError: 'NoneType' object "));
-}
