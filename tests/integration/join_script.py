@@ -116,7 +116,8 @@ def found_comfyui(workshop, token):
         file.write(f'import os, sys\nos.execv({program!r}, [{program!r}, *sys.argv[1:]])\n')
     place = os.path.join(home, 'ComfyUI')
     for _ in range(2):
-        code, said = join(workshop, token, '--name', 'finds', '--comfy-dir', place, '--log-dir', home, HOME=home)
+        options = ('--name', 'finds', '--comfy-dir', place, '--log-dir', home)
+        code, said = join(workshop, token, *options, HOME=home)
         assert code == 0, said
         with open(os.path.join(FOLDER, 'start.sh')) as file:
             assert '--launch' in file.read(), said
