@@ -272,8 +272,12 @@ json::object missing_input_error(const InputSpec& spec, bool dynamic) {
 }
 
 json::object bad_link_error(const InputSpec& spec, const json::value& received) {
+  return bad_link_error(spec.name, received_value_info(spec, input_config(spec), received));
+}
+
+json::object bad_link_error(std::string_view input, json::object extra_info) {
   return make_error("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]",
-                    spec.name, received_value_info(spec, input_config(spec), received));
+                    std::string(input), std::move(extra_info));
 }
 
 json::object mismatch_error(const InputSpec& spec, const json::value& received_type,

@@ -23,6 +23,8 @@ namespace atelier::comfy {
 
 [[nodiscard]] boost::json::object missing_input_error(const InputSpec& spec, bool dynamic);
 [[nodiscard]] boost::json::object bad_link_error(const InputSpec& spec, const boost::json::value& received);
+/// Of an input that its class does not declare.
+[[nodiscard]] boost::json::object bad_link_error(std::string_view input, boost::json::object extra_info);
 [[nodiscard]] boost::json::object mismatch_error(const InputSpec& spec,
                                                  const boost::json::value& received_type,
                                                  const boost::json::value& link);

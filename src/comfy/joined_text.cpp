@@ -6,6 +6,7 @@
 
 #include "comfy/input_spec.hpp"
 #include "comfy/prompt_graph.hpp"
+#include "comfy/python_text.hpp"
 
 namespace atelier::comfy {
 
@@ -24,7 +25,7 @@ class Joiner {
     if (const auto* text = value.if_string()) return std::string(text_view(*text));
     if (!is_link(value) || ++steps_ > kStepsMax) return std::nullopt;
     const auto at = graph_.find(text_view(value.get_array()[0].get_string()));
-    if (!at || value.get_array()[1].to_number<double>() != 0) return std::nullopt;
+    if (!at || python_truth(value.get_array()[1])) return std::nullopt;
     const PromptNode& node = graph_.nodes()[*at];
     if (node.inputs == nullptr || node.node_class == nullptr || !is_core(*node.node_class))
       return std::nullopt;

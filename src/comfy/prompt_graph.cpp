@@ -14,7 +14,8 @@ namespace json = boost::json;
 
 bool is_link(const json::value& value) {
   const auto* pair = value.if_array();
-  return pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_number();
+  return pair != nullptr && pair->size() == 2 && (*pair)[0].is_string() &&
+         ((*pair)[1].is_number() || (*pair)[1].is_bool());
 }
 
 PromptGraph::PromptGraph(json::object& prompt, const ObjectInfo& info) : prompt_(&prompt) {

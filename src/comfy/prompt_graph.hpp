@@ -11,7 +11,8 @@
 
 namespace atelier::comfy {
 
-/// [node id, output]; ComfyUI 0.21.0, comfy_execution/graph_utils.py, is_link.
+/// [node id, output], the output a number or, as in Python, a bool; ComfyUI 0.21.0,
+/// comfy_execution/graph_utils.py, is_link.
 [[nodiscard]] bool is_link(const boost::json::value& value);
 
 struct PromptNode {

@@ -296,6 +296,32 @@ std::optional<json::object> check_class(const PromptNode& node) {
       std::move(extra));
 }
 
+struct LooseLink {
+  const PromptNode* from = nullptr;
+  std::string_view input;
+  const json::value* link = nullptr;
+};
+
+/// The first link, of those that ComfyUI follows from these outputs, to a node that is not there or has no
+/// inputs. What a class does not declare is followed unchecked (ComfyUI 0.21.0, comfy_execution/graph.py,
+/// add_node): its prompt thread ends there, and all later prompts wait for ever.
+std::optional<LooseLink> find_loose_link(const PromptGraph& graph, std::vector<std::size_t> open) {
+  std::vector<bool> met(graph.nodes().size());
+  while (!open.empty()) {
+    const PromptNode& node = graph.nodes()[open.back()];
+    met[open.back()] = true;
+    open.pop_back();
+    for (const auto& member : *node.inputs) {
+      if (!is_link(member.value())) continue;
+      const auto target = graph.find(text_view(member.value().get_array()[0].get_string()));
+      if (!target || graph.nodes()[*target].inputs == nullptr)
+        return LooseLink{&node, {member.key().data(), member.key().size()}, &member.value()};
+      if (!met[*target]) open.push_back(*target);
+    }
+  }
+  return std::nullopt;
+}
+
 bool targeted(const PromptRequest& request, std::string_view id) {
   const auto& targets = request.partial_execution_targets;
   return !targets || std::binary_search(targets->begin(), targets->end(), id);
@@ -377,7 +403,7 @@ Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLo
 Validation validate(const PromptRequest& request, const PromptGraph& graph, const FileLookup& exists) {
   Validation result;
   result.node_errors = Json(json::object());
-  std::vector<std::size_t> outputs;
+  std::vector<std::size_t> outputs, good;
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const PromptNode& node = graph.nodes()[i];
     if (auto error = check_class(node)) {
@@ -398,6 +424,7 @@ Validation validate(const PromptRequest& request, const PromptGraph& graph, cons
     json::array reasons;
     if (walk.output(output, reasons)) {
       result.outputs_to_execute.emplace_back(id);
+      good.push_back(output);
       continue;
     }
     for (const auto& reason : reasons) {
@@ -406,6 +433,17 @@ Validation validate(const PromptRequest& request, const PromptGraph& graph, cons
                              text_view(reason.at("details").as_string()));
     }
     collect(walk, id, dependents, result.node_errors.object());
+  }
+  if (const auto loose = find_loose_link(graph, std::move(good))) {
+    const json::string_view name(loose->input.data(), loose->input.size());
+    json::object error =
+        bad_link_error(loose->input, {{"input_name", name}, {"received_value", *loose->link}});
+    details = fmt::format("{}: {}", text_view(error.at("message").as_string()), loose->input);
+    result.node_errors.object()[json::string_view(loose->from->id.data(), loose->from->id.size())] = {
+        {"errors", json::array{std::move(error)}},
+        {"dependent_outputs", json::array()},
+        {"class_type", loose->from->object->at("class_type")}};
+    result.outputs_to_execute.clear();
   }
   result.accepted = !result.outputs_to_execute.empty();
   if (!result.accepted)

@@ -30,7 +30,8 @@ struct Validation {
 /// Checks `request.prompt` and coerces literal values in place (INT, FLOAT, STRING, BOOLEAN, `__value__`), so
 /// that it is the accepted form afterwards. `exists` answers for upload combos, whose own validators look for
 /// the file. Differences from ComfyUI: other custom validators are not known here and surface on the worker;
-/// what could open somebody else's file or folder there is refused (foreign_names.hpp);
+/// what could open somebody else's file or folder there is refused (foreign_names.hpp), and so is a link that
+/// ComfyUI follows unchecked to a node that is not there;
 /// errors of one node stand in declared order (there: a set's); chains deeper than 500 nodes are refused as
 /// there (RecursionError). Time: linear in links. Any bytes that parse_prompt_request let through are fine.
 [[nodiscard]] Validation validate(PromptRequest& request, const ObjectInfo& info, const FileLookup& exists);

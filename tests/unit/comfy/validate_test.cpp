@@ -114,7 +114,7 @@ TEST_CASE("several wrong members of a multiple choice are told together") {
 
 TEST_CASE("a list that ComfyUI would follow as a link is none out of __value__") {
   for (const char* input : {"anything", "either", "many", "remote"}) {
-    for (const char* link : {R"(["zz",0])", R"(["1",0])"}) {
+    for (const char* link : {R"(["zz",0])", R"(["1",0])", R"(["zz",true])"}) {
       const auto checked = check(graph("Any", fmt::format(R"({{"{}":{{"__value__":{}}}}})", input, link)));
       REQUIRE_FALSE(checked.validation.accepted);
       const auto type = checked.error("1").at("type");
@@ -123,6 +123,23 @@ TEST_CASE("a list that ComfyUI would follow as a link is none out of __value__")
     }
   }
   CHECK(check(graph("Any", R"({"text":{"__value__":["zz",0]}})")).validation.accepted);  // becomes a text
+}
+
+TEST_CASE("a link that only ComfyUI's execution follows leads to a node that is there") {
+  const auto with = [](std::string_view loose) {
+    return check(graph("Any", fmt::format(R"({{"undeclared":{}}})", loose)));
+  };
+  for (const char* loose : {R"(["zz",0])", R"(["zz",true])", R"(["zz",0.5])", R"(["",0])"}) {
+    const auto checked = with(loose);
+    CAPTURE(loose);
+    REQUIRE_FALSE(checked.validation.accepted);
+    CHECK(checked.validation.outputs_to_execute.empty());
+    CHECK(checked.error("1").at("type") == "bad_linked_input");
+    CHECK(checked.error("1").at("details") == "undeclared");
+  }
+  for (const char* harmless :
+       {R"(["1",0])", R"(["zz"])", R"(["zz",null])", R"([["zz",0]])", R"({"a":["zz",0]})"})
+    CHECK(with(harmless).validation.accepted);
 }
 
 TEST_CASE("links fit by equal type, by union and by the star") {
