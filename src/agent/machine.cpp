@@ -348,8 +348,7 @@ void AgentMachine::handle(const EngineUp& input) {
   slot.info = input.info;
   slot.answered_at = now_;
   slot.speaks.clear();
-  slot.note = slot.was_noted ? "ComfyUI answers" : "";
-  if (linked_) tell_note(input.slot);
+  note(input.slot, slot.was_noted ? "ComfyUI answers" : "");
   slot.was_noted = false;
   slot.reading = {input.slot, input.info.device, input.info.vram_total, input.vram_free, {}};
   if (linked_) publish(input.slot);
@@ -405,9 +404,12 @@ void AgentMachine::handle(const EnginePrinted& input) {
 }
 
 void AgentMachine::handle(const EngineNoted& input) {
-  if (input.slot >= slots_.size()) return;
-  slots_[input.slot].note = input.text;
-  if (linked_) tell_note(input.slot);
+  if (input.slot < slots_.size()) note(input.slot, input.text);
+}
+
+void AgentMachine::note(std::uint32_t index, std::string text) {
+  slots_[index].note = std::move(text);
+  if (linked_) tell_note(index);
 }
 
 void AgentMachine::tell_note(std::uint32_t index) {
@@ -454,10 +456,8 @@ void AgentMachine::pay_idle(std::uint32_t index) {
   if (slot.rest_until || out_of_room()) return;
   if (std::exchange(slot.stands_still, false)) {  // its run has come to its end
     slot.owes_idle = true;                        // behind engine_ready, if the gateway has not lost the slot
-    slot.note = "ComfyUI has ended that job, and works on";
-    if (!linked_) return;
-    tell_note(index);
-    publish(index);
+    note(index, "ComfyUI has ended that job, and works on");
+    if (linked_) publish(index);
     return;
   }
   if (!linked_ || !slot.owes_idle) return;

@@ -98,6 +98,8 @@ class AgentMachine {
   void handle(const EngineChanged& input);
   void handle(const EnginePrinted& input);
   void handle(const EngineNoted& input);
+  /// Tells it when there is a link, in place of what was not told yet.
+  void note(std::uint32_t slot, std::string text);
   void tell_note(std::uint32_t slot);
   void handle(const EngineAnswered& input);
   void handle(const Measured& input);

@@ -281,8 +281,7 @@ void AgentMachine::lose_patience(HeldJob& job) {
   slot.announced = false;
   slot.owes_idle = false;  // engine_ready will say that it is idle
   send(link::EngineLost{job.lease.slot, JobId{}, Epoch{}, why});
-  slot.note = why;
-  if (linked_) tell_note(job.lease.slot);
+  note(job.lease.slot, why);
 }
 
 void AgentMachine::stop(const link::Stop& message) {

@@ -114,6 +114,12 @@ Outcome read_targets(const json::object& body, PromptRequest& request) {
   return {};
 }
 
+/// ComfyUI takes what Python does: NaN, and the half of an emoji that a browser sends.
+bool has_more_than_json(std::string_view body) {
+  return std::ranges::any_of(std::array<std::string_view, 4>{"NaN", "Infinity", "\\ud", "\\uD"},
+                             [body](std::string_view each) { return body.contains(each); });
+}
+
 }  // namespace
 
 std::string PromptError::body() const {
@@ -142,16 +148,6 @@ std::optional<std::string> PromptRequest::workflow_id() const {
 }
 
 void PromptRequest::set_create_time(std::int64_t unix_ms) { extra_data.object()["create_time"] = unix_ms; }
-
-namespace {
-
-/// ComfyUI takes what Python does: NaN, and the half of an emoji that a browser sends.
-bool has_more_than_json(std::string_view body) {
-  return std::ranges::any_of(std::array<std::string_view, 4>{"NaN", "Infinity", "\\ud", "\\uD"},
-                             [body](std::string_view each) { return body.contains(each); });
-}
-
-}  // namespace
 
 std::expected<PromptRequest, PromptError> parse_prompt_request(std::string_view body,
                                                                const PromptLimits& limits) {

@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 
 #include "comfy/object_info.hpp"
+#include "comfy/prompt_graph.hpp"
 #include "comfy/python_text.hpp"
 
 namespace atelier::rehearsal {
@@ -40,11 +41,7 @@ bool is_rectangle(const Value* value, const json::value* constant) {
 // No node makes sound, and CreateVideo (comfy_api/latest/_input_impl/video_types.py) asks only whether it is
 // true for Python.
 bool is_sound(const Value*, const json::value* constant) {
-  if (constant == nullptr || constant->is_null()) return true;
-  if (constant->is_bool()) return !constant->get_bool();
-  if (constant->is_number()) return constant->to_number<double>() == 0;
-  if (constant->is_string()) return constant->get_string().empty();
-  return constant->is_array() ? constant->get_array().empty() : constant->get_object().empty();
+  return constant == nullptr || !comfy::python_truth(*constant);
 }
 
 struct Kind {
@@ -69,12 +66,10 @@ std::string_view name_in_python(const Value* value, const json::value* constant)
 }  // namespace
 
 std::optional<Link> as_link(const json::value& value) {
-  const auto* list = value.if_array();
-  if (list == nullptr || list->size() != 2 || !(*list)[0].is_string()) return std::nullopt;
-  const json::value& slot = (*list)[1];
-  std::string node((*list)[0].as_string());
+  if (!comfy::is_link(value)) return std::nullopt;
+  const json::value& slot = value.get_array()[1];
+  std::string node(value.get_array()[0].get_string());
   if (slot.is_bool()) return Link{std::move(node), slot.get_bool() ? 1 : 0};
-  if (!slot.is_number()) return std::nullopt;
   boost::system::error_code ignored;
   const auto whole = slot.to_number<std::int64_t>(ignored);  // validation refuses all others
   return Link{std::move(node), ignored ? INT64_MAX : whole};

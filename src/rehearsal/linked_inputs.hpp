@@ -20,8 +20,7 @@ struct Link {
   std::string node;
   std::int64_t slot = 0;
 };
-/// A list of two, a node id and a number, which may be a bool (comfy_execution/graph_utils.py, is_link);
-/// none: a constant.
+/// None: a constant.
 [[nodiscard]] std::optional<Link> as_link(const boost::json::value& value);
 
 /// Makes sure that every such input of `call` holds its kind, so that nodes can rely on it; takes out those

@@ -57,7 +57,7 @@ std::string metrics_text(const MetricsSource& source) {
   out.add(number(source.swept.bytes));
   out.family("atelier_worker_busy", "Of each connected worker: 1 while a job runs.");
   for (const WorkerView& worker : source.workers)
-    out.add(worker.busy ? 1 : 0, fmt::format(R"(worker="{}")", worker.name));
+    out.add(worker.state == "busy" ? 1 : 0, fmt::format(R"(worker="{}")", worker.name));
 
   const auto of_workers = [&](std::string_view name, std::string_view help, auto&& value_of) {
     out.family(name, help);

@@ -183,19 +183,16 @@ worker_runs() {
   command -v systemctl >/dev/null && systemctl is-active --quiet atelier-worker 2>/dev/null
 }
 
-names_comfyui() {
+gives() { # OPTION ARGUMENT...
+  wanted=$1
+  shift
   for option; do
-    case $option in --comfy | --comfy=* | --launch | --launch=*) return 0 ;; esac
+    case $option in "$wanted" | "$wanted"=*) return 0 ;; esac
   done
   return 1
 }
 
-names_comfy_dir() {
-  for option; do
-    case $option in --comfy-dir | --comfy-dir=*) return 0 ;; esac
-  done
-  return 1
-}
+names_comfyui() { gives --comfy "$@" || gives --launch "$@"; }
 
 # Which ComfyUI, if the options do not say: prints options, quoted.
 find_comfyui() {
@@ -221,7 +218,7 @@ find_comfyui() {
         if [ -x "$candidate" ]; then python=$candidate; fi
       done
       say "starting the ComfyUI of $place"
-      if ! names_comfy_dir "$@"; then printf ' --comfy-dir %s' "$(quoted "$place")"; fi
+      if ! gives --comfy-dir "$@"; then printf ' --comfy-dir %s' "$(quoted "$place")"; fi
       printf ' --launch %s' "$(quoted "$(quoted "$python") $(quoted "$place/main.py")")"
       return 0
     fi

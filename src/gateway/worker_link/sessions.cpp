@@ -492,7 +492,6 @@ std::vector<WorkerView> WorkerLink::workers() const {
     WorkerView view;
     view.name = worker.name;
     view.state = worker_state(worker);
-    view.busy = view.state == "busy";
     for (const core::SlotFacts& slot : worker.slots) {
       view.version = slot.engine_version;
       view.device = slot.kind;

@@ -42,7 +42,6 @@ struct WorkerView {
   std::string version;  // of its engine
   std::string device;
   std::uint64_t vram_total = 0, vram_free = 0;
-  bool busy = false;
   std::string_view state = "engine_lost";  // as worker_state() tells it
   /// It has taken a job or would take one.
   [[nodiscard]] bool works() const { return state == "busy" || state == "idle" || state == "stopping"; }
